@@ -1,0 +1,1 @@
+"""Train, evaluate and compare tumour classifiers on brain MRI slices."""

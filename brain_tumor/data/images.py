@@ -1,0 +1,84 @@
+"""Read one image or mask, in whatever form it comes, as a square uint8 array."""
+
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One decoded file.
+
+    Attributes:
+        pixels: uint8, (size, size, 3) for an image and (size, size) for a mask.
+        shape: height and width of the file before resizing.
+        digest: SHA-256 of the file's bytes, hexadecimal.
+        positive: whether a mask has any foreground at full resolution; False for an image.
+    """
+
+    pixels: NDArray[np.uint8]
+    shape: tuple[int, int]
+    digest: str
+    positive: bool = False
+
+
+def read_image(path: Path, size: int) -> Picture:
+    """Decode an image to RGB and fit it into a square of `size` pixels, its aspect kept by black padding.
+
+    Any Pillow mode is taken: transparency is laid over black, a palette is resolved, and 16-bit, 32-bit and
+    floating-point grey values are divided by the image's own maximum, since MRI intensities have no unit.
+
+    Raises:
+        ValueError: the file is empty, truncated or no image.
+    """
+    image, digest = _open(path)
+    if image.mode in {"LA", "La", "PA", "RGBA", "RGBa"} or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "black"), rgba)
+    elif image.mode.startswith(("I", "F")):
+        values = np.asarray(image, dtype=np.float64).clip(min=0)
+        image = Image.fromarray((values * (255.0 / max(values.max(), 1e-12))).round().astype(np.uint8))
+    rgb = image.convert("RGB")
+    fitted = ImageOps.pad(rgb, (size, size), method=Image.Resampling.BILINEAR, color=(0, 0, 0))
+    return Picture(np.array(fitted, dtype=np.uint8), (rgb.height, rgb.width), digest)
+
+
+def read_mask(path: Path, size: int) -> Picture:
+    """Decode a two-valued mask and fit it like its image, by nearest neighbour; foreground becomes 1.
+
+    Raises:
+        ValueError: the file is empty, truncated or no image, or it has more than two values.
+    """
+    image, digest = _open(path)
+    values = np.asarray(image if image.mode in {"1", "L", "I;16", "I"} else image.convert("L"))
+    levels = np.unique(values)
+    if len(levels) > 2 or (len(levels) == 2 and levels[0] != 0):
+        raise ValueError(
+            f"{path}: a mask must have two values, 0 and one other; this one has {len(levels)} "
+            f"from {levels[0]} to {levels[-1]}. Save it as a lossless two-valued image"
+        )
+    foreground = Image.fromarray((values > 0).astype(np.uint8))
+    fitted = ImageOps.pad(foreground, (size, size), method=Image.Resampling.NEAREST, color=0)
+    return Picture(np.array(fitted, dtype=np.uint8), (values.shape[0], values.shape[1]), digest, bool(levels[-1] > 0))
+
+
+def _open(path: Path) -> tuple[Image.Image, str]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror}). Check its permissions") from error
+    if not content:
+        raise ValueError(f"{path}: the file is empty (0 bytes). Restore or remove it")
+    try:
+        image = Image.open(io.BytesIO(content))
+        image.load()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path}: not a readable image, or cut short ({error}). Restore or remove it") from error
+    return image, hashlib.sha256(content).hexdigest()

@@ -1,0 +1,83 @@
+"""Read every file of a listing and report what is there."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+
+from brain_tumor.data.slices import Listing, read
+
+_SIZE = 32  # pixels are thrown away; only whether they can be read counts
+
+
+@dataclass
+class Inspection:
+    """What `inspect` found.
+
+    Attributes:
+        facts: title and value, in the order to print.
+        notes: what is worth knowing but no fault.
+        problems: what must be mended before the data can be trusted.
+    """
+
+    facts: dict[str, str]
+    notes: list[str]
+    problems: list[str]
+
+    def text(self) -> str:
+        """Return everything as lines to print."""
+        width = max(map(len, self.facts))
+        lines = [f"{title:{width}}  {value}" for title, value in self.facts.items()]
+        lines += [f"note: {note}" for note in self.notes]
+        lines += [f"problem: {problem}" for problem in self.problems]
+        verdict = f"NOT SOUND: {len(self.problems)} problem(s)" if self.problems else "sound"
+        return "\n".join([*lines, verdict])
+
+
+def inspect(listing: Listing) -> Inspection:
+    """Read every image and mask of `listing`."""
+    table = listing.table
+    problems = list(listing.problems)
+    sizes: Counter[tuple[int, int]] = Counter()
+    given: list[int] = table["label"].tolist()
+    labels: dict[int, int] = {}
+    equal: dict[str, list[int]] = defaultdict(list)
+
+    for row, result in enumerate(read(listing, _SIZE, "reading")):
+        if isinstance(result, ValueError):
+            problems.append(str(result))
+            continue
+        image, mask = result
+        equal[image.digest].append(row)
+        sizes[image.shape] += 1
+        labels[row] = int(mask.positive) if mask else given[row]
+
+    copies = [rows for rows in equal.values() if len(rows) > 1]
+    notes = [f"the same tree stands again in {copy}; it is not counted" for copy in listing.copies]
+    for rows in copies:
+        names = ", ".join(table["path"].iloc[rows])
+        if len(set(table["part"].iloc[rows])) > 1:
+            problems.append(f"identical files across train/ and test/: {names}; keep one of them")
+        elif len({labels[row] for row in rows}) > 1:
+            problems.append(f"identical files in different classes: {names}; keep the one whose class is right")
+        else:
+            notes.append(f"identical files: {names}; they will stay on one side of any split")
+    if listing.ignored:
+        notes.append(f"{len(listing.ignored)} other file(s) ignored, such as {listing.ignored[0]}")
+    counts = Counter(labels.values())
+    if len(counts) < 2:
+        problems.append("slices of one class only; a classifier needs at least two")
+    cases = table["case"].replace("", np.nan)
+    facts = {
+        "folder": str(listing.root),
+        "cases": str(cases.nunique()) if cases.notna().any() else "unknown",
+        "slices": str(len(table)),
+        "readable": str(sum(sizes.values())),
+        **{f"class '{name}'": str(counts[index]) for index, name in enumerate(listing.classes)},
+        "sizes (w x h)": ", ".join(f"{width}x{height}: {count}" for (height, width), count in sizes.most_common(5)),
+        "identical files": str(sum(map(len, copies))),
+    }
+    if cases.notna().any():
+        per_case = table.groupby("case").size()
+        facts["slices a case"] = f"{per_case.min()} to {per_case.max()}"
+    return Inspection(facts, notes, problems)

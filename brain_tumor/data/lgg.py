@@ -1,0 +1,82 @@
+"""Fetch the LGG Segmentation Dataset and hold a copy of it against the published files.
+
+Buda, Saha, Mazurowski, "Association of genomic subtypes of lower-grade gliomas with shape features automatically
+extracted by a deep learning algorithm", Computers in Biology and Medicine 2019; CC BY-NC-SA 4.0.
+"""
+
+import base64
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from importlib import resources
+from pathlib import Path
+
+from filelock import FileLock
+
+from brain_tumor.data.slices import find_trees
+
+HANDLE = "mateuszbuda/lgg-mri-segmentation"
+BYTES = 8  # of each SHA-256 kept in the package: 64 bits tell any accidental change
+
+
+def fetch(root: Path) -> None:
+    """Download the data set into `root` with kagglehub, unless it is there.
+
+    Raises:
+        ValueError: `root` holds something else, or the download failed; says how to fetch it by hand.
+    """
+    by_hand = f"Download it in a browser from kaggle.com/datasets/{HANDLE}, unzip it, and give the folder as data.root"
+    if _filled(root):
+        if not find_trees(root):
+            raise ValueError(f"data.root={root}: no kaggle_3m folder with case folders of .tif slices there. {by_hand}")
+        return
+    import kagglehub
+
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(root.parent / f"{root.name}.lock"):
+        if _filled(root):
+            return
+        try:
+            kagglehub.dataset_download(HANDLE, output_dir=str(root))
+        except Exception as error:
+            # kagglehub lets through whatever its HTTP client, its unzipper and Kaggle's servers raise.
+            reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+            raise ValueError(
+                f"data.root={root}: the LGG data is not there and cannot be fetched ({reason}). {by_hand}"
+            ) from error
+
+
+def _filled(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
+
+
+def published() -> dict[str, str]:
+    """Return the first 16 hexadecimal digits of every published file's SHA-256, by path under `kaggle_3m/`."""
+    text = resources.files("brain_tumor.data").joinpath("lgg_sha256.txt").read_text()
+    digests: dict[str, str] = {}
+    for line in text.splitlines():
+        if line.startswith("#"):
+            continue
+        case, count, encoded = line.split()
+        blob = base64.b64decode(encoded)
+        names = [f"{case}/{case}_{n}{kind}.tif" for n in range(1, int(count) + 1) for kind in ("", "_mask")]
+        digests |= {name: blob[i * BYTES : (i + 1) * BYTES].hex() for i, name in enumerate(names)}
+    return digests
+
+
+def compare(tree: Path) -> list[str]:
+    """Hold `tree` (a `kaggle_3m` folder) against the published files; return a line for each difference."""
+    expected = published()
+    present = {path.relative_to(tree).as_posix(): path for path in tree.glob("*/*") if path.is_file()}
+
+    def differs(name: str) -> bool:
+        return hashlib.sha256(present[name].read_bytes()).hexdigest()[: 2 * BYTES] != expected[name]
+
+    shared = sorted(expected.keys() & present.keys())
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        changed = [name for name, change in zip(shared, pool.map(differs, shared), strict=True) if change]
+    return [
+        *(f"{tree / name}: missing, though published" for name in sorted(expected.keys() - present.keys())),
+        *(f"{tree / name}: not the published content" for name in changed),
+        *(f"{path}: not among the published files" for name, path in sorted(present.items()) if name not in expected),
+    ]

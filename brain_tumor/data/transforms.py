@@ -1,0 +1,86 @@
+"""Turn uint8 images into the model's input, with random augmentation per sample, on whatever device they are."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Transforms(nn.Module):
+    """Convert, augment (training only) and normalize a batch of images.
+
+    The paper's four sets (section V, experiments 1-4) are `normalize` and `flip` on or off; rotation and scaling are
+    its outlook (section VIII). Every random choice is drawn for each sample by itself, from torch's global generator.
+
+    Args:
+        flip: probability of a horizontal flip.
+        normalize: subtract `mean` and divide by `std`; otherwise values stay in [0, 1].
+        mean: per channel, in [0, 1]; ImageNet's by default.
+        std: likewise.
+        rotate: largest rotation to either side, in degrees.
+        scale: smallest and largest zoom factor.
+
+    Raises:
+        ValueError: a value out of range.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        flip: float = 0.0,
+        normalize: bool = False,
+        mean: Sequence[float] = (0.485, 0.456, 0.406),
+        std: Sequence[float] = (0.229, 0.224, 0.225),
+        rotate: float = 0.0,
+        scale: Sequence[float] = (1.0, 1.0),
+    ) -> None:
+        super().__init__()
+        if not 0 <= flip <= 1:
+            raise ValueError(f"transforms.flip={flip}: a probability lies between 0 and 1")
+        if not 0 <= rotate <= 180:
+            raise ValueError(f"transforms.rotate={rotate}: give degrees between 0 and 180")
+        if len(scale) != 2 or not 0 < scale[0] <= scale[1]:
+            raise ValueError(f"transforms.scale={list(scale)}: give two positive factors, the smaller first")
+        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+            raise ValueError("transforms.mean and transforms.std need three values each, std above 0")
+        self.flip = flip
+        self.normalize = normalize
+        self.rotate = rotate
+        self.scale = tuple(scale)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Transform uint8 (B, 3, H, W) into float32 (B, 3, H, W); random only in `.train()` mode."""
+        x = images.to(torch.float32) / 255
+        if self.training:
+            if self.warps:
+                x = self._warp(x)
+            if self.flip:
+                flipped = self.draw_variants(len(x), x.device).bool()
+                x = torch.where(flipped[:, None, None, None], x.flip(-1), x)
+        return (x - self.mean) / self.std if self.normalize else x
+
+    @property
+    def warps(self) -> bool:
+        """Whether rotation or scaling is on, so that an image has no finite set of variants."""
+        return self.rotate > 0 or self.scale != (1.0, 1.0)
+
+    def draw_variants(self, count: int, device: torch.device) -> Tensor:
+        """Draw for `count` samples which variant training shows: int64 (count,), 1 for flipped and 0 for as it is."""
+        if not (self.training and self.flip):
+            return torch.zeros(count, dtype=torch.int64, device=device)
+        return (torch.rand(count, device=device) < self.flip).long()
+
+    def _warp(self, x: Tensor) -> Tensor:
+        draw = torch.rand(2, len(x), device=x.device)
+        angle = (2 * draw[0] - 1) * math.radians(self.rotate)
+        zoom = self.scale[0] + draw[1] * (self.scale[1] - self.scale[0])
+        cos, sin, zero = torch.cos(angle) / zoom, torch.sin(angle) / zoom, torch.zeros_like(angle)
+        theta = torch.stack([torch.stack([cos, -sin, zero], 1), torch.stack([sin, cos, zero], 1)], 1)
+        grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+        return F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

@@ -1,0 +1,24 @@
+"""Choose the arithmetic that the hardware is fast at."""
+
+import torch
+
+
+def resolve(precision: str, accelerator: str) -> str:
+    """Return `precision`, or for "auto" Lightning's name of the fastest one that trains as well as float32.
+
+    That is "bf16-mixed" where the hardware multiplies bfloat16 (AMX, AVX512-BF16, NVIDIA Ampere and later) and
+    "32-true" elsewhere.
+
+    Args:
+        precision: Lightning's name of a precision, or "auto".
+        accelerator: Lightning's name of an accelerator, or "auto".
+    """
+    if precision != "auto":
+        return precision
+    if accelerator in {"auto", "gpu", "cuda"} and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.get_device_capability() >= (8, 0) else "32-true"
+    if accelerator == "cpu" or not torch.backends.mps.is_available():
+        # The public torch.cpu.get_capabilities() is younger than the oldest torch that is supported.
+        fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return "bf16-mixed" if fast else "32-true"
+    return "32-true"

@@ -1,0 +1,157 @@
+"""Train and test a classifier, and leave a complete record.
+
+python -m brain_tumor.train
+python -m brain_tumor.train model=resnet18 transforms=flip_norm
+python -m brain_tumor.train --multirun model=resnet18,resnet50 model.strategy=freeze,finetune
+python -m brain_tumor.train data=lgg data.root=/data/lgg data.split=patient
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from brain_tumor import door
+
+if TYPE_CHECKING:  # imported late at run time, so that --help and --cfg answer at once
+    from lightning.pytorch.callbacks import ModelCheckpoint
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    from brain_tumor.data.datamodule import SliceDataModule
+    from brain_tumor.models.classifier import Classifier
+
+KEYS = {
+    "data", "model", "transforms", "optimizer", "trainer",
+    "seed", "resume", "cache_features", "output_dir", "cache_dir", "name",
+}  # fmt: skip
+
+
+@hydra.main(config_path="../conf", config_name="train", version_base="1.3")
+def main(cfg: DictConfig) -> None:
+    """Run one training, or say that it has been run."""
+    from brain_tumor.results import record, tables
+
+    folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
+    try:
+        config = door.plain(cfg, KEYS)
+        if not record.finished(folder):
+            found = train(cfg, config, folder)
+        elif cfg.resume:
+            print(f"This run is finished: {folder}")
+            found = record.read(folder)
+        else:
+            raise ValueError(f"hydra.run.dir={folder}: holds a finished run; choose another folder")
+    finally:
+        record.discard_unstarted(folder)
+    if found:
+        print(f"\n{tables.summary(found)}\n\n{tables.next_steps(found['config'], folder)}\n\nrun: {folder}")
+
+
+def train(cfg: DictConfig, config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Compose data, model and trainer; fit, test, record. Returns the record (on the first process; {} on others)."""
+    started = time.perf_counter()
+    import lightning as L
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    from brain_tumor.models import checkpoint, features, precision
+    from brain_tumor.results import plots, record, scoring
+
+    door.quieten_lightning()
+    L.seed_everything(config["seed"], verbose=False)
+    if config["trainer"]["max_epochs"] < 1:
+        raise ValueError(f"trainer.max_epochs={config['trainer']['max_epochs']}: must be at least 1")
+    optimizer = instantiate(cfg.optimizer)
+    data: SliceDataModule = instantiate(cfg.data, transforms=instantiate(cfg.transforms), seed=config["seed"])
+    data.prepare_data()
+    data.setup()
+    model: Classifier = instantiate(
+        cfg.model, optimizer=optimizer, num_classes=data.num_classes, monitored=data.monitored, seed=config["seed"]
+    )
+    logger = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
+    arithmetic = precision.resolve(config["trainer"]["precision"], config["trainer"]["accelerator"])
+    trainer: L.Trainer = instantiate(
+        cfg.trainer, precision=arithmetic, logger=logger, callbacks=_checkpoints(folder, data.monitored)
+    )
+    if model.frozen and config["cache_features"]:
+        data.features = features.cached(model, data, arithmetic, trainer.strategy.root_device)
+    if model.weights.warning:
+        print(f"\n*** WARNING: {model.weights.warning} ***\n", file=sys.stderr)
+    if trainer.is_global_zero:
+        logger.experiment.add_image("training batch", plots.batch(data.sample("train", 16)))
+    ready = time.perf_counter()
+
+    last, best = (folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "best"))
+    if last.exists():
+        checkpoint.load(model, last)
+    trainer.fit(model, data, ckpt_path=last if last.exists() else None, weights_only=True)
+    fitted = time.perf_counter()
+    trainer.test(model, data, ckpt_path=best if data.monitored == "val" else None, weights_only=True, verbose=False)
+    tested = time.perf_counter()
+    if not trainer.is_global_zero:
+        return {}
+
+    scores, predictions = scoring.score_test(data.table, data.classes, *model.predictions)
+    epochs = len(model.history)
+    found = {
+        "id": record.run_id(config),
+        "config": config,
+        "data": data.describe(),
+        "split": data.describe_split(),
+        "weights": model.weights.record(),
+        "baselines": scoring.score_baselines(data.table, data.classes),
+        "history": model.history,
+        "test": {**scores, "epoch": _scored_epoch(model.history, data.monitored)},
+        "timing": {
+            "setup_seconds": ready - started,
+            "fit_seconds": fitted - ready,
+            "test_seconds": tested - fitted,
+            "epoch_seconds": model.epoch_seconds,
+            "images_per_second": len(data.rows["train"]) * epochs / sum(model.epoch_seconds),
+            "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        },
+        "versions": {**record.versions(trainer.strategy.root_device), "arithmetic": arithmetic},
+    }
+    _log_results(logger, found)
+    record.write_csv(folder / "split.csv", data.table[["path", "case", "slice", "label", "part"]])
+    record.write_csv(folder / "predictions.csv", predictions)
+    record.write_json(folder / "results.json", found)
+    return found
+
+
+def _checkpoints(folder: Path, monitored: str) -> "list[ModelCheckpoint]":
+    """Keep the last epoch, to resume from, and the best one where a validation part says which that is."""
+    from lightning.pytorch.callbacks import ModelCheckpoint
+
+    always: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
+    kept = [ModelCheckpoint(folder / "checkpoints", filename="last", **always)]
+    if monitored == "val":
+        kept.append(ModelCheckpoint(folder / "checkpoints", filename="best", monitor="val/loss", **always))
+    return kept
+
+
+def _scored_epoch(history: list[dict[str, Any]], monitored: str) -> int:
+    """Return the epoch whose weights the test scored: the best on the validation part, or without one the last."""
+    chosen = min(history, key=lambda epoch: epoch["val"]["loss"]) if monitored == "val" else history[-1]
+    return int(chosen["epoch"])
+
+
+def _log_results(logger: "TensorBoardLogger", found: dict[str, Any]) -> None:
+    """Add to TensorBoard a row in HParams with the test metrics, and the confusion matrix."""
+    from brain_tumor.results import plots, tables
+
+    metrics = {f"final/{name}": test["value"] for name, test in found["test"].items() if isinstance(test, dict)}
+    logger.log_hyperparams(tables.hyperparameters(found), {k: v for k, v in metrics.items() if v is not None})
+    logger.experiment.add_figure(
+        "confusion matrix", plots.confusion(found["test"]["confusion_matrix"], found["data"]["classes"])
+    )
+    logger.finalize("success")
+
+
+if __name__ == "__main__":
+    door.enter(main)

@@ -1,0 +1,42 @@
+"""Read every file of a data set and say what is there and what is wrong.
+
+python -m brain_tumor.verify data=folder data.root=/data/mri
+python -m brain_tumor.verify data=lgg data.root=/data/lgg published=true
+"""
+
+import sys
+from typing import TYPE_CHECKING
+
+import hydra
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from brain_tumor import door
+
+if TYPE_CHECKING:
+    from brain_tumor.data.datamodule import SliceDataModule
+
+KEYS = {"data", "published", "cache_dir"}
+
+
+@hydra.main(config_path="../conf", config_name="verify", version_base="1.3")
+def main(cfg: DictConfig) -> None:
+    """Print what is there; exit with 1 where anything is unsound."""
+    from brain_tumor.data import inspection, lgg
+    from brain_tumor.data.transforms import Transforms
+
+    config = door.plain(cfg, KEYS)
+    data: SliceDataModule = instantiate(cfg.data, transforms=Transforms())
+    listing = data.listing()
+    if config["published"] and "lgg" not in type(data).__name__.lower():
+        raise ValueError("published=true: only data=lgg has published digests")
+    found = inspection.inspect(listing)
+    if config["published"]:
+        found.problems += lgg.compare(listing.root)
+    print(found.text())
+    if found.problems:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    door.enter(main)
