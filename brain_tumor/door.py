@@ -12,8 +12,9 @@ from typing import Any
 
 from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+CONF = str(Path(__file__).resolve().parents[1] / "conf")
 # Distinguishes runs of one configuration, also those started in the same second.
 _TOKEN = secrets.token_hex(3)
 
@@ -83,6 +84,8 @@ def _one_line(error: BaseException) -> str:
         cause = re.sub(r"^\w+\.__init__\(\) ", "", str(error.__cause__))
         key = found[1] if found else ""
         text = cause if isinstance(error.__cause__, ValueError) or not key else f"{key}: {cause}"
+    elif isinstance(error, MissingMandatoryValue):
+        text = f"{error.full_key} has no value: give {error.full_key}=..."
     elif isinstance(error, OSError) and error.filename:
         text = f"{error.filename}: {error.strerror}"
     elif isinstance(error, HydraException) and error.__cause__ is not None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 KEYS = {"run", "data", "checkpoint", "cache_dir"}
 
 
-@hydra.main(config_path="../conf", config_name="evaluate", version_base="1.3")
+@hydra.main(config_path=door.CONF, config_name="evaluate", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     """Print the scores and write them into the run's folder, under `evaluations/`."""
     from brain_tumor.results import record, tables

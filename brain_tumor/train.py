@@ -32,7 +32,7 @@ KEYS = {
 }  # fmt: skip
 
 
-@hydra.main(config_path="../conf", config_name="train", version_base="1.3")
+@hydra.main(config_path=door.CONF, config_name="train", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     """Run one training, or say that it has been run."""
     from brain_tumor.results import record, tables

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 KEYS = {"data", "published", "cache_dir"}
 
 
-@hydra.main(config_path="../conf", config_name="verify", version_base="1.3")
+@hydra.main(config_path=door.CONF, config_name="verify", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     """Print what is there; exit with 1 where anything is unsound."""
     from brain_tumor.data import inspection, lgg

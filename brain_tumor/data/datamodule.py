@@ -155,7 +155,7 @@ class SliceDataModule(L.LightningDataModule):
         sampler: DistributedSampler[Any] = DistributedSampler(
             dataset, num_replicas=world, rank=rank, shuffle=True, seed=self.seed
         )
-        return DataLoader(dataset, self.batch_size, sampler=sampler)
+        return self._loader(dataset, self.batch_size, sampler)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Serve the monitored part's rows in order."""
@@ -166,7 +166,14 @@ class SliceDataModule(L.LightningDataModule):
         return self._in_order("test")
 
     def _in_order(self, part: str) -> DataLoader[Any]:
-        return DataLoader(TensorDataset(torch.from_numpy(self.rows[part])), self.eval_batch_size)
+        return self._loader(TensorDataset(torch.from_numpy(self.rows[part])), self.eval_batch_size)
+
+    def _loader(
+        self, dataset: TensorDataset, batch_size: int, sampler: "DistributedSampler[Any] | None" = None
+    ) -> DataLoader[Any]:
+        # A generator of its own: an iterator draws a seed when it is made, and a resumed run makes one more than an
+        # unbroken one. Drawn from the global generator, that would change every augmentation after it.
+        return DataLoader(dataset, batch_size, sampler=sampler, generator=torch.Generator())
 
     def on_after_batch_transfer(self, batch: list[Tensor], dataloader_idx: int) -> Batch:  # noqa: ARG002
         """Turn a batch of rows on the device into a batch of transformed images, or features, and labels."""

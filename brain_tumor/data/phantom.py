@@ -7,11 +7,11 @@ enhancement of the tumour, the noise and the bias field differ from case to case
 """
 
 import hashlib
+import os
 import shutil
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +48,7 @@ def generate(cache_dir: Path, cases: int, seed: int) -> Path:
         if not (home / name).exists():
             temporary = Path(tempfile.mkdtemp(prefix="drawing-", dir=home))
             try:
-                with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+                with ThreadPoolExecutor(os.cpu_count()) as pool:
                     list(pool.map(partial(write_case, temporary / "kaggle_3m", seed), range(cases)))
                 temporary.rename(home / name)
             finally:

@@ -84,6 +84,7 @@ class Classifier(L.LightningModule):
         self._epoch_started = 0.0
         self.history: list[dict[str, Any]] = []
         self.epoch_seconds: list[float] = []
+        self.train()  # modules are born in training mode, a frozen backbone must not be
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, num_classes) for float images (B, 3, H, W)."""

@@ -26,7 +26,7 @@ def score_test(
     scored = table.iloc[rows.numpy()]
     # In double precision the probabilities of one slice add up to 1 to the last digit that is written.
     probabilities = torch.softmax(logits.double(), dim=1)
-    labels = torch.from_numpy(scored["label"].to_numpy(dtype="int64"))
+    labels = torch.tensor(scored["label"].to_numpy())
     cases = list(scored["case"])
     scores = {
         **metrics.score(probabilities, labels, cases),
@@ -40,7 +40,7 @@ def score_test(
 def score_baselines(table: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
     """Score every baseline that the data allows on the test part of the data module's table."""
     train, test = (table[table["part"] == part] for part in ("train", "test"))
-    labels = torch.from_numpy(test["label"].to_numpy(dtype="int64"))
+    labels = torch.tensor(test["label"].to_numpy())
     return {
         name: metrics.score(torch.from_numpy(probabilities), labels, list(test["case"]))
         for name, probabilities in baselines.predict(train, test, len(classes)).items()

@@ -1,0 +1,77 @@
+"""Small data made once a session, and the commands as a user types them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from brain_tumor.data import phantom
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+# A ResNet on small images for a moment: what every training in the tests shares.
+SMALL = ["data.cases=6", "data.size=32", "data.batch_size=16", "trainer.max_epochs=2", "model.weights=none"]
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for the session, with six phantom cases in it."""
+    folder = tmp_path_factory.mktemp("cache")
+    phantom.generate(folder, 6, 0)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def phantoms(cache_dir: Path) -> Path:
+    """The folder that holds the six cases' kaggle_3m; not to be changed."""
+    return phantom.generate(cache_dir, 6, 0)
+
+
+@pytest.fixture(scope="session")
+def command(cache_dir: Path) -> Command:
+    """Run `python -m brain_tumor.<verb> ...` in a folder; float32 and one thread unless told otherwise."""
+
+    def run(verb: str, *arguments: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+        finished = subprocess.run(
+            [sys.executable, "-W", "error::DeprecationWarning:brain_tumor", "-m", f"brain_tumor.{verb}", *arguments],
+            cwd=cwd,
+            env=environment(cache_dir),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if check:
+            assert finished.returncode == 0, finished.stdout + finished.stderr
+        return finished
+
+    return run
+
+
+def environment(cache_dir: Path) -> dict[str, str]:
+    """Return the environment of a command: this checkout, the session's cache, and no weights from outside."""
+    return {
+        **os.environ,
+        "PYTHONPATH": str(REPOSITORY),
+        "BRAIN_TUMOR_CACHE": str(cache_dir),
+        "TORCH_HOME": str(cache_dir / "torch"),
+    }
+
+
+def run_folder(output: str) -> str:
+    """Return the folder that a command's last line names."""
+    last = output.strip().splitlines()[-1]
+    assert last.startswith("run: "), output
+    return last.removeprefix("run: ")
+
+
+def write_image(path: Path, seed: int = 0, size: tuple[int, int] = (40, 30), mode: str = "RGB", **save: str) -> None:
+    """Write a random image; `size` is width and height."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(pixels).convert(mode).save(path, **save)

@@ -1,0 +1,80 @@
+"""Decoded once, shared, noticed when changed, and never half written."""
+
+import os
+import shutil
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from brain_tumor.data import cache, slices
+from brain_tumor.data.images import read_image, read_mask
+from tests.conftest import write_image
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for index in range(6):
+        write_image(tmp_path / "data" / ("yes" if index % 2 else "no") / f"{index}.png", seed=index)
+    return tmp_path / "data"
+
+
+def _load(root: Path, cache_dir: Path) -> cache.Slices:
+    return cache.load(slices.list_class_folders(root), 32, cache_dir)
+
+
+def test_holds_what_the_files_hold(phantoms: Path, cache_dir: Path) -> None:
+    found = cache.load(slices.list_kaggle_3m(phantoms), 64, cache_dir)
+    assert isinstance(found.images, np.memmap)
+    assert found.masks is not None
+    tree = phantoms / "kaggle_3m"
+    for row in (0, 50, len(found.table) - 1):
+        path, mask = str(found.table["path"][row]), str(found.table["mask"][row])
+        np.testing.assert_array_equal(found.images[row], read_image(tree / path, 64).pixels)
+        np.testing.assert_array_equal(found.masks[row], read_mask(tree / mask, 64).pixels)
+        assert found.table["label"][row] == read_mask(tree / mask, 256).pixels.any()
+
+
+def test_the_second_load_decodes_nothing(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = _load(root, tmp_path)
+    monkeypatch.setattr(cache, "_decode", lambda *_: pytest.fail("decoded again"))
+    assert _load(root, tmp_path).key == first.key
+
+
+def test_equal_data_elsewhere_shares_the_array(root: Path, tmp_path: Path) -> None:
+    key = _load(root, tmp_path).key
+    shutil.copytree(root, tmp_path / "copy")
+    assert _load(tmp_path / "copy", tmp_path).key == key
+    assert len(list((tmp_path / "slices").glob("*/images.npy"))) == 1
+
+
+def test_a_changed_file_is_noticed(root: Path, tmp_path: Path) -> None:
+    first = _load(root, tmp_path)
+    write_image(root / "no" / "0.png", seed=99)
+    second = _load(root, tmp_path)
+    assert second.key != first.key
+    assert (second.images[0] != first.images[0]).any()
+
+
+def test_a_touched_file_gives_the_same_key(root: Path, tmp_path: Path) -> None:
+    first = _load(root, tmp_path)
+    os.utime(root / "no" / "0.png", (1, 1))
+    assert _load(root, tmp_path).key == first.key
+
+
+def test_a_bad_file_leaves_nothing_behind(root: Path, tmp_path: Path) -> None:
+    (root / "no" / "0.png").write_bytes(b"")
+    (root / "no" / "2.png").write_bytes(b"x")
+    with pytest.raises(ValueError, match=r"0\.png: the file is empty.*and 1 more"):
+        _load(root, tmp_path)
+    assert [path for path in (tmp_path / "slices").iterdir() if path.suffix != ".lock"] == []
+
+
+def test_processes_that_start_together_decode_once(root: Path, tmp_path: Path) -> None:
+    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
+        keys = {slice_.key for slice_ in pool.map(_load, [root] * 4, [tmp_path] * 4)}
+    assert len(keys) == 1
+    assert len(list((tmp_path / "slices").glob("*/images.npy"))) == 1
+    assert list((tmp_path / "slices").glob("decoding-*")) == []

@@ -1,0 +1,234 @@
+"""The commands as users type them: real processes, real files, real event files, a process killed for real."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import metadata, plugin_data_pb2
+
+from brain_tumor.results import record
+from tests.conftest import SMALL, Command, environment, run_folder, write_image
+
+REQUIRED = {"config", "data", "split", "weights", "baselines", "history", "test", "timing", "versions"}
+
+
+def _results(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "results.json").read_text())
+    return found
+
+
+def _numbers(folder: Path) -> dict[str, Any]:
+    """Everything in a record that must not change between equal runs."""
+    found = _results(folder)
+    return {key: value for key, value in found.items() if key not in {"timing", "config"}}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's folder."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def finished(command: Command, home: Path) -> Path:
+    """The folder of a small finished run with a validation part."""
+    output = command(
+        "train", *SMALL, "model=resnet18", "transforms=flip_norm", "data.val_fraction=0.2", cwd=home
+    ).stdout
+    return home / run_folder(output)
+
+
+def test_the_run_folder_is_complete(finished: Path) -> None:
+    found = _results(finished)
+    assert found.keys() >= REQUIRED
+    assert set(found["test"]["accuracy"]) == {"value", "low", "high"}
+    assert found["test"]["accuracy"]["low"] <= found["test"]["accuracy"]["value"] <= found["test"]["accuracy"]["high"]
+    assert set(found["baselines"]) == {"majority", "position", "nearest_slice"}
+    assert [epoch["epoch"] for epoch in found["history"]] == [1, 2]
+    assert set(found["history"][0]) == {"epoch", "train", "val"}
+    assert found["weights"]["requested"] == "none"
+
+    with (finished / "split.csv").open() as file:
+        parts = [row["part"] for row in csv.DictReader(file)]
+    assert {part: parts.count(part) for part in set(parts)} == {
+        part: found["split"][part]["slices"] for part in ("train", "val", "test")
+    }
+    with (finished / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["path", "case", "slice", "label", "p(no tumour)", "p(tumour)"]
+    assert len(rows) == found["split"]["test"]["slices"]
+    right = sum((float(row["p(tumour)"]) > 0.5) == (row["label"] == "1") for row in rows)
+    assert right / len(rows) == pytest.approx(found["test"]["accuracy"]["value"])
+    assert {path.name for path in (finished / "checkpoints").iterdir()} == {"last.ckpt", "best.ckpt"}
+    assert (finished / ".hydra" / "overrides.yaml").exists()
+
+
+def test_tensorboard_has_curves_pictures_and_hparams(finished: Path) -> None:
+    events = EventAccumulator(str(finished)).Reload()
+    tags = events.Tags()
+    assert {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "final/accuracy"} <= set(tags["scalars"])
+    assert set(tags["images"]) == {"training batch", "confusion matrix"}
+    history = _results(finished)["history"]
+    curve = [(event.step, event.value) for event in events.Scalars("val/loss")]
+    assert curve == [(epoch["epoch"], pytest.approx(epoch["val"]["loss"])) for epoch in history]
+    content = events.SummaryMetadata(metadata.SESSION_START_INFO_TAG).plugin_data.content
+    start = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info
+    assert start.hparams["backbone"].string_value == "resnet18"
+    assert start.hparams["lr"].number_value == pytest.approx(0.001)
+    assert events.Scalars("final/accuracy")[0].value == pytest.approx(_results(finished)["test"]["accuracy"]["value"])
+
+
+def test_evaluate_gives_the_recorded_numbers(finished: Path, command: Command, home: Path) -> None:
+    output = command("evaluate", f"run={finished}", cwd=home).stdout
+    again = json.loads((finished / "evaluations" / "1" / "results.json").read_text())["test"]
+    recorded = _results(finished)["test"]
+    recorded.pop("epoch")
+    assert again == recorded
+    assert (finished / "evaluations" / "1" / "predictions.csv").read_text() == (
+        finished / "predictions.csv"
+    ).read_text()
+    assert "auroc" in output
+
+
+def test_evaluate_scores_other_data(finished: Path, command: Command, home: Path, tmp_path: Path) -> None:
+    for index in range(4):
+        write_image(tmp_path / "mine" / ("yes" if index % 2 else "no") / f"{index}.png", seed=index)
+    command("evaluate", f"run={finished}", "data=folder", f"data.root={tmp_path / 'mine'}", "data.size=32", cwd=home)
+    newest = max((finished / "evaluations").iterdir())
+    assert json.loads((newest / "results.json").read_text())["test"]["slices"] == 4
+    write_image(tmp_path / "mine" / "maybe" / "9.png", seed=9)
+    refused = command(
+        "evaluate", f"run={finished}", "data=folder", f"data.root={tmp_path / 'mine'}", cwd=home, check=False
+    )
+    assert refused.returncode == 1
+    assert "the run tells no tumour, tumour apart" in refused.stderr
+
+
+def test_the_users_line_sweeps(command: Command, tmp_path: Path) -> None:
+    command("train", "--multirun", *SMALL, "transforms=resize,norm", "model.strategy=freeze", cwd=tmp_path)
+    folders = [path for path in (tmp_path / "outputs").iterdir() if path.is_dir()]
+    assert sorted(_results(folder)["config"]["transforms"]["normalize"] for folder in folders) == [False, True]
+    assert {_results(folder)["split"]["method"] for folder in folders} == {"slice"}
+    # The paper's protocol: the test part is shown after every epoch, and the last epoch is scored.
+    found = _results(folders[0])
+    assert found["history"][-1]["test"]["accuracy"] == pytest.approx(found["test"]["accuracy"]["value"])
+    assert found["test"]["epoch"] == 2
+
+
+def test_two_runs_started_together_share_nothing_and_agree(cache_dir: Path, tmp_path: Path) -> None:
+    line = [sys.executable, "-m", "brain_tumor.train", *SMALL, "trainer.enable_progress_bar=false"]
+    runs = [
+        subprocess.Popen(line, cwd=tmp_path, env=environment(cache_dir), stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    folders = [tmp_path / run_folder(run.communicate()[0]) for run in runs]
+    assert folders[0] != folders[1]
+    assert _numbers(folders[0]) == _numbers(folders[1])
+    assert (folders[0] / "predictions.csv").read_text() == (folders[1] / "predictions.csv").read_text()
+
+
+def test_a_killed_run_goes_on_to_the_same_numbers(command: Command, cache_dir: Path, tmp_path: Path) -> None:
+    arguments = [*SMALL, "data.size=96", "trainer.max_epochs=4", "data.val_fraction=0.2"]
+    unbroken = tmp_path / run_folder(command("train", *arguments, "output_dir=unbroken", cwd=tmp_path).stdout)
+
+    line = [sys.executable, "-m", "brain_tumor.train", *arguments, "resume=true"]
+    process = subprocess.Popen(
+        line, cwd=tmp_path, env=environment(cache_dir), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while not (saved := list(tmp_path.glob("outputs/*/checkpoints/last.ckpt"))):
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.3)  # into the next epoch
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    folder = saved[0].parents[1]
+    assert not (folder / "results.json").exists()
+
+    resumed = command("train", *arguments, "resume=true", cwd=tmp_path)
+    assert tmp_path / run_folder(resumed.stdout) == folder
+    assert _numbers(folder) == _numbers(unbroken)
+    assert (folder / "predictions.csv").read_text() == (unbroken / "predictions.csv").read_text()
+
+    again = command("train", *arguments, "resume=true", cwd=tmp_path)
+    assert "This run is finished" in again.stdout
+    assert len(list((tmp_path / "outputs").glob("*/"))) == 1
+
+
+def test_several_classes_train_test_folders_and_patients(command: Command, tmp_path: Path) -> None:
+    for index in range(36):
+        part, label = ("test", "train", "train")[index % 3], ("a b", "C", "d")[index // 3 % 3]
+        mode, suffix = [("L", ".png"), ("RGBA", ".png"), ("RGB", ".JPG"), ("P", ".bmp")][index % 4]
+        write_image(tmp_path / "mine" / part / label / f"p{index} x{suffix}", seed=index, mode=mode)
+    output = command(
+        "train", *SMALL[1:], "data=folder", "data.root=mine", r"data.patient_pattern='^(p\d+)'", cwd=tmp_path
+    ).stdout
+    found = _results(tmp_path / run_folder(output))
+    assert found["data"]["classes"] == ["C", "a b", "d"]
+    assert found["split"]["method"] == "given"
+    assert found["split"]["test"]["slices"] == 12
+    assert len(found["test"]["confusion_matrix"]) == 3
+    assert found["test"]["auroc"]["value"] is not None
+    assert set(found["baselines"]) == {"majority"}
+
+
+def test_two_processes_train_together(command: Command, tmp_path: Path) -> None:
+    arguments = [*SMALL, "trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu", "trainer.max_epochs=1"]
+    output = command("train", *arguments, cwd=tmp_path).stdout
+    found = _results(tmp_path / run_folder(output))
+    assert found["test"]["slices"] == found["split"]["test"]["slices"]
+    assert len(list((tmp_path / "outputs").glob("*/"))) == 1
+
+
+def test_verify_says_what_is_there(command: Command, phantoms: Path, tmp_path: Path) -> None:
+    good = command("verify", "data=lgg", f"data.root={phantoms}", cwd=tmp_path)
+    assert good.stdout.splitlines()[-1] == "sound"
+    shutil.copytree(phantoms / "kaggle_3m", tmp_path / "kaggle_3m")
+    next((tmp_path / "kaggle_3m").glob("*/*_mask.tif")).unlink()
+    bad = command("verify", "data=lgg", f"data.root={tmp_path}", cwd=tmp_path, check=False)
+    assert bad.returncode == 1
+    assert "image without mask" in bad.stdout
+    differing = command("verify", "data=lgg", f"data.root={phantoms}", "published=true", cwd=tmp_path, check=False)
+    assert differing.returncode == 1
+    assert "missing, though published" in differing.stdout
+
+
+@pytest.mark.parametrize("verb", ["train", "evaluate", "verify"])
+def test_help_answers_at_once_and_imports_nothing_heavy(verb: str, tmp_path: Path) -> None:
+    code = (
+        "import sys, runpy; sys.argv = ['x', '--cfg', 'job'];"
+        f"runpy.run_module('brain_tumor.{verb}', run_name='__main__');"
+        "print([name for name in ('torch', 'pandas', 'lightning') if name in sys.modules])"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert finished.stdout.splitlines()[-1] == "[]"
+
+
+def test_records_are_found_by_configuration() -> None:
+    config: dict[str, Any] = {"seed": 0, "data": {"size": 32, "cache_dir": "a"}, "output_dir": "x", "resume": False}
+    moved = {**config, "output_dir": "y", "resume": True, "data": {"size": 32, "cache_dir": "b"}}
+    assert record.run_id(config) == record.run_id(moved)
+    assert record.run_id(config) != record.run_id({**config, "seed": 1})
+
+
+def test_demo_and_test_are_the_readmes_two_commands() -> None:
+    readme = Path(__file__).resolve().parents[1].joinpath("README.md").read_text()
+    assert "make demo" in readme
+    assert "make test" in readme
+    assert len(readme.splitlines()) < 200
+    assert os.access(Path(__file__).resolve().parents[1] / ".ci" / "run", os.X_OK)

@@ -1,0 +1,264 @@
+"""Backbones and their weights, freezing, the optimizer, and cached features."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import lightning as L
+import pytest
+import torch
+from torch import nn
+from torchvision import models
+
+from brain_tumor import door
+from brain_tumor.data.datamodule import PhantomDataModule
+from brain_tumor.data.transforms import Transforms
+from brain_tumor.models import backbone, checkpoint, features, precision
+from brain_tumor.models.classifier import Classifier
+
+Make = Callable[..., Classifier]
+
+
+@pytest.fixture
+def make() -> Make:
+    def build(**changes: Any) -> Classifier:
+        torch.manual_seed(0)
+        settings = {"backbone": "resnet18", "strategy": "finetune", "weights": "none", "num_classes": 2, "seed": 0}
+        optimizer = partial(torch.optim.SGD, lr=0.01, momentum=0.5)
+        return Classifier(**{"optimizer": optimizer, **settings, **changes})
+
+    return build
+
+
+@pytest.fixture
+def data(cache_dir: Path) -> PhantomDataModule:
+    module = PhantomDataModule(
+        cases=6, size=32, batch_size=16, transforms=Transforms(flip=0.5, normalize=True), cache_dir=str(cache_dir)
+    )
+    module.setup()
+    return module
+
+
+def _trainer(epochs: int = 2) -> L.Trainer:
+    door.quieten_lightning()
+    return L.Trainer(
+        max_epochs=epochs,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+@pytest.mark.parametrize(("name", "width"), [("resnet18", 512), ("resnet50", 2048), ("resnext50_32x4d", 2048)])
+def test_any_torchvision_resnet_gives_features(name: str, width: int) -> None:
+    network, features_, weights = backbone.build(name, "none")
+    assert features_ == width
+    assert network.eval()(torch.zeros(2, 3, 64, 64)).shape == (2, width)
+    assert (weights.source, weights.warning) == ("none", "")
+
+
+def test_the_head_is_the_papers(make: Make) -> None:
+    layers = [type(layer).__name__ for layer in make().head]
+    assert layers == ["Linear", "ReLU", "Dropout", "Linear", "Dropout", "Linear"]
+    widths = [(layer.in_features, layer.out_features) for layer in make().head if isinstance(layer, nn.Linear)]
+    assert widths == [(512, 512), (512, 256), (256, 2)]
+
+
+def test_loads_a_state_dict_with_its_classification_layer(tmp_path: Path) -> None:
+    reference = models.resnet18()
+    torch.save(reference.state_dict(), tmp_path / "weights.pth")
+    network, _, weights = backbone.build("resnet18", str(tmp_path / "weights.pth"))
+    assert torch.equal(network.state_dict()["layer4.1.conv2.weight"], reference.layer4[1].conv2.weight)
+    assert (weights.source, weights.missing) == ("file", [])
+    assert len(weights.detail) == 64
+
+
+def test_a_partial_state_dict_is_loaded_and_said_to_be_partial(tmp_path: Path) -> None:
+    state = {name: value.half() for name, value in models.resnet18().state_dict().items() if "layer4" not in name}
+    torch.save(state, tmp_path / "partial.pth")
+    network, _, weights = backbone.build("resnet18", str(tmp_path / "partial.pth"))
+    assert torch.equal(network.state_dict()["conv1.weight"], state["conv1.weight"].float())
+    assert all("layer4" in name for name in weights.missing)
+    assert "keep their random start" in weights.warning
+
+
+class _Malicious:
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return print, ("this must never run",)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "cannot be loaded safely"),
+        (b"garbage", "cannot be loaded safely"),
+        (_Malicious(), "cannot be loaded safely"),
+        ([1, 2], "not a state dict"),
+        ({"epoch": 3}, "not a state dict"),
+        ({"encoder.weight": torch.zeros(1)}, "weights of another model; unknown: encoder.weight"),
+        ({"conv1.weight": torch.zeros(1)}, r"conv1.weight \(1,\) instead of \(64, 3, 7, 7\)"),
+        ({"fc.weight": torch.zeros(1)}, "no tensor of the backbone"),
+    ],
+)
+def test_refuses_foreign_weights(tmp_path: Path, content: Any, message: str) -> None:
+    path = tmp_path / "weights.pth"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    with pytest.raises(ValueError, match=message):
+        backbone.build("resnet18", str(path))
+
+
+def test_refuses_another_resnets_weights(tmp_path: Path) -> None:
+    torch.save(models.resnet34().state_dict(), tmp_path / "resnet34.pth")
+    with pytest.raises(ValueError, match="weights of another model"):
+        backbone.build("resnet18", str(tmp_path / "resnet34.pth"))
+    with pytest.raises(ValueError, match="no such file"):
+        backbone.build("resnet18", str(tmp_path / "nowhere.pth"))
+    with pytest.raises(ValueError, match="not a torchvision ResNet"):
+        backbone.build("vgg16", "none")
+
+
+def test_auto_takes_cached_imagenet_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(models.ResNet18_Weights, "get_state_dict", lambda *_, **__: models.resnet18().state_dict())
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "resnet18-f37072fd.pth").touch()
+    assert backbone.build("resnet18", "auto")[2].source == "imagenet"
+
+
+def test_without_imagenet_auto_warns_and_imagenet_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(url: str, timeout: float) -> None:
+        raise OSError(f"{url} not reached in {timeout} s")
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr("urllib.request.urlopen", unreachable)
+    weights = backbone.build("resnet18", "auto")[2]
+    assert weights.source == "none"
+    assert "starts at random" in weights.warning
+    with pytest.raises(ValueError, match="neither cached nor reachable"):
+        backbone.build("resnet18", "imagenet")
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_frozen_means_frozen(make: Make, data: PhantomDataModule, cached: bool) -> None:
+    model = make(strategy="freeze")
+    if cached:
+        data.features = features.cached(model, data, "32-true", torch.device("cpu"))
+    before = {name: value.clone() for name, value in model.backbone.state_dict().items()}
+    head = model.head.state_dict()["0.weight"].clone()
+    _trainer().fit(model, data)
+    assert all(torch.equal(value, before[name]) for name, value in model.backbone.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.backbone.parameters())
+    assert not any(module.training for module in model.train().backbone.modules())
+    optimized = sum(p.numel() for group in model.configure_optimizers().param_groups for p in group["params"])
+    assert optimized == sum(p.numel() for p in model.head.parameters())
+    assert not torch.equal(model.head.state_dict()["0.weight"], head)
+
+
+def test_finetuning_moves_the_backbone(make: Make, data: PhantomDataModule) -> None:
+    model = make()
+    before = {name: value.clone() for name, value in model.backbone.state_dict().items()}
+    _trainer(1).fit(model, data)
+    assert not any(torch.equal(v, before[name]) for name, v in model.backbone.state_dict().items() if "running" in name)
+    assert not any(torch.equal(v, before[n]) for n, v in model.backbone.state_dict().items() if "conv" in n)
+
+
+@pytest.mark.parametrize("transforms", [Transforms(), Transforms(flip=0.5), Transforms(flip=0.5, normalize=True)])
+def test_cached_features_train_to_the_same_bits(make: Make, cache_dir: Path, transforms: Transforms) -> None:
+    results = []
+    for cached in (True, False):
+        data = PhantomDataModule(cases=6, size=32, batch_size=16, transforms=transforms, cache_dir=str(cache_dir))
+        data.setup()
+        model = make(strategy="freeze", monitored="test")
+        if cached:
+            data.features = features.cached(model, data, "32-true", torch.device("cpu"))
+            assert data.features is not None
+            assert data.features.shape == (1 + bool(transforms.flip), len(data.table), 512)
+        trainer = _trainer()
+        trainer.fit(model, data)
+        trainer.test(model, data, verbose=False)
+        results.append((model.history, model.predictions[1], model.head.state_dict()))
+    (history, logits, head), (slow_history, slow_logits, slow_head) = results
+    assert history == slow_history
+    assert torch.equal(logits, slow_logits)
+    assert all(torch.equal(head[name], slow_head[name]) for name in head)
+
+
+def test_features_are_computed_once_and_shared(
+    make: Make, data: PhantomDataModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = torch.device("cpu")
+    first = features.cached(make(strategy="freeze"), data, "32-true", device)
+    monkeypatch.setattr(features, "_extract", lambda *_: pytest.fail("computed again"))
+    data.split_seed = 7
+    again = features.cached(make(strategy="freeze"), data, "32-true", device)
+    assert first is not None
+    assert again is not None
+    assert torch.equal(first, again)
+
+
+def test_without_finite_variants_features_are_not_cached(
+    make: Make, data: PhantomDataModule, caplog: pytest.LogCaptureFixture
+) -> None:
+    data.transforms = Transforms(rotate=10)
+    assert features.cached(make(strategy="freeze"), data, "32-true", torch.device("cpu")) is None
+    assert "no finite set of variants" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"strategy": "melt"}, "model.strategy=melt"),
+        ({"dropout": 1.0}, "model.dropout=1.0"),
+        ({"hidden": [512]}, "model.hidden"),
+        ({"optimizer": partial(torch.optim.SGD, lr=0)}, "optimizer.lr=0"),
+        ({"optimizer": partial(torch.optim.SGD, lr=-1)}, "Invalid learning rate: -1"),
+        ({"optimizer": partial(cast("Any", torch.optim.SGD), lr=1, typo=1)}, "unexpected keyword argument 'typo'"),
+    ],
+)
+def test_refuses_bad_values(make: Make, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make(**changes)
+
+
+def test_a_checkpoint_holds_plain_values_only(make: Make, data: PhantomDataModule, tmp_path: Path) -> None:
+    trainer = _trainer(1)
+    model = make()
+    trainer.fit(model, data)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    torch.load(tmp_path / "a.ckpt", weights_only=True)
+    other = make()
+    checkpoint.load(other, tmp_path / "a.ckpt")
+    assert torch.equal(other.head.state_dict()["0.weight"], model.head.state_dict()["0.weight"])
+    with pytest.raises(ValueError, match=r"a checkpoint of another model \(resnet18 for 2 classes\)"):
+        checkpoint.load(make(backbone="resnet34"), tmp_path / "a.ckpt")
+    with pytest.raises(ValueError, match="another model"):
+        checkpoint.load(make(num_classes=3), tmp_path / "a.ckpt")
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", {"state_dict": {}}])
+def test_refuses_what_is_no_checkpoint(make: Make, tmp_path: Path, content: Any) -> None:
+    path = tmp_path / "bad.ckpt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    with pytest.raises(ValueError, match="checkpoint"):
+        checkpoint.load(make(), path)
+
+
+def test_precision_auto_follows_the_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    assert precision.resolve("auto", "cpu") == "bf16-mixed"
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    assert precision.resolve("auto", "cpu") == "32-true"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    assert precision.resolve("auto", "auto") == "bf16-mixed"
+    assert precision.resolve("16-mixed", "auto") == "16-mixed"
