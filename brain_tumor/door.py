@@ -58,6 +58,8 @@ def quieten_lightning() -> None:
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
     # A frozen backbone is meant to be in eval mode.
     warnings.filterwarnings("ignore", ".*in eval mode at the start of training.*")
+    # A resumed run writes on where it was.
+    warnings.filterwarnings("ignore", ".*exists and is not empty.*")
     # Small data may have fewer batches than the interval of step-wise logging, which is not used.
     warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")
 

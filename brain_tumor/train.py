@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 from brain_tumor import door
 
 if TYPE_CHECKING:  # imported late at run time, so that --help and --cfg answer at once
+    import lightning as L
     from lightning.pytorch.callbacks import ModelCheckpoint
     from lightning.pytorch.loggers import TensorBoardLogger
 
@@ -60,7 +61,7 @@ def train(cfg: DictConfig, config: dict[str, Any], folder: Path) -> dict[str, An
     from lightning.pytorch.loggers import TensorBoardLogger
 
     from brain_tumor.models import checkpoint, features, precision
-    from brain_tumor.results import plots, record, scoring
+    from brain_tumor.results import plots
 
     door.quieten_lightning()
     L.seed_everything(config["seed"], verbose=False)
@@ -73,31 +74,44 @@ def train(cfg: DictConfig, config: dict[str, Any], folder: Path) -> dict[str, An
     model: Classifier = instantiate(
         cfg.model, optimizer=optimizer, num_classes=data.num_classes, monitored=data.monitored, seed=config["seed"]
     )
-    logger = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
     arithmetic = precision.resolve(config["trainer"]["precision"], config["trainer"]["accelerator"])
+    logger = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
     trainer: L.Trainer = instantiate(
         cfg.trainer, precision=arithmetic, logger=logger, callbacks=_checkpoints(folder, data.monitored)
     )
     if model.frozen and config["cache_features"]:
         data.features = features.cached(model, data, arithmetic, trainer.strategy.root_device)
-    if model.weights.warning:
-        print(f"\n*** WARNING: {model.weights.warning} ***\n", file=sys.stderr)
     if trainer.is_global_zero:
+        if model.weights.warning:
+            print(f"\n*** WARNING: {model.weights.warning} ***\n", file=sys.stderr)
         logger.experiment.add_image("training batch", plots.batch(data.sample("train", 16)))
-    ready = time.perf_counter()
-
     last, best = (folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "best"))
     if last.exists():
-        checkpoint.load(model, last)
+        checkpoint.load(model, last)  # refuses in one line what Lightning would refuse in many
+    ready = time.perf_counter()
+
     trainer.fit(model, data, ckpt_path=last if last.exists() else None, weights_only=True)
     fitted = time.perf_counter()
     trainer.test(model, data, ckpt_path=best if data.monitored == "val" else None, weights_only=True, verbose=False)
     tested = time.perf_counter()
     if not trainer.is_global_zero:
         return {}
+    seconds = {"setup_seconds": ready - started, "fit_seconds": fitted - ready, "test_seconds": tested - fitted}
+    return _leave(folder, config, data, model, trainer, seconds)
+
+
+def _leave(
+    folder: Path,
+    config: dict[str, Any],
+    data: "SliceDataModule",
+    model: "Classifier",
+    trainer: "L.Trainer",
+    seconds: dict[str, float],
+) -> dict[str, Any]:
+    """Score the test and write everything into the run's folder, the record last; return it."""
+    from brain_tumor.results import plots, record, scoring, tables
 
     scores, predictions = scoring.score_test(data.table, data.classes, *model.predictions)
-    epochs = len(model.history)
     found = {
         "id": record.run_id(config),
         "config": config,
@@ -108,16 +122,17 @@ def train(cfg: DictConfig, config: dict[str, Any], folder: Path) -> dict[str, An
         "history": model.history,
         "test": {**scores, "epoch": _scored_epoch(model.history, data.monitored)},
         "timing": {
-            "setup_seconds": ready - started,
-            "fit_seconds": fitted - ready,
-            "test_seconds": tested - fitted,
+            **seconds,
             "epoch_seconds": model.epoch_seconds,
-            "images_per_second": len(data.rows["train"]) * epochs / sum(model.epoch_seconds),
+            "images_per_second": len(data.rows["train"]) * len(model.history) / sum(model.epoch_seconds),
             "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         },
-        "versions": {**record.versions(trainer.strategy.root_device), "arithmetic": arithmetic},
+        "versions": {**record.versions(trainer.strategy.root_device), "arithmetic": trainer.precision},
     }
-    _log_results(logger, found)
+    logger = cast("TensorBoardLogger", trainer.logger)
+    logger.log_hyperparams(tables.hyperparameters(found), tables.final_metrics(found))
+    logger.experiment.add_figure("confusion matrix", plots.confusion(scores["confusion_matrix"], data.classes))
+    logger.finalize("success")
     record.write_csv(folder / "split.csv", data.table[["path", "case", "slice", "label", "part"]])
     record.write_csv(folder / "predictions.csv", predictions)
     record.write_json(folder / "results.json", found)
@@ -139,18 +154,6 @@ def _scored_epoch(history: list[dict[str, Any]], monitored: str) -> int:
     """Return the epoch whose weights the test scored: the best on the validation part, or without one the last."""
     chosen = min(history, key=lambda epoch: epoch["val"]["loss"]) if monitored == "val" else history[-1]
     return int(chosen["epoch"])
-
-
-def _log_results(logger: "TensorBoardLogger", found: dict[str, Any]) -> None:
-    """Add to TensorBoard a row in HParams with the test metrics, and the confusion matrix."""
-    from brain_tumor.results import plots, tables
-
-    metrics = {f"final/{name}": test["value"] for name, test in found["test"].items() if isinstance(test, dict)}
-    logger.log_hyperparams(tables.hyperparameters(found), {k: v for k, v in metrics.items() if v is not None})
-    logger.experiment.add_figure(
-        "confusion matrix", plots.confusion(found["test"]["confusion_matrix"], found["data"]["classes"])
-    )
-    logger.finalize("success")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -224,11 +223,3 @@ def test_records_are_found_by_configuration() -> None:
     moved = {**config, "output_dir": "y", "resume": True, "data": {"size": 32, "cache_dir": "b"}}
     assert record.run_id(config) == record.run_id(moved)
     assert record.run_id(config) != record.run_id({**config, "seed": 1})
-
-
-def test_demo_and_test_are_the_readmes_two_commands() -> None:
-    readme = Path(__file__).resolve().parents[1].joinpath("README.md").read_text()
-    assert "make demo" in readme
-    assert "make test" in readme
-    assert len(readme.splitlines()) < 200
-    assert os.access(Path(__file__).resolve().parents[1] / ".ci" / "run", os.X_OK)

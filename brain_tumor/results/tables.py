@@ -1,6 +1,6 @@
 """Say in a few lines what a run found."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 BASELINE_TITLES = {
@@ -16,7 +16,7 @@ def summary(record: Mapping[str, Any]) -> str:
     rows = [(model_title(record["config"]), test)]
     rows += [(BASELINE_TITLES[name], scores) for name, scores in record["baselines"].items()]
     width = max(len(title) for title, _ in rows)
-    lines = [f"{'':{width}}  accuracy  95 % interval     AUROC"]
+    lines = [f"{'':{width}}  accuracy  95 % interval    AUROC"]
     for title, scores in rows:
         lines.append(f"{title:{width}}  {percent(scores['accuracy'])}  {scores['auroc']['value'] or float('nan'):.3f}")
     lines.append(
@@ -55,7 +55,8 @@ def percent(interval: Mapping[str, float | None]) -> str:
     """Write an interval as percentages."""
     if interval["value"] is None:
         return "undefined"
-    return " ".join((f"{interval['value']:8.1%}", f" {interval['low']:.1%} to {interval['high']:.1%}"))
+    limits = f"{interval['low']:.1%} to {interval['high']:.1%}"
+    return f"{interval['value']:8.1%}  {limits:15}"
 
 
 def next_steps(config: Mapping[str, Any], folder: object) -> str:
@@ -88,3 +89,36 @@ def hyperparameters(record: Mapping[str, Any]) -> dict[str, bool | int | float |
         "max_epochs": config["trainer"]["max_epochs"],
         "seed": config["seed"],
     }
+
+
+def final_metrics(record: Mapping[str, Any]) -> dict[str, float]:
+    """Choose what HParams can sort runs by: every defined test metric, as `final/<name>`."""
+    metrics = {name: interval["value"] for name, interval in record["test"].items() if isinstance(interval, dict)}
+    return {f"final/{name}": value for name, value in metrics.items() if value is not None}
+
+
+def markdown(records: Iterable[Mapping[str, Any]]) -> str:
+    """Put runs in a Markdown table, each beside the baselines of its own split."""
+    lines = [
+        "| model | weights | split | test accuracy (95 % interval) | loss | AUROC "
+        "| majority | position | nearest slice |",
+        "|---" * 9 + "|",
+    ]
+    for record in records:
+        test, baselines = record["test"], record["baselines"]
+        weights = record["weights"]["source"] + (" (partial)" if record["weights"]["missing"] else "")
+        beside = [
+            f"{baselines[name]['accuracy']['value']:.1%}" if name in baselines else "–" for name in BASELINE_TITLES
+        ]
+        interval = test["accuracy"]
+        cells = [
+            model_title(record["config"]),
+            weights,
+            record["split"]["method"],
+            f"**{interval['value']:.1%}** ({interval['low']:.1%} to {interval['high']:.1%})",
+            f"{test['loss']['value']:.2f}",
+            f"{test['auroc']['value']:.3f}",
+            *beside,
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)

@@ -1,0 +1,46 @@
+"""The README says what is so: its commands compose, and its numbers are the records'."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from brain_tumor.results import tables
+from tests.conftest import environment
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT.joinpath("README.md").read_text()
+COMMANDS = re.findall(r"^    python -m (brain_tumor\..+?)(?:\s+#.*)?$", README, flags=re.MULTILINE)
+
+
+def test_names_the_two_commands_and_the_limits_of_use() -> None:
+    assert "    make demo" in README
+    assert "    make test" in README
+    assert "not a medical device" in README
+    assert len(README.splitlines()) < 200
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_its_commands_compose(line: str, tmp_path: Path) -> None:
+    module, *arguments = shlex.split(line)
+    # Composing a sweep is not possible; its values are, one by one.
+    single = [re.sub(r"^([\w.]+=[\w]+),.*", r"\1", argument) for argument in arguments if argument != "--multirun"]
+    subprocess.run(
+        [sys.executable, "-m", module, "--cfg", "job", *single],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        check=True,
+        capture_output=True,
+    )
+
+
+def test_its_table_is_made_of_the_records() -> None:
+    records = [json.loads(path.read_text()) for path in sorted((ROOT / "docs" / "results").glob("*.json"))]
+    assert len(records) >= 3
+    assert tables.markdown(records) in README
