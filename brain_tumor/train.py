@@ -41,13 +41,13 @@ def main(cfg: DictConfig) -> None:
     folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
     try:
         config = door.plain(cfg, KEYS)
-        if not record.finished(folder):
-            found = train(cfg, config, folder)
-        elif cfg.resume:
+        if (folder / "checkpoints").exists() and not cfg.resume:
+            raise ValueError(f"{folder}: holds a run already; go on with it by resume=true, or choose another folder")
+        if record.finished(folder):
             print(f"This run is finished: {folder}")
             found = record.read(folder)
         else:
-            raise ValueError(f"hydra.run.dir={folder}: holds a finished run; choose another folder")
+            found = train(cfg, config, folder)
     finally:
         record.discard_unstarted(folder)
     if found:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -149,6 +150,22 @@ def test_runs_that_are_none(refusal: Refusal, tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text("{}")
     assert "not a record of brain_tumor" in refusal("evaluate", "run=.")
     assert "run" in refusal("evaluate")
+
+
+def test_a_folder_that_holds_a_run(refusal: Refusal, tmp_path: Path) -> None:
+    (tmp_path / "taken" / "checkpoints").mkdir(parents=True)
+    assert "taken: holds a run already" in refusal("train", "hydra.run.dir=taken")
+
+
+def test_no_network_for_the_real_data(refusal: Refusal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(handle: str, output_dir: str) -> None:
+        Path(output_dir, "half.zip").touch()
+        raise ConnectionError(f"{handle} is out of reach")
+
+    monkeypatch.setitem(sys.modules, "kagglehub", SimpleNamespace(dataset_download=download))
+    message = refusal("train", "data=lgg", "data.root=lgg")
+    assert "cannot be fetched (mateuszbuda/lgg-mri-segmentation is out of reach). Download it in a browser" in message
+    assert [path.name for path in tmp_path.iterdir() if "lgg" in path.name and path.suffix != ".lock"] == []
 
 
 def test_foreign_weights_and_checkpoints(refusal: Refusal, tmp_path: Path) -> None:

@@ -133,8 +133,14 @@ class Classifier(L.LightningModule):
         loss = F.cross_entropy(logits, batch.labels)
         accuracy = {"train": self.train_accuracy, "val": self.val_accuracy, "test": self.test_accuracy}[part]
         accuracy(logits, batch.labels)
-        options: dict[str, Any] = {"on_step": False, "on_epoch": True, "prog_bar": True, "batch_size": len(logits)}
-        self.log(f"{part}/loss", loss, sync_dist=part != "train", **options)
+        options: dict[str, Any] = {
+            "on_step": False,
+            "on_epoch": True,
+            "prog_bar": True,
+            "sync_dist": True,
+            "batch_size": len(logits),
+        }
+        self.log(f"{part}/loss", loss, **options)
         self.log(f"{part}/accuracy", accuracy, **options)
         return loss, logits
 
