@@ -121,6 +121,9 @@ def test_the_users_line_sweeps(command: Command, tmp_path: Path) -> None:
     found = _results(folders[0])
     assert found["history"][-1]["test"]["accuracy"] == pytest.approx(found["test"]["accuracy"]["value"])
     assert found["test"]["epoch"] == 2
+    events = EventAccumulator(str(folders[0])).Reload()
+    assert [event.step for event in events.Scalars("test/loss")] == [1, 2]
+    assert {tag.partition("/")[0] for tag in events.Tags()["scalars"]} == {"train", "test", "final"}
 
 
 def test_two_runs_started_together_share_nothing_and_agree(cache_dir: Path, tmp_path: Path) -> None:

@@ -100,9 +100,9 @@ def final_metrics(record: Mapping[str, Any]) -> dict[str, float]:
 def markdown(records: Iterable[Mapping[str, Any]]) -> str:
     """Put runs in a Markdown table, each beside the baselines of its own split."""
     lines = [
-        "| model | weights | split | test accuracy (95 % interval) | loss | AUROC "
+        "| model | weights | split | seed | test accuracy (95 % interval) | loss | AUROC "
         "| majority | position | nearest slice |",
-        "|---" * 9 + "|",
+        "|---" * 10 + "|",
     ]
     for record in records:
         test, baselines = record["test"], record["baselines"]
@@ -115,6 +115,7 @@ def markdown(records: Iterable[Mapping[str, Any]]) -> str:
             model_title(record["config"]),
             weights,
             record["split"]["method"],
+            str(record["config"]["seed"]),
             f"**{interval['value']:.1%}** ({interval['low']:.1%} to {interval['high']:.1%})",
             f"{test['loss']['value']:.2f}",
             f"{test['auroc']['value']:.3f}",
