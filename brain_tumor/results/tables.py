@@ -1,5 +1,7 @@
 """Say in a few lines what a run found."""
 
+import os
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -60,8 +62,11 @@ def percent(interval: Mapping[str, float | None]) -> str:
 
 
 def next_steps(config: Mapping[str, Any], folder: object) -> str:
-    """Name the two commands to try after a run."""
-    lines = ["next:", f"  tensorboard --logdir {config['output_dir']}"]
+    """Name the two commands to try after a run, and before them how to enter the environment that it ran in."""
+    lines = ["next:"]
+    if sys.prefix != sys.base_prefix and "VIRTUAL_ENV" not in os.environ:
+        lines.append(f"  . {os.path.relpath(sys.prefix)}/bin/activate")
+    lines.append(f"  tensorboard --logdir {config['output_dir']}")
     if "cases" in config["data"]:
         lines.append(
             "  python -m brain_tumor.train data=lgg data.split=patient   # the real data; README.md says how to get it"
