@@ -139,7 +139,7 @@ class Classifier(L.LightningModule):
             "prog_bar": True,
             "sync_dist": True,
             "batch_size": len(logits),
-            "logger": not self.trainer.testing,  # the final score is no point of the curve over epochs
+            "logger": False if self.trainer.testing else None,  # the final score is no point of the curve
         }
         self.log(f"{part}/loss", loss, **options)
         self.log(f"{part}/accuracy", accuracy, **options)
