@@ -1,6 +1,8 @@
 """What a user may get wrong: one clear line, an exit code that is not 0, and nothing left behind."""
 
+import re
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,7 +30,7 @@ def refusal(
         monkeypatch.setenv("BRAIN_TUMOR_CACHE", str(cache_dir))
         monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
         monkeypatch.setattr(sys, "argv", [f"brain_tumor.{verb}", *arguments])
-        monkeypatch.setattr("warnings.filters", list(__import__("warnings").filters))
+        monkeypatch.setattr("warnings.filters", list(warnings.filters))
         with pytest.raises(SystemExit) as stop:
             door.enter(module.main)
         message = str(stop.value.code)
@@ -96,7 +98,7 @@ def test_bad_values(refusal: Refusal, tmp_path: Path, arguments: list[str], mess
     (tmp_path / "holiday" / "beach.txt").touch()
     small = [value for value in SMALL if not (value.startswith("data.") and "data=" in "".join(arguments))]
     with_defaults = [value for value in small if value.split("=")[0] not in {a.split("=")[0] for a in arguments}]
-    assert __import__("re").search(message, refusal("train", *with_defaults, *arguments))
+    assert re.search(message, refusal("train", *with_defaults, *arguments))
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\x89PNG\r\n\x1a\ncut"])

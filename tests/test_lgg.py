@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -40,7 +41,7 @@ def test_fetches_what_is_missing(tmp_path: Path, phantoms: Path, monkeypatch: py
         assert handle == "mateuszbuda/lgg-mri-segmentation"
         shutil.copytree(phantoms / "kaggle_3m", Path(output_dir) / "kaggle_3m")
 
-    monkeypatch.setitem(__import__("sys").modules, "kagglehub", SimpleNamespace(dataset_download=download))
+    monkeypatch.setitem(sys.modules, "kagglehub", SimpleNamespace(dataset_download=download))
     lgg.fetch(tmp_path / "lgg")
     assert len(slices.list_kaggle_3m(tmp_path / "lgg").table) > 100
 
@@ -49,7 +50,7 @@ def test_without_a_network_says_how_to_fetch_by_hand(tmp_path: Path, monkeypatch
     def download(handle: str, output_dir: str) -> None:
         raise ConnectionError(f"no route for {handle} to {output_dir}")
 
-    monkeypatch.setitem(__import__("sys").modules, "kagglehub", SimpleNamespace(dataset_download=download))
+    monkeypatch.setitem(sys.modules, "kagglehub", SimpleNamespace(dataset_download=download))
     with pytest.raises(ValueError, match=r"cannot be fetched .*Download it in a browser"):
         lgg.fetch(tmp_path / "lgg")
 

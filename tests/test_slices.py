@@ -1,5 +1,6 @@
 """Listing the two layouts, and what is wrong with them."""
 
+import itertools
 import shutil
 from pathlib import Path
 
@@ -83,10 +84,10 @@ def test_lists_class_folders_of_any_name(tmp_path: Path) -> None:
 
 
 def test_takes_given_parts_and_finds_files_on_both_sides(tmp_path: Path) -> None:
-    for part in ("Training", "Testing"):
-        for label in ("no", "yes"):
-            for index in range(3):
-                write_image(tmp_path / part / label / f"{index}.png", seed=hash((part, label, index)) % 1000)
+    folders = [tmp_path / part / label for part in ("Training", "Testing") for label in ("no", "yes")]
+    for seed, (folder, index) in enumerate(itertools.product(folders, range(3))):
+        write_image(folder / f"{index}.png", seed=seed)
+    assert inspect(slices.list_class_folders(tmp_path)).problems == []
     shutil.copy(tmp_path / "Training" / "yes" / "0.png", tmp_path / "Testing" / "yes" / "copy.png")
     listing = slices.list_class_folders(tmp_path)
     assert set(listing.table["part"]) == {"train", "test"}

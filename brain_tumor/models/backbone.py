@@ -1,7 +1,6 @@
 """ResNet backbones from torchvision, and where their weights come from."""
 
 import hashlib
-import logging
 import pickle
 import urllib.request
 from collections.abc import Mapping
@@ -14,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-log = logging.getLogger(__name__)
 _REACHABLE_SECONDS = 4
 
 
