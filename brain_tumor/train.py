@@ -76,9 +76,13 @@ def train(cfg: DictConfig, config: dict[str, Any], folder: Path) -> dict[str, An
     )
     arithmetic = precision.resolve(config["trainer"]["precision"], config["trainer"]["accelerator"])
     logger = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
+    settings = {key: value for key, value in config["trainer"].items() if key != "compile"}
     trainer: L.Trainer = instantiate(
-        cfg.trainer, precision=arithmetic, logger=logger, callbacks=_checkpoints(folder, data.monitored)
+        {**settings, "precision": arithmetic}, logger=logger, callbacks=_checkpoints(folder, data.monitored)
     )
+    if config["trainer"]["compile"]:
+        on_gpu = trainer.strategy.root_device.type == "cuda"
+        model.backbone.compile(mode="reduce-overhead" if on_gpu else None)
     if model.frozen and config["cache_features"]:
         data.features = features.cached(model, data, arithmetic, trainer.strategy.root_device)
     if trainer.is_global_zero:
@@ -152,7 +156,8 @@ def _checkpoints(folder: Path, monitored: str) -> "list[ModelCheckpoint]":
 
 def _scored_epoch(history: list[dict[str, Any]], monitored: str) -> int:
     """Return the epoch whose weights the test scored: the best on the validation part, or without one the last."""
-    chosen = min(history, key=lambda epoch: epoch["val"]["loss"]) if monitored == "val" else history[-1]
+    validated = [epoch for epoch in history if "val" in epoch]
+    chosen = min(validated, key=lambda epoch: epoch["val"]["loss"]) if monitored == "val" else history[-1]
     return int(chosen["epoch"])
 
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn import metrics as sk
+from torchmetrics import functional as tm
 
 from brain_tumor.results import baselines, metrics
 
@@ -46,6 +47,29 @@ def test_three_classes_match_scikit_learn() -> None:
     assert found["auroc"] == pytest.approx(sk.roc_auc_score(y, p, multi_class="ovr"), abs=1e-5)
     one_against_rest = np.mean([sk.recall_score(y == k, hard == k, pos_label=False) for k in range(3)])
     assert found["specificity"] == pytest.approx(one_against_rest, abs=1e-5)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_weighting_is_the_resample_it_stands_for(classes: int) -> None:
+    probabilities, labels = _predictions(classes, 60)
+    probabilities = (probabilities * 8).round() / 8  # many slices of equal score
+    drawn = torch.from_numpy(np.random.default_rng(0).integers(0, 60, (5, 60)))
+    weights = torch.stack([torch.bincount(rows, minlength=60) for rows in drawn]).double()
+    found = metrics._weighted(probabilities, labels, weights)
+    for index, rows in enumerate(drawn):
+        p, y = probabilities[rows], labels[rows]
+        alone = metrics.compute(p, y)
+        assert {name: float(values[index]) for name, values in found.items()} == pytest.approx(alone)
+        average = {"task": "multiclass", "num_classes": classes, "average": "macro"}
+        assert alone["calibration_error"] == pytest.approx(
+            float(tm.calibration_error(p, y, task="multiclass", num_classes=classes, n_bins=15)), abs=1e-5
+        )
+        if classes > 2:
+            for name in ("specificity", "auroc", "average_precision"):
+                assert alone[name] == pytest.approx(float(getattr(tm, name)(p, y, **average)), abs=1e-5)
+        else:
+            for name in ("specificity", "auroc", "average_precision"):
+                assert alone[name] == pytest.approx(float(getattr(tm, name)(p[:, 1], y, task="binary")), abs=1e-5)
 
 
 def _calibration_error(probabilities: torch.Tensor, labels: torch.Tensor) -> float:

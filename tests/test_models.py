@@ -12,7 +12,7 @@ from torch import nn
 from torchvision import models
 
 from brain_tumor import door
-from brain_tumor.data.datamodule import PhantomDataModule
+from brain_tumor.data.sources import PhantomDataModule
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.models import backbone, checkpoint, features, precision
 from brain_tumor.models.classifier import Classifier

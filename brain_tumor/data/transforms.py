@@ -56,14 +56,16 @@ class Transforms(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Transform uint8 (B, 3, H, W) into float32 (B, 3, H, W); random only in `.train()` mode."""
-        x = images.to(torch.float32) / 255
-        if self.training:
-            if self.warps:
-                x = self._warp(x)
-            if self.flip:
-                flipped = self.draw_variants(len(x), x.device).bool()
-                x = torch.where(flipped[:, None, None, None], x.flip(-1), x)
-        return (x - self.mean) / self.std if self.normalize else x
+        if self.training and self.flip:
+            # Both variants as bytes and in the order they are stored, and one picked each: the fastest way measured.
+            stored = images.permute(0, 2, 3, 1)
+            rows = torch.arange(len(images), device=images.device)
+            picked = rows + len(images) * self.draw_variants(len(images), images.device)
+            images = torch.cat([stored, stored.flip(2)]).index_select(0, picked).permute(0, 3, 1, 2)
+        x = images.to(torch.float32).div_(255)
+        if self.training and self.warps:
+            x = self._warp(x)
+        return x.sub_(self.mean).div_(self.std) if self.normalize else x
 
     @property
     def warps(self) -> bool:

@@ -1,6 +1,7 @@
 """The LightningModule: a ResNet backbone, frozen or fine-tuned, and the paper's head."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
-from torchmetrics.classification import MulticlassAccuracy
+from torchmetrics.functional.classification import multiclass_accuracy
 
 from brain_tumor.data.datamodule import Batch
 from brain_tumor.models import backbone as backbones
@@ -76,11 +77,11 @@ class Classifier(L.LightningModule):
         self.backbone.requires_grad_(not self.frozen)
         self.monitored = monitored
         self.seed = seed
-        self.train_accuracy, self.val_accuracy, self.test_accuracy = (
-            MulticlassAccuracy(num_classes, average="micro", validate_args=False) for _ in range(3)
-        )
-        self._logits: list[tuple[Tensor, Tensor]] = []
+        self.num_classes = num_classes
+        # What the running epoch has put out: rows, logits and labels of each batch, by part.
+        self._outputs: defaultdict[str, list[tuple[Tensor, Tensor, Tensor]]] = defaultdict(list)
         self._predictions: tuple[Tensor, Tensor] | None = None
+        self._scores: dict[str, dict[str, float]] = {}
         self._epoch_started = 0.0
         self.history: list[dict[str, Any]] = []
         self.epoch_seconds: list[float] = []
@@ -111,44 +112,62 @@ class Classifier(L.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Make the epoch's random numbers a function of seed and epoch alone."""
         self._epoch_started = time.perf_counter()
+        self._outputs.clear()
         torch.manual_seed(int(np.random.SeedSequence([self.seed, self.current_epoch]).generate_state(1)[0]))
 
     def training_step(self, batch: Batch) -> Tensor:
         """Return the batch's mean cross-entropy."""
-        return self._step(batch, "train")[0]
+        return self._step(batch, "train")
 
     def validation_step(self, batch: Batch) -> None:
         """Score a batch of the monitored part."""
         self._step(batch, self.monitored)
 
     def test_step(self, batch: Batch) -> None:
-        """Score a batch of the test part and keep its logits."""
-        _, logits = self._step(batch, "test")
-        self._logits.append((batch.rows, logits))
+        """Score a batch of the test part."""
+        self._step(batch, "test")
 
-    def _step(self, batch: Batch, part: str) -> tuple[Tensor, Tensor]:
+    def _step(self, batch: Batch, part: str) -> Tensor:
         logits = self.head(batch.inputs) if batch.inputs.ndim == 2 else self(batch.inputs)
         # Cross-entropy in float32 whatever the precision of the layers before it.
         logits = logits.float()
-        loss = F.cross_entropy(logits, batch.labels)
-        accuracy = {"train": self.train_accuracy, "val": self.val_accuracy, "test": self.test_accuracy}[part]
-        accuracy(logits, batch.labels)
-        options: dict[str, Any] = {
-            "on_step": False,
-            "on_epoch": True,
-            "prog_bar": True,
-            "sync_dist": True,
-            "batch_size": len(logits),
-            "logger": False if self.trainer.testing else None,  # the final score is no point of the curve
+        self._outputs[part].append((batch.rows, logits.detach(), batch.labels))
+        return F.cross_entropy(logits, batch.labels)
+
+    def _score(self, part: str) -> tuple[Tensor, Tensor]:
+        """Log the part's mean loss and accuracy over the epoch; return its rows and logits.
+
+        Scoring once an epoch instead of once a batch keeps the framework's share of a step small.
+        """
+        rows, logits, labels = (torch.cat(tensors) for tensors in zip(*self._outputs.pop(part), strict=True))
+        metrics = {
+            "loss": F.cross_entropy(logits, labels),
+            "accuracy": multiclass_accuracy(logits, labels, self.num_classes, average="micro", validate_args=False),
         }
-        self.log(f"{part}/loss", loss, **options)
-        self.log(f"{part}/accuracy", accuracy, **options)
-        return loss, logits
+        metrics = {name: self.trainer.strategy.reduce(value, reduce_op="mean") for name, value in metrics.items()}
+        self._scores[part] = {name: float(value) for name, value in metrics.items()}
+        if self.trainer.state.fn == "fit":  # the final test is no point of the curve
+            self.log_dict({f"{part}/{name}": value for name, value in metrics.items()}, prog_bar=True, sync_dist=True)
+            # TensorBoard's horizontal axis counts epochs, so that runs of any batch size can be compared.
+            self.log("step", float(self.current_epoch + 1))
+        return rows, logits
+
+    def on_train_epoch_end(self) -> None:
+        """Score the epoch and add it to `history`."""
+        self._score("train")
+        parts = [
+            part for part in ("train", self.monitored) if part in self._scores
+        ]  # not every epoch need be validated
+        self.history.append({"epoch": self.current_epoch + 1, **{part: self._scores.pop(part) for part in parts}})
+        self.epoch_seconds.append(time.perf_counter() - self._epoch_started)
+
+    def on_validation_epoch_end(self) -> None:
+        """Score the monitored part."""
+        self._score(self.monitored)
 
     def on_test_epoch_end(self) -> None:
         """Gather the part's rows, ascending and each once, and their logits from all processes."""
-        rows, logits = (torch.cat(tensors) for tensors in zip(*self._logits, strict=True))
-        self._logits.clear()
+        rows, logits = self._score("test")
         if self.trainer.world_size > 1:
             rows, logits = self.all_gather((rows, logits))
             rows, logits = rows.flatten(), logits.flatten(0, 1)
@@ -163,21 +182,6 @@ class Classifier(L.LightningModule):
         """What the last test gave: rows int64 (n,), ascending, and logits float32 (n, num_classes), on the CPU."""
         assert self._predictions is not None, "test first"
         return self._predictions
-
-    def on_train_epoch_end(self) -> None:
-        """Add the epoch to `history`."""
-        epoch: dict[str, Any] = {"epoch": self.current_epoch + 1}
-        for part in dict.fromkeys(["train", self.monitored]):
-            metrics = {name: self.trainer.callback_metrics.get(f"{part}/{name}") for name in ("loss", "accuracy")}
-            epoch[part] = {name: float(value) for name, value in metrics.items() if value is not None}
-        self.history.append(epoch)
-        self.epoch_seconds.append(time.perf_counter() - self._epoch_started)
-        # TensorBoard's horizontal axis counts epochs, so that runs of any batch size can be compared.
-        self.log("step", float(self.current_epoch + 1))
-
-    def on_validation_epoch_end(self) -> None:
-        """Put the monitored part's curve over epochs, too."""
-        self.log("step", float(self.current_epoch + 1))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the curves with the weights, so that a resumed run has them whole."""

@@ -1,17 +1,17 @@
-"""Score predictions with torchmetrics, and put a 95 % interval around every number by bootstrap."""
+"""Score predictions, and put a 95 % interval around every number by bootstrap."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics.functional import classification as tm
+from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 RESAMPLES = 1000
 LEVEL = 0.95
+_BINS = 15  # of the calibration error
 Interval = dict[str, float | None]
 
 
@@ -28,47 +28,55 @@ def compute(probabilities: Tensor, labels: Tensor) -> dict[str, float]:
         ones from sensitivity to average precision are about class 1; with more they are means over the classes. What
         is undefined because a class has no slice is NaN.
     """
+    weights = torch.ones(1, len(labels), dtype=torch.float64)
+    return {name: float(value) for name, value in _weighted(probabilities.double(), labels, weights).items()}
+
+
+def _weighted(probabilities: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Tensor]:
+    """Compute every metric for many weightings of the slices at once: weights (R, n) to values (R,), all float64.
+
+    A resample is a weighting, so a bootstrap is a few matrix products instead of thousands of calls. The tests hold
+    the values against torchmetrics'.
+    """
     classes = probabilities.shape[1]
-    chosen = probabilities.gather(1, labels[:, None])[:, 0]
+    total = weights.sum(1)
+    confidence, predicted = probabilities.max(1)
+    right = (predicted == labels).double()
     # A probability of exactly 0 or 1, as a baseline may give, would make the loss infinite.
-    values = {"loss": float(F.binary_cross_entropy(chosen.clamp(1e-7, 1), torch.ones_like(chosen)))}
-    complete = int(torch.bincount(labels, minlength=classes).gt(0).sum()) == classes
-    for name, (function, needs_all) in _functions(classes).items():
-        scores = (
-            probabilities[:, 1] if classes == 2 and name not in {"accuracy", "calibration_error"} else probabilities
-        )
-        values[name] = float(function(scores, labels)) if complete or not needs_all else float("nan")
+    losses = -probabilities.gather(1, labels[:, None])[:, 0].clamp(min=1e-7).log()
+    bins = F.one_hot(torch.bucketize(confidence, torch.linspace(0, 1, _BINS + 1), right=True) - 1, _BINS + 1).double()
+    values = {"loss": weights @ losses / total, "accuracy": weights @ right / total}
+    rated = [1] if classes == 2 else range(classes)
+    one_against_rest = [_one_class(probabilities[:, c], predicted == c, labels == c, weights) for c in rated]
+    for name in one_against_rest[0]:
+        values[name] = torch.stack([scores[name] for scores in one_against_rest]).mean(0)
+    values["calibration_error"] = (weights @ (bins * (right - confidence)[:, None])).abs().sum(1) / total
     return values
 
 
-def _functions(classes: int) -> dict[str, tuple[Callable[[Tensor, Tensor], Tensor], bool]]:
-    """Name each torchmetrics function, and say whether it needs every class among the labels."""
-    every = partial(partial, num_classes=classes, validate_args=False)
-    both = {"accuracy": (every(tm.multiclass_accuracy, average="micro"), False)}
-    error = {"calibration_error": (every(tm.multiclass_calibration_error, n_bins=15), False)}
-    if classes == 2:
-        one = partial(partial, validate_args=False)
-        return {
-            **both,
-            "sensitivity": (one(tm.binary_recall), True),
-            "specificity": (one(tm.binary_specificity), True),
-            "precision": (one(tm.binary_precision), True),
-            "f1": (one(tm.binary_f1_score), True),
-            "auroc": (one(tm.binary_auroc), True),
-            "average_precision": (one(tm.binary_average_precision), True),
-            **error,
-        }
-    macro = partial(every, average="macro")
-    return {
-        **both,
-        "sensitivity": (macro(tm.multiclass_recall), True),
-        "specificity": (macro(tm.multiclass_specificity), True),
-        "precision": (macro(tm.multiclass_precision), True),
-        "f1": (macro(tm.multiclass_f1_score), True),
-        "auroc": (macro(tm.multiclass_auroc), True),
-        "average_precision": (macro(tm.multiclass_average_precision), True),
-        **error,
+def _one_class(scores: Tensor, predicted: Tensor, actual: Tensor, weights: Tensor) -> dict[str, Tensor]:
+    """Rate one class against the rest: scores, predicted, actual (n,) and weights (R, n) to values (R,)."""
+    hit = weights @ (predicted & actual).double()
+    positives, negatives, chosen = (weights @ kind.double() for kind in (actual, ~actual, predicted))
+    # Cumulated from the highest score down; slices of equal score form one step of the curves.
+    order = torch.argsort(scores, descending=True)
+    ends = torch.cat([scores[order].diff() != 0, torch.ones(1, dtype=torch.bool)])
+    above = (weights * actual)[:, order].cumsum(1)[:, ends]
+    below = (weights * ~actual)[:, order].cumsum(1)[:, ends]
+    before = F.pad(above[:, :-1], (1, 0))
+    step = below.diff(dim=1, prepend=torch.zeros(len(weights), 1, dtype=torch.float64))
+    ranked = ((above + before) / 2 * step).sum(1) / (positives * negatives)
+    found = ((above - before) * above / (above + below).clamp(min=1e-12)).sum(1) / positives
+    undefined = (positives == 0) | (negatives == 0)
+    values = {
+        "sensitivity": hit / positives,
+        "specificity": 1 - (chosen - hit) / negatives,
+        "precision": hit / chosen.clamp(min=1e-12),
+        "f1": 2 * hit / (chosen + positives),
+        "auroc": ranked,
+        "average_precision": found,
     }
+    return {name: value.masked_fill(undefined, torch.nan) for name, value in values.items()}
 
 
 def score(
@@ -89,15 +97,15 @@ def score(
         For each metric of `compute` its interval; None stands for what is undefined.
     """
     point = compute(probabilities, labels)
-    groups = _groups(cases)
+    codes, groups = np.unique(_groups(cases), return_inverse=True)
     generator = np.random.default_rng(seed)
-    draws: dict[str, list[float]] = {name: [] for name in point}
-    for _ in range(resamples):
-        drawn = generator.integers(len(groups), size=len(groups))
-        rows = torch.from_numpy(np.concatenate([groups[group] for group in drawn]))
-        for name, value in compute(probabilities[rows], labels[rows]).items():
-            draws[name].append(value)
-    return {name: _interval(point[name], np.array(draws[name])) for name in point}
+    drawn = generator.multinomial(len(codes), np.full(len(codes), 1 / len(codes)), size=resamples)
+    # A few resamples at a time, so that memory stays small however many slices there are.
+    chunks = [
+        _weighted(probabilities.double(), labels, torch.from_numpy(counts[:, groups]).double())
+        for counts in np.array_split(drawn, max(1, resamples * len(labels) // 2**22))
+    ]
+    return {name: _interval(point[name], torch.cat([chunk[name] for chunk in chunks]).numpy()) for name in point}
 
 
 def resampled_unit(cases: Sequence[str]) -> str:
@@ -105,11 +113,9 @@ def resampled_unit(cases: Sequence[str]) -> str:
     return "patient" if all(cases) and len(set(cases)) > 1 else "slice"
 
 
-def _groups(cases: Sequence[str]) -> list[NDArray[np.intp]]:
-    if resampled_unit(cases) == "slice":
-        return [np.array([row]) for row in range(len(cases))]
-    names = np.asarray(cases)
-    return [np.flatnonzero(names == name) for name in np.unique(names)]
+def _groups(cases: Sequence[str]) -> Sequence[str] | Sequence[int]:
+    """Name what each slice is resampled with."""
+    return cases if resampled_unit(cases) == "patient" else range(len(cases))
 
 
 def _interval(value: float, draws: NDArray[np.float64]) -> Interval:
@@ -122,5 +128,6 @@ def _interval(value: float, draws: NDArray[np.float64]) -> Interval:
 
 def confusion_matrix(probabilities: Tensor, labels: Tensor) -> list[list[int]]:
     """Count slices by actual class (rows) and predicted class (columns)."""
-    counts = tm.multiclass_confusion_matrix(probabilities, labels, num_classes=probabilities.shape[1])
+    classes = probabilities.shape[1]
+    counts = multiclass_confusion_matrix(probabilities, labels, num_classes=classes)
     return [[int(count) for count in row] for row in counts]

@@ -24,7 +24,9 @@ RECORD_KEYS = (
     "id", "config", "data", "split", "weights", "baselines", "history", "test", "timing", "versions",
 )  # fmt: skip
 # Changing one of these changes no number, so it is the same run.
-_IMMATERIAL = {"output_dir", "cache_dir", "resume", "name", "cache_features", "enable_progress_bar"}
+_IMMATERIAL = {
+    "output_dir", "cache_dir", "resume", "name", "cache_features", "resident", "eval_batch_size", "enable_progress_bar",
+}  # fmt: skip
 _PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "hydra-core", "numpy", "pillow")
 
 

@@ -1,0 +1,108 @@
+"""Measure how fast training is here, beside the plain loop and the hardware's limit.
+
+python -m brain_tumor.benchmark
+python -m brain_tumor.benchmark data=lgg data.root=/data/lgg transforms=resize
+python -m brain_tumor.benchmark 'sections=[training,loading]' 'models=[resnet18]' repeats=5
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from brain_tumor import door
+
+KEYS = {
+    "data", "transforms", "optimizer", "trainer", "model", "models", "sections", "repeats", "batches", "epochs",
+    "full", "target", "seed", "output_dir", "cache_dir",
+}  # fmt: skip
+
+
+@hydra.main(config_path=door.CONF, config_name="benchmark", version_base="1.3")
+def main(cfg: DictConfig) -> None:
+    """Run the sections, print the table, and save it as JSON and Markdown."""
+    config = door.plain(cfg, KEYS)
+    from brain_tumor.results import record
+    from brain_tumor.speed import measure
+    from brain_tumor.speed.sections import SECTIONS
+
+    for name in ("repeats", "batches", "epochs"):
+        if config[name] < 1:
+            raise ValueError(f"{name}={config[name]}: must be at least 1")
+    unknown = sorted(set(config["sections"]) - set(SECTIONS))
+    if unknown:
+        raise ValueError(f"sections: no {', '.join(unknown)}; choose from {', '.join(SECTIONS)}")
+    bench = _bench(cfg, config)
+    rows = []
+    for name in config["sections"]:
+        found = SECTIONS[name](bench)
+        print(measure.markdown(found), flush=True)
+        rows += found
+    folder = record.new_folder(Path(config["output_dir"]) / "benchmark")
+    versions = {**record.versions(bench.device), "arithmetic": bench.precision}
+    measured: dict[str, Any] = {
+        "config": config,
+        "data": bench.data.describe(),
+        "versions": versions,
+        "rows": [row.record() for row in rows],
+    }
+    record.write_json(folder / "benchmark.json", measured)
+    title = (
+        f"{versions['hardware']}, {versions['threads']} threads, {versions['arithmetic']}, torch {versions['torch']}"
+    )
+    (folder / "benchmark.md").write_text(f"{title}; {len(bench.data.table)} slices\n\n{measure.markdown(rows)}\n")
+    print(f"\nsaved: {folder}")
+
+
+def _bench(cfg: DictConfig, config: dict[str, Any]) -> Any:
+    import lightning as L
+
+    from brain_tumor.models import precision
+    from brain_tumor.speed.sections import Bench
+
+    door.quieten_lightning()
+    L.seed_everything(config["seed"], verbose=False)
+    data = instantiate(cfg.data, transforms=instantiate(cfg.transforms), seed=config["seed"])
+    data.prepare_data()
+    data.setup()
+    if min(len(data.rows["train"]) // data.batch_size, len(data.rows["test"]) // data.batch_size) < 3:
+        raise ValueError("data: too few slices to measure; three training and test batches are needed")
+    optimizer = instantiate(cfg.optimizer)
+    known = {model["backbone"]: model for model in config["model"].values()}
+    missing = sorted(set(config["models"]) - set(known))
+    if missing:
+        raise ValueError(f"models: no {', '.join(missing)}; choose from {', '.join(known)}")
+
+    def build(name: str, strategy: str) -> Any:
+        settings = {**known[name], "strategy": strategy}
+        return instantiate(settings, optimizer=optimizer, num_classes=data.num_classes, monitored=data.monitored)
+
+    shared = _shared(HydraConfig.get().overrides.task)
+    if "cases" in config["data"]:
+        # The phantoms are there; a process with an empty cache would draw them again.
+        shared = [text for text in shared if not text.startswith(("data=", "data.cases", "data.phantom_seed"))]
+        shared += ["data=lgg", f"data.root={data.listing().root}", f"data.size={data.size}"]
+
+    def arguments(name: str, strategy: str) -> list[str]:
+        return [*shared, f"model={name}", f"model.strategy={strategy}", f"model.weights={known[name]['weights']}"]
+
+    arithmetic = precision.resolve(config["trainer"]["precision"], config["trainer"]["accelerator"])
+    trainer = {key: config["trainer"][key] for key in ("accelerator", "devices", "deterministic")}
+    options = {key: config[key] for key in ("models", "repeats", "batches", "epochs", "full", "target")}
+    trainer["precision"] = arithmetic
+    device = L.Trainer(**trainer, logger=False, enable_checkpointing=False).strategy.root_device
+    return Bench(data, build, arguments=arguments, precision=arithmetic, device=device, trainer=trainer, **options)
+
+
+def _shared(overrides: list[str]) -> list[str]:
+    """Choose the overrides that training understands in the same way."""
+    groups = {"data", "transforms", "optimizer", "trainer", "cache_dir", "seed"}
+    return [text for text in overrides if re.split(r"[.=]", text.lstrip("+"))[0] in groups]
+
+
+if __name__ == "__main__":
+    door.enter(main)

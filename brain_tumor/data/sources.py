@@ -1,0 +1,69 @@
+"""The kinds of data: phantoms, the LGG data set, and a folder of one's own."""
+
+from pathlib import Path
+from typing import Any
+
+from brain_tumor.data import lgg, phantom, slices
+from brain_tumor.data.datamodule import SliceDataModule
+
+
+class PhantomDataModule(SliceDataModule):
+    """Phantoms generated from a seed (see `brain_tumor.data.phantom`).
+
+    Args:
+        cases: how many, of 20 to 40 slices each.
+        phantom_seed: of the generator.
+        **common: as for `SliceDataModule`.
+    """
+
+    def __init__(self, *, cases: int, phantom_seed: int = 0, **common: Any) -> None:
+        super().__init__(**common)
+        self.cases = cases
+        self.phantom_seed = phantom_seed
+
+    def listing(self) -> slices.Listing:
+        """List the phantoms, drawing them first where they are missing."""
+        return slices.list_kaggle_3m(phantom.generate(self.cache_dir, self.cases, self.phantom_seed))
+
+
+class LggDataModule(SliceDataModule):
+    """The LGG Segmentation Dataset.
+
+    Args:
+        root: the folder that holds `kaggle_3m/`, or `kaggle_3m` itself; fetched where it is missing.
+        **common: as for `SliceDataModule`.
+    """
+
+    def __init__(self, *, root: str, **common: Any) -> None:
+        super().__init__(**common)
+        self.root = Path(root).expanduser()
+
+    def listing(self) -> slices.Listing:
+        """List the data set, fetching it first where it is missing."""
+        lgg.fetch(self.root)
+        return slices.list_kaggle_3m(self.root)
+
+
+class FolderDataModule(SliceDataModule):
+    """Images sorted into one folder a class.
+
+    Args:
+        root: the folder (see `brain_tumor.data.slices.list_class_folders`).
+        patient_pattern: regular expression on the file name that finds the patient; None where names hold none.
+        split: as for `SliceDataModule`; None for train/ and test/ where the folder has them, else "slice".
+        **common: as for `SliceDataModule`.
+    """
+
+    def __init__(
+        self, *, root: str, patient_pattern: str | None = None, split: str | None = None, **common: Any
+    ) -> None:
+        self.root = Path(root).expanduser()
+        self.patient_pattern = patient_pattern
+        if split is None:
+            found = self.listing()
+            split = "given" if (found.table["part"] != "").any() else "slice"
+        super().__init__(split=split, **common)
+
+    def listing(self) -> slices.Listing:
+        """List the class folders."""
+        return slices.list_class_folders(self.root, self.patient_pattern)

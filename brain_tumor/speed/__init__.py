@@ -1,0 +1,1 @@
+"""Measure training speed: the plain loop, the framework, and the hardware's limit."""

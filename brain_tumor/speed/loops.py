@@ -1,0 +1,125 @@
+"""The framework's training with a clock in it, and a hand-written loop with the very same settings."""
+
+import time
+from typing import Any
+
+import lightning as L
+import torch
+from torch.nn import functional as F
+
+from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.models.classifier import Classifier
+
+WARM = 2  # first steps of a loop, which set up kernels and iterators
+
+
+def now(device: torch.device) -> float:
+    """Return the time in seconds when all work on the device is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+class Clock(L.Callback):
+    """Time the steps of an epoch after the first ones; `seconds` and `images` hold the result."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.images = 0
+        self._started = 0.0
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,  # noqa: ARG002, Lightning's signature
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Start after the warm-up, stop after the last step."""
+        if batch_idx + 1 == WARM:
+            self._started = now(pl_module.device)
+        elif batch_idx + 1 > WARM:
+            self.images += len(batch.rows)
+            if batch_idx + 1 == trainer.num_training_batches:
+                self.seconds = now(pl_module.device) - self._started
+
+
+def framework(model: Classifier, data: SliceDataModule, settings: dict[str, Any], batches: int) -> float:
+    """Train `batches` batches with the framework; return images per second, without the start.
+
+    Args:
+        model: the network.
+        data: set up.
+        settings: arguments of `lightning.Trainer` that the run is to have.
+        batches: how many to time.
+    """
+    clock = Clock()
+    trainer = L.Trainer(
+        **settings,
+        max_epochs=1,
+        limit_train_batches=WARM + batches,
+        limit_val_batches=0,
+        callbacks=clock,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(model, data)
+    return clock.images / clock.seconds
+
+
+def by_hand(model: Classifier, data: SliceDataModule, precision: str, device: torch.device, batches: int) -> float:
+    """Train `batches` batches as `framework` does, in a loop that knows nothing else; return images per second."""
+    model.to(device).train()
+    transforms = data.transforms.to(device).train()
+    labels = data.labels.to(device)
+    optimizer = model.configure_optimizers()
+    dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
+    order = torch.from_numpy(data.rows["train"])[torch.randperm(len(data.rows["train"]))]
+    seen, started = 0, 0.0
+    for index, there in enumerate(torch.split(order, data.batch_size)[: WARM + batches]):
+        rows = there.to(device)
+        if data.features is not None:
+            inputs = data.features[transforms.draw_variants(len(rows), device), rows]
+        else:
+            inputs = transforms(data.images[there].to(device))
+        with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
+            logits = model.head(inputs) if data.features is not None else model(inputs)
+        loss = F.cross_entropy(logits.float(), labels[rows])
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        if index + 1 == WARM:
+            started = now(device)
+        elif index + 1 > WARM:
+            seen += len(rows)
+    return seen / (now(device) - started)
+
+
+@torch.inference_mode()
+def evaluation(model: Classifier, data: SliceDataModule, precision: str, device: torch.device, batches: int) -> float:
+    """Classify test slices in the framework's evaluation batches; return images per second."""
+    model.to(device).eval()
+    transforms = data.transforms.to(device).eval()
+    dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
+    seen, started = 0, now(device)
+    for rows in torch.split(torch.from_numpy(data.rows["test"]), data.eval_batch_size)[:batches]:
+        with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
+            model(transforms(data.images[rows].to(device)))
+        seen += len(rows)
+    return seen / (now(device) - started)
+
+
+def peak(precision: str, device: torch.device, side: int = 2048) -> float:
+    """Return the operations a second of a large matrix product at this precision: the hardware's practical limit."""
+    dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision, torch.float32)
+    left, right = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+    rates = []
+    for _ in range(6):
+        started = now(device)
+        left @ right
+        rates.append(2 * side**3 / (now(device) - started))
+    return max(rates)

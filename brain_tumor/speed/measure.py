@@ -1,0 +1,87 @@
+"""Measure sides in turn, so that what else the machine does falls on all of them, and put them in a table."""
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The median, smallest and largest of repeated measurements."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        """Summarise at least one value."""
+        return cls(statistics.median(values), min(values), max(values))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the benchmark.
+
+    Attributes:
+        what: what was measured.
+        unit: of both sides; "images/s" is better when larger, "s" when smaller.
+        plain: the plain loop's values; None where it has no such thing.
+        ours: the framework's.
+        ratio: how many times better the framework is, measured pair by pair; None where nothing is compared.
+        note: "" or what the reader must know, such as "extrapolated".
+    """
+
+    what: str
+    unit: str
+    plain: Spread | None
+    ours: Spread | None
+    ratio: Spread | None = None
+    note: str = ""
+
+    def record(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+def interleave(sides: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, list[float]]:
+    """Call every side once for warming up, then all in turn `repeats` times; return each side's values."""
+    for side in sides.values():
+        side()
+    values: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(repeats):
+        for name, side in sides.items():
+            values[name].append(side())
+    return values
+
+
+def compare(what: str, unit: str, plain: Sequence[float], ours: Sequence[float], note: str = "") -> Row:
+    """Put two interleaved series in a row; the ratio says how many times better ours is."""
+    better = [b / a if unit.endswith("/s") else a / b for a, b in zip(plain, ours, strict=True)]
+    return Row(what, unit, Spread.of(plain), Spread.of(ours), Spread.of(better), note)
+
+
+def alone(what: str, unit: str, ours: Sequence[float], note: str = "") -> Row:
+    """Put a series that has nothing to be compared with in a row."""
+    return Row(what, unit, None, Spread.of(ours), None, note)
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """Put rows in a Markdown table: medians, with smallest and largest where several were measured."""
+    lines = ["| | unit | plain loop | brain_tumor | times better | |", "|---|---|---|---|---|---|"]
+    for row in rows:
+        cells = (row.what, row.unit, _write(row.plain), _write(row.ours), _write(row.ratio), row.note)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _write(spread: Spread | None) -> str:
+    if spread is None:
+        return "–"
+    middle, low, high = (_digits(value) for value in (spread.median, spread.low, spread.high))
+    return middle if low == high else f"**{middle}** ({low} to {high})"
+
+
+def _digits(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

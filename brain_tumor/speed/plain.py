@@ -1,0 +1,87 @@
+"""The training loop that a reader of the paper would write: what the framework's speed is measured against.
+
+As in the paper's listing (section VII): PIL opens, converts and resizes every image each time it is wanted,
+torchvision transforms it, training and test share a batch size, arithmetic is float32 in torch's default memory layout,
+and a frozen backbone is passed through again in every epoch.
+"""
+
+from itertools import islice
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms as T
+
+from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.models.classifier import Classifier
+
+
+class Images(Dataset[tuple[Tensor, int]]):
+    """A part's images, float32 (3, size, size), and labels, from their files.
+
+    Args:
+        data: set up, with images of one colour depth that PIL turns into RGB.
+        part: "train" or "test".
+    """
+
+    def __init__(self, data: SliceDataModule, part: str) -> None:
+        table = data.table.iloc[data.rows[part]]
+        root = data.listing().root
+        self.paths = [root / path for path in table["path"]]
+        self.labels = table["label"].tolist()
+        settings = data.transforms
+        steps = [T.Resize((data.size, data.size)), T.ToTensor()]
+        if settings.flip and part == "train":
+            steps.insert(1, T.RandomHorizontalFlip(settings.flip))
+        if settings.normalize:
+            steps.append(T.Normalize(settings.mean.flatten().tolist(), settings.std.flatten().tolist()))
+        self.transform = T.Compose(steps)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        with Image.open(self.paths[index]) as image:
+            return self.transform(image.convert("RGB")), self.labels[index]
+
+
+class PlainLoop:
+    """Train and test without the framework.
+
+    Args:
+        model: the network; its layout and the framework's own loops are not used.
+        data: set up.
+        device: to compute on.
+    """
+
+    def __init__(self, model: Classifier, data: SliceDataModule, device: torch.device) -> None:
+        self.device = device
+        self.model = model.to(device).to(memory_format=torch.contiguous_format)
+        self.optimizer = model.configure_optimizers()
+        self.loaders = {
+            part: DataLoader(Images(data, part), data.batch_size, shuffle=part == "train") for part in ("train", "test")
+        }
+
+    def train(self, batches: int | None = None) -> int:
+        """Train on the first `batches` of a newly shuffled epoch, or all of it; return the number of images."""
+        self.model.train()
+        seen = 0
+        for images, labels in islice(self.loaders["train"], batches):
+            self.optimizer.zero_grad()
+            loss = F.cross_entropy(self.model(images.to(self.device)), labels.to(self.device))
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+            seen += len(labels)
+        return seen
+
+    @torch.no_grad()
+    def test(self, batches: int | None = None) -> tuple[int, float]:
+        """Test on the first `batches` of the test part, or all of it; return the number of images and the accuracy."""
+        self.model.eval()
+        seen = right = 0
+        for images, labels in islice(self.loaders["test"], batches):
+            right += int((self.model(images.to(self.device)).argmax(1).cpu() == labels).sum())
+            seen += len(labels)
+        return seen, right / seen
