@@ -38,10 +38,11 @@ def main(cfg: DictConfig) -> None:
         raise ValueError(f"sections: no {', '.join(unknown)}; choose from {', '.join(SECTIONS)}")
     bench = _bench(cfg, config)
     rows = []
+    print(measure.HEAD)
     for name in config["sections"]:
-        found = SECTIONS[name](bench)
-        print(measure.markdown(found), flush=True)
-        rows += found
+        for row in SECTIONS[name](bench):
+            print(measure.line(row), flush=True)
+            rows.append(row)
     folder = record.new_folder(Path(config["output_dir"]) / "benchmark")
     versions = {**record.versions(bench.device), "arithmetic": bench.precision}
     measured: dict[str, Any] = {
@@ -81,7 +82,9 @@ def _bench(cfg: DictConfig, config: dict[str, Any]) -> Any:
         settings = {**known[name], "strategy": strategy}
         return instantiate(settings, optimizer=optimizer, num_classes=data.num_classes, monitored=data.monitored)
 
-    shared = _shared(HydraConfig.get().overrides.task)
+    choices = HydraConfig.get().runtime.choices
+    shared = [f"{group}={choices[group]}" for group in ("data", "transforms", "optimizer", "trainer")]
+    shared += _values(HydraConfig.get().overrides.task)
     if "cases" in config["data"]:
         # The phantoms are there; a process with an empty cache would draw them again.
         shared = [text for text in shared if not text.startswith(("data=", "data.cases", "data.phantom_seed"))]
@@ -98,10 +101,9 @@ def _bench(cfg: DictConfig, config: dict[str, Any]) -> Any:
     return Bench(data, build, arguments=arguments, precision=arithmetic, device=device, trainer=trainer, **options)
 
 
-def _shared(overrides: list[str]) -> list[str]:
-    """Choose the overrides that training understands in the same way."""
-    groups = {"data", "transforms", "optimizer", "trainer", "cache_dir", "seed"}
-    return [text for text in overrides if re.split(r"[.=]", text.lstrip("+"))[0] in groups]
+def _values(overrides: list[str]) -> list[str]:
+    """Choose the overrides of single values that training understands in the same way."""
+    return [text for text in overrides if re.match(r"\+*(data|transforms|optimizer|trainer)\.|cache_dir=|seed=", text)]
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Glob, RangeSweep
 from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
@@ -24,6 +26,7 @@ def enter(main: Callable[[], Any]) -> None:
 
     HYDRA_FULL_ERROR=1 shows the whole traceback, as in every Hydra program.
     """
+    sys.argv[1:] = map(_quote_rows, sys.argv[1:])
     verbose = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # Makes Hydra hand errors on instead of printing them.
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -32,7 +35,26 @@ def enter(main: Callable[[], Any]) -> None:
     except (ValueError, OSError, HydraException, OmegaConfBaseException) as error:
         if verbose:
             raise
-        sys.exit(f"error: {_one_line(error)}")
+        sys.exit(f"error: {one_line(error)}")
+
+
+def _quote_rows(argument: str) -> str:
+    """Write paper=19, paper=1,2, paper=range(1,13) and paper=glob(*) with quotes, rows in the table's order.
+
+    Hydra takes a bare number for an int, and refuses that as the choice of a config group.
+    """
+    if not argument.startswith("paper="):
+        return argument
+    value = OverridesParser.create().parse_override(argument).value()
+    if isinstance(value, Glob):
+        rows = value.filter(sorted((path.stem for path in Path(CONF, "paper").glob("*.yaml")), key=int))
+    elif isinstance(value, ChoiceSweep):
+        rows = value.list
+    elif isinstance(value, RangeSweep):
+        rows = list(value.range())
+    else:
+        return argument if value is None else f"paper='{value}'"
+    return "paper=" + ",".join(f"'{row}'" for row in rows)
 
 
 def plain(cfg: DictConfig, known: Iterable[str]) -> dict[str, Any]:
@@ -79,7 +101,8 @@ def _run_folder(output_dir: str, name: str, resume: bool, *, _root_: DictConfig)
 OmegaConf.register_new_resolver("run_folder", _run_folder, replace=True)
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """Say in one line what went wrong and where, without the libraries' own advice."""
     text = str(error)
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         found = re.search(r"full_key: (\S+)", text)

@@ -4,16 +4,19 @@ python -m brain_tumor.train
 python -m brain_tumor.train model=resnet18 transforms=flip_norm
 python -m brain_tumor.train --multirun model=resnet18,resnet50 model.strategy=freeze,finetune
 python -m brain_tumor.train data=lgg data.root=/data/lgg data.split=patient
+python -m brain_tumor.train --multirun 'paper=glob(*)' seed=0,1,2 data=lgg data.root=/data/lgg
 """
 
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
@@ -29,35 +32,66 @@ if TYPE_CHECKING:  # imported late at run time, so that --help and --cfg answer 
 
 KEYS = {
     "data", "model", "transforms", "optimizer", "trainer",
-    "seed", "resume", "cache_features", "output_dir", "cache_dir", "name",
+    "seed", "experiment", "resume", "cache_features", "output_dir", "cache_dir", "name",
 }  # fmt: skip
 
 
 @hydra.main(config_path=door.CONF, config_name="train", version_base="1.3")
 def main(cfg: DictConfig) -> None:
-    """Run one training, or say that it has been run."""
-    from brain_tumor.results import record, tables
+    """Run one training, go on with it, or say that it has been run."""
+    from brain_tumor.results import record
 
     folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
-    try:
-        config = door.plain(cfg, KEYS)
-        if (folder / "checkpoints").exists() and not cfg.resume:
-            raise ValueError(f"{folder}: holds a run already; go on with it by resume=true, or choose another folder")
-        if record.finished(folder):
-            print(f"This run is finished: {folder}")
-            found = record.read(folder)
-        else:
-            found = train(cfg, config, folder)
-    finally:
-        record.discard_unstarted(folder)
-    if found:
-        print(f"\n{tables.summary(found)}\n\n{tables.next_steps(found['config'], folder)}\n\nrun: {folder}")
+    if not _leads():
+        train(cfg, door.plain(cfg, KEYS), folder)
+        return
+    with record.claim(folder) as claimed:
+        if not claimed:
+            print(f"under way in another process: {folder}")
+            return
+        try:
+            _run(cfg, folder)
+        except Exception as error:
+            if record.started(folder) or _sweeps():
+                record.write_failure(folder, door.one_line(error), traceback.format_exc())
+                print(f"failed: {door.one_line(error)} ({folder}/traceback.txt)", file=sys.stderr)
+            raise
+
+
+def _run(cfg: DictConfig, folder: Path) -> None:
+    """Train unless that is done, and say what came of it."""
+    from brain_tumor.results import record, tables
+
+    config = door.plain(cfg, KEYS)
+    if (folder / "checkpoints").exists() and not cfg.resume:
+        raise ValueError(f"{folder}: holds a run already; go on with it by resume=true, or choose another folder")
+    if record.finished(folder):
+        print(f"finished before (resume=false trains it anew): {folder}")
+        if _sweeps():
+            return
+        found = record.read(folder)
+    else:
+        if earlier := record.failure(folder):
+            print(f"failed before ({earlier}), tries again: {folder}")
+            record.clear_failure(folder)
+        found = train(cfg, config, folder)
+    print(f"\n{tables.summary(found)}\n\n{tables.next_steps(found['config'], folder)}\n\nrun: {folder}")
+
+
+def _leads() -> bool:
+    """Whether this process is the first of those that train together."""
+    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK"))
+
+
+def _sweeps() -> bool:
+    return bool(HydraConfig.get().mode == RunMode.MULTIRUN)
 
 
 def train(cfg: DictConfig, config: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Compose data, model and trainer; fit, test, record. Returns the record (on the first process; {} on others)."""
     started = time.perf_counter()
     import lightning as L
+    import torch
     from lightning.pytorch.loggers import TensorBoardLogger
 
     from brain_tumor.models import checkpoint, features, precision
@@ -77,6 +111,7 @@ def train(cfg: DictConfig, config: dict[str, Any], folder: Path) -> dict[str, An
     arithmetic = precision.resolve(config["trainer"]["precision"], config["trainer"]["accelerator"])
     logger = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
     settings = {key: value for key, value in config["trainer"].items() if key != "compile"}
+    settings["devices"] = _devices(settings["devices"], torch.cuda.device_count())
     trainer: L.Trainer = instantiate(
         {**settings, "precision": arithmetic}, logger=logger, callbacks=_checkpoints(folder, data.monitored)
     )
@@ -92,6 +127,7 @@ def train(cfg: DictConfig, config: dict[str, Any], folder: Path) -> dict[str, An
     last, best = (folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "best"))
     if last.exists():
         checkpoint.load(model, last)  # refuses in one line what Lightning would refuse in many
+        print(f"goes on from its last checkpoint: {folder}")
     ready = time.perf_counter()
 
     trainer.fit(model, data, ckpt_path=last if last.exists() else None, weights_only=True)
@@ -102,6 +138,13 @@ def train(cfg: DictConfig, config: dict[str, Any], folder: Path) -> dict[str, An
         return {}
     seconds = {"setup_seconds": ready - started, "fit_seconds": fitted - ready, "test_seconds": tested - fitted}
     return _leave(folder, config, data, model, trainer, seconds)
+
+
+def _devices(asked: object, gpus: int) -> object:
+    """Give every job of a parallel sweep a GPU in turn, where there are several and it asks for one."""
+    hydra_config = HydraConfig.get()
+    parallel = _sweeps() and hydra_config.launcher.get("n_jobs", 1) != 1
+    return [hydra_config.job.num % gpus] if parallel and gpus > 1 and asked == 1 else asked
 
 
 def _leave(
@@ -136,6 +179,11 @@ def _leave(
     logger = cast("TensorBoardLogger", trainer.logger)
     logger.log_hyperparams(tables.hyperparameters(found), tables.final_metrics(found))
     logger.experiment.add_figure("confusion matrix", plots.confusion(scores["confusion_matrix"], data.classes))
+    wrong = plots.wrong(predictions)
+    if len(wrong):
+        figure = plots.slices(wrong, *data.pixels(wrong.index.to_numpy()), data.classes)
+        figure.savefig(folder / "wrong.png", dpi=110)
+        logger.experiment.add_figure("confidently wrong", figure)
     logger.finalize("success")
     record.write_csv(folder / "split.csv", data.table[["path", "case", "slice", "label", "part"]])
     record.write_csv(folder / "predictions.csv", predictions)

@@ -10,13 +10,18 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from brain_tumor import evaluate, train, verify
+from brain_tumor import benchmark, evaluate, train, verify
 
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
 # What each room may import of the package, and what of these libraries.
-ROOMS = {"data": {"data"}, "results": {"results"}, "models": {"models", "data", "results"}}
-LIGHTNING = {"data/datamodule.py", "models/classifier.py"}
+ROOMS = {
+    "data": {"data"},
+    "results": {"results"},
+    "models": {"models", "data", "results"},
+    "speed": {"speed", "models", "data"},
+}
+LIGHTNING = {"data/datamodule.py", "models/classifier.py", "speed/loops.py", "speed/sections.py"}
 
 
 def _imports(path: Path) -> set[str]:
@@ -50,9 +55,9 @@ def _compose(name: str, *overrides: str) -> DictConfig:
         return compose(name, [*overrides])
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "verify"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "verify", "benchmark"])
 def test_each_door_knows_the_keys_of_its_configuration(name: str) -> None:
-    door = {"train": train, "evaluate": evaluate, "verify": verify}[name]
+    door = {"train": train, "evaluate": evaluate, "verify": verify, "benchmark": benchmark}[name]
     assert set(_compose(name, "data=phantom")) | {"data"} == door.KEYS
 
 

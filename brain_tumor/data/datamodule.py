@@ -58,7 +58,7 @@ class SliceDataModule(L.LightningDataModule):
         val_fraction: share of the training part to validate on; 0, as in the paper, for none.
         split_seed: of the split's draw.
         batch_size: of training.
-        eval_batch_size: of validation and test; changes speed, not results.
+        eval_batch_size: of validation, test and features; changes speed, not results. None for what is fast there.
         size: side of the square images, in pixels.
         resident: hold all images in the device's memory: True, False, or "auto", on a GPU with room for them; changes
             speed, not results.
@@ -81,7 +81,7 @@ class SliceDataModule(L.LightningDataModule):
         val_fraction: float = 0.0,
         split_seed: int = 0,
         batch_size: int = 8,
-        eval_batch_size: int = 64,
+        eval_batch_size: int | None = None,
         size: int = 224,
         resident: bool | str = "auto",
         seed: int = 0,
@@ -92,7 +92,7 @@ class SliceDataModule(L.LightningDataModule):
             ("eval_batch_size", eval_batch_size, 1),
             ("size", size, 32),  # a ResNet divides each side by 32
         ):
-            if value < least:
+            if value is not None and value < least:
                 raise ValueError(f"data.{name}={value}: must be at least {least}")
         if split not in METHODS:
             raise ValueError(f"data.split={split}: choose one of {', '.join(METHODS)}")
@@ -105,7 +105,7 @@ class SliceDataModule(L.LightningDataModule):
         self.val_fraction = val_fraction
         self.split_seed = split_seed
         self.batch_size = batch_size
-        self.eval_batch_size = eval_batch_size
+        self._eval_batch_size = eval_batch_size
         self.size = size
         self.resident = resident
         self.seed = seed
@@ -199,11 +199,19 @@ class SliceDataModule(L.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Serve the monitored part's rows in order."""
-        return self._loader(Rows(self.rows[self.monitored]), self.eval_batch_size)
+        return self._in_order(self.monitored)
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Serve the test part's rows in order."""
-        return self._loader(Rows(self.rows["test"]), self.eval_batch_size)
+        return self._in_order("test")
+
+    def _in_order(self, part: str) -> DataLoader[Any]:
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        return self._loader(Rows(self.rows[part]), self.eval_batch_size(device))
+
+    def eval_batch_size(self, device: torch.device) -> int:
+        """Return how many images to classify at once: on a CPU few, whose activations stay in its caches."""
+        return self._eval_batch_size or (256 if device.type == "cuda" else 16)
 
     def _loader(
         self, dataset: "Rows", batch_size: int, sampler: "DistributedSampler[Any] | None" = None
@@ -238,6 +246,12 @@ class SliceDataModule(L.LightningDataModule):
         images = self.images[torch.from_numpy(chosen)].to(self.transforms.mean.device)
         sampled: Tensor = self.transforms.train()(images).cpu()
         return sampled
+
+    def pixels(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+        """Return slices as decoded, uint8 (n, size, size, 3), and their masks (n, size, size) if there are any."""
+        assert self._slices is not None, "call setup() first"
+        masks = self._slices.masks
+        return self._slices.images[rows], None if masks is None else masks[rows]
 
     def describe(self) -> dict[str, Any]:
         """Return the record's facts about the data: content key, classes, slices, patients, labels."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from filelock import FileLock
 from torch import Tensor, nn
 from torchvision import models
 
@@ -119,7 +120,9 @@ def _imagenet(choice: models.WeightsEnum) -> Mapping[str, Tensor]:
         probe = pool.submit(urllib.request.urlopen, choice.url, timeout=_REACHABLE_SECONDS)
         pool.shutdown(wait=False)
         probe.result(timeout=_REACHABLE_SECONDS).close()
-    return cast("Mapping[str, Tensor]", choice.get_state_dict(progress=True, check_hash=True))
+    _hub_folder().mkdir(parents=True, exist_ok=True)
+    with FileLock(_hub_folder() / f"{Path(choice.url).name}.lock"):  # runs that start together download once
+        return cast("Mapping[str, Tensor]", choice.get_state_dict(progress=True, check_hash=True))
 
 
 def _read(path: Path) -> Mapping[str, Tensor]:

@@ -76,7 +76,7 @@ def _extract(model: Classifier, data: SliceDataModule, precision: str, device: t
     chunks = []
     title = "features of flipped images" if flipped else "features"
     for images in tqdm(
-        torch.split(data.images, data.eval_batch_size), title, unit=" batches", leave=False, disable=None
+        torch.split(data.images, data.eval_batch_size(device)), title, unit=" batches", leave=False, disable=None
     ):
         inputs = transforms(images.to(device))
         with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):

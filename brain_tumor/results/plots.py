@@ -1,10 +1,14 @@
-"""The pictures a run shows in TensorBoard."""
+"""The pictures a run leaves behind, in TensorBoard and in its folder."""
 
 import numpy as np
+import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.utils import make_grid
+
+from brain_tumor.results import figures
 
 
 def batch(images: Tensor) -> Tensor:
@@ -14,17 +18,53 @@ def batch(images: Tensor) -> Tensor:
 
 
 def confusion(counts: list[list[int]], classes: list[str]) -> Figure:
-    """Draw a confusion matrix: actual classes down, predicted across, counts and row shares in the cells."""
-    matrix = np.array(counts)
-    shares = matrix / matrix.sum(1, keepdims=True).clip(min=1)
+    """Draw a confusion matrix of the test slices."""
     figure = Figure(figsize=(1.6 + 1.1 * len(classes), 1.2 + 1.0 * len(classes)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.ndindex(*matrix.shape):
-        text = f"{matrix[row, column]}\n{shares[row, column]:.0%}"
-        axes.text(column, row, text, ha="center", va="center", color="white" if shares[row, column] > 0.6 else "black")
-    axes.set(xlabel="predicted", ylabel="actual", title="test slices")
-    axes.set_xticks(range(len(classes)), classes)
-    axes.set_yticks(range(len(classes)), classes)
+    figures.confusion(axes, counts, classes)
+    axes.set_title("test slices")
+    return figure
+
+
+def wrong(predictions: pd.DataFrame, count: int = 8) -> pd.DataFrame:
+    """Choose the wrongly predicted slices with the highest confidence, the worst first.
+
+    Args:
+        predictions: a run's table of predictions, indexed by row of the data.
+        count: at most how many.
+
+    Returns:
+        Their rows, with the columns `predicted` and `confidence`.
+    """
+    scores: NDArray[np.float64] = predictions.filter(regex=r"^p\(").to_numpy()
+    found = predictions.assign(predicted=scores.argmax(1), confidence=scores.max(1))
+    return found[found["predicted"] != found["label"]].nlargest(count, "confidence")
+
+
+def slices(
+    table: pd.DataFrame, images: NDArray[np.uint8], masks: NDArray[np.uint8] | None, classes: list[str]
+) -> Figure:
+    """Draw wrongly predicted slices, each with the outline of its tumour mask.
+
+    Args:
+        table: `wrong`'s, of at least one row.
+        images: uint8 (n, H, W, 3), theirs.
+        masks: uint8 (n, H, W), theirs; None for data without masks.
+        classes: class names.
+    """
+    columns = min(4, len(table))
+    rows = -(-len(table) // columns)
+    figure = Figure(figsize=(2.6 * columns, 2.9 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(rows, columns, squeeze=False).flat
+    for axes in panels:
+        axes.axis("off")
+    lines = table[["case", "slice", "predicted", "confidence"]].to_dict("records")
+    for axes, line, index in zip(panels, lines, range(len(table)), strict=False):
+        axes.imshow(images[index])
+        if masks is not None and masks[index].any():
+            axes.contour(masks[index], [0.5], colors="yellow", linewidths=0.8)
+        said = f"{classes[line['predicted']]}, {line['confidence']:.0%}"
+        axes.set_title(f"{line['case']} {line['slice']}\nsaid {said}", fontsize="x-small")
     return figure

@@ -3,6 +3,7 @@
 results.json      everything (see `RECORD_KEYS`)
 predictions.csv   path, case, slice, label and one probability a class, for every test slice
 split.csv         path, case, slice, label and part, for every slice
+error.txt         one line, where the run has failed; the traceback is in traceback.txt
 """
 
 import hashlib
@@ -10,7 +11,8 @@ import json
 import math
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 RECORD_KEYS = (
@@ -25,7 +28,8 @@ RECORD_KEYS = (
 )  # fmt: skip
 # Changing one of these changes no number, so it is the same run.
 _IMMATERIAL = {
-    "output_dir", "cache_dir", "resume", "name", "cache_features", "resident", "eval_batch_size", "enable_progress_bar",
+    "output_dir", "cache_dir", "experiment", "resume", "name", "cache_features", "resident", "eval_batch_size",
+    "enable_progress_bar",
 }  # fmt: skip
 _PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "hydra-core", "numpy", "pillow")
 
@@ -115,10 +119,49 @@ def new_folder(home: Path) -> Path:
             return home / str(number)
 
 
+@contextmanager
+def claim(folder: Path) -> Iterator[bool]:
+    """Say whether this process may work on a run, because no other one does; a claim ends with its process."""
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+        discard_unstarted(folder)
+
+
 def discard_unstarted(folder: Path) -> None:
     """Remove a run folder that holds nothing but the configuration it would have run with."""
-    if folder.is_dir() and {path.name for path in folder.iterdir()} <= {".hydra"}:
-        shutil.rmtree(folder)
+    if not started(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def started(folder: Path) -> bool:
+    """Return whether a run has left anything of its own in its folder."""
+    return folder.is_dir() and not {path.name for path in folder.iterdir()} <= {".hydra", ".lock"}
+
+
+def write_failure(folder: Path, line: str, trace: str) -> None:
+    """Leave a failed run's error in its folder: one line, and the traceback in a file beside it."""
+    (folder / "traceback.txt").write_text(trace)
+    (folder / "error.txt").write_text(line + "\n")
+
+
+def failure(folder: Path) -> str:
+    """Return the line that a failed run has left; "" where it has not failed."""
+    path = folder / "error.txt"
+    return path.read_text().strip() if path.exists() else ""
+
+
+def clear_failure(folder: Path) -> None:
+    """Remove what an earlier attempt has left of its failure."""
+    for name in ("error.txt", "traceback.txt"):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _processor() -> str:

@@ -80,6 +80,7 @@ def hyperparameters(record: Mapping[str, Any]) -> dict[str, bool | int | float |
     """Choose what TensorBoard's HParams shows of a run: the same columns for every run, whatever its optimizer."""
     config = record["config"]
     return {
+        "experiment": config.get("experiment") or 0,
         "data": str(config["name"]).partition("-")[0],
         "split": record["split"]["method"],
         "backbone": config["model"]["backbone"],

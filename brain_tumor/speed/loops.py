@@ -100,13 +100,14 @@ def by_hand(model: Classifier, data: SliceDataModule, precision: str, device: to
 
 
 @torch.inference_mode()
-def evaluation(model: Classifier, data: SliceDataModule, precision: str, device: torch.device, batches: int) -> float:
-    """Classify test slices in the framework's evaluation batches; return images per second."""
+def evaluation(model: Classifier, data: SliceDataModule, precision: str, device: torch.device, images: int) -> float:
+    """Classify about so many test slices in the framework's evaluation batches; return images per second."""
     model.to(device).eval()
     transforms = data.transforms.to(device).eval()
     dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
     seen, started = 0, now(device)
-    for rows in torch.split(torch.from_numpy(data.rows["test"]), data.eval_batch_size)[:batches]:
+    size = data.eval_batch_size(device)
+    for rows in torch.split(torch.from_numpy(data.rows["test"]), size)[: max(1, images // size)]:
         with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
             model(transforms(data.images[rows].to(device)))
         seen += len(rows)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+HEAD = "| | unit | plain loop | brain_tumor | times better | |\n|---|---|---|---|---|---|"
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -67,13 +69,15 @@ def alone(what: str, unit: str, ours: Sequence[float], note: str = "") -> Row:
     return Row(what, unit, None, Spread.of(ours), None, note)
 
 
+def line(row: Row) -> str:
+    """Write a row as a line of a Markdown table: medians, with smallest and largest where several were measured."""
+    cells = (row.what, row.unit, _write(row.plain), _write(row.ours), _write(row.ratio), row.note)
+    return f"| {' | '.join(cells)} |"
+
+
 def markdown(rows: Sequence[Row]) -> str:
-    """Put rows in a Markdown table: medians, with smallest and largest where several were measured."""
-    lines = ["| | unit | plain loop | brain_tumor | times better | |", "|---|---|---|---|---|---|"]
-    for row in rows:
-        cells = (row.what, row.unit, _write(row.plain), _write(row.ours), _write(row.ratio), row.note)
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    """Put rows in a Markdown table."""
+    return "\n".join([HEAD, *map(line, rows)])
 
 
 def _write(spread: Spread | None) -> str:

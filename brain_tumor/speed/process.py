@@ -1,11 +1,13 @@
 """Run a training as a user does, in a process of its own, and measure the process."""
 
-import os
+import contextlib
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+import psutil
 
 
 def whole(arguments: list[str], output_dir: Path) -> tuple[float, int]:
@@ -22,16 +24,18 @@ def whole(arguments: list[str], output_dir: Path) -> tuple[float, int]:
         RuntimeError: it failed; with its last words.
     """
     started = time.perf_counter()
+    peak = 0
     with tempfile.TemporaryFile("w+") as words:
-        process = subprocess.Popen(_line(arguments, output_dir), stdout=subprocess.DEVNULL, stderr=words)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        process = psutil.Popen(_line(arguments, output_dir), stdout=subprocess.DEVNULL, stderr=words)
+        while process.poll() is None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                peak = max(peak, process.memory_info().rss)
+            time.sleep(0.05)
         seconds = time.perf_counter() - started
         if process.returncode:
             words.seek(0)
             raise RuntimeError(f"brain_tumor.train {' '.join(arguments)}: {words.read()[-500:]}")
-    # Linux counts kilobytes, macOS bytes.
-    return seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return seconds, peak
 
 
 def to_first_step(arguments: list[str], output_dir: Path) -> float:

@@ -1,7 +1,7 @@
 """The benchmark's sections; each returns rows of the table."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,12 +66,12 @@ def _features(bench: Bench, model: Classifier, folder: Path) -> Iterator[None]:
         bench.data.cache_dir, bench.data.features = home, None
 
 
-def training(bench: Bench) -> list[Row]:
+def training(bench: Bench) -> Iterator[Row]:
     """Images per second of training and test, what the framework costs, and how near the hardware's limit that is."""
-    rows = [alone("matrix product, peak", "TFLOP/s", [loops.peak(bench.precision, bench.device) / 1e12])]
+    yield alone("matrix product, peak", "TFLOP/s", [loops.peak(bench.precision, bench.device) / 1e12])
     for name in bench.models:
-        rows += _finetuned(bench, name) + _frozen(bench, name)
-    return rows
+        yield from _finetuned(bench, name)
+        yield from _frozen(bench, name)
 
 
 def _finetuned(bench: Bench, name: str) -> list[Row]:
@@ -102,7 +102,7 @@ def _finetuned(bench: Bench, name: str) -> list[Row]:
 def _tests(bench: Bench, plain: PlainLoop, model: Classifier) -> dict[str, Callable[[], float]]:
     return {
         "plain test": lambda: _rate(lambda: plain.test(bench.batches)[0], bench.device),
-        "ours test": lambda: loops.evaluation(model, bench.data, bench.precision, bench.device, 2),
+        "ours test": lambda: loops.evaluation(model, bench.data, bench.precision, bench.device, 128),
     }
 
 
@@ -248,7 +248,7 @@ def scaling(bench: Bench) -> list[Row]:
     return rows
 
 
-SECTIONS: dict[str, Callable[[Bench], list[Row]]] = {
+SECTIONS: dict[str, Callable[[Bench], Iterable[Row]]] = {
     "training": training,
     "loading": loading,
     "start": start,

@@ -1,0 +1,32 @@
+"""Put runs beside the paper: one page, with the same tables as Markdown and CSV and the figures as PNG.
+
+python -m brain_tumor.report outputs
+python -m brain_tumor.report outputs other/outputs --to report
+"""
+
+import argparse
+from pathlib import Path
+
+from brain_tumor import door
+
+
+def main() -> None:
+    """Write the report of all runs below the given folders, at any time: also while a sweep is running."""
+    parser = argparse.ArgumentParser(
+        prog="python -m brain_tumor.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folders", nargs="+", type=Path, help="where runs are, such as outputs")
+    parser.add_argument("--to", type=Path, help="where to write the report; the first folder's report/ by default")
+    parser.add_argument("--no-slices", action="store_true", help="leave out pictures of the data, to pass the page on")
+    arguments = parser.parse_args()
+
+    from brain_tumor.results import page, report, runs
+
+    folder = arguments.to or arguments.folders[0] / "report"
+    blocks = report.compose(runs.collect(arguments.folders), pictures=not arguments.no_slices)
+    page.write("Brain tumour classification: the paper's grid, run again", blocks, folder)
+    print(f"report: {folder}/report.html")
+
+
+if __name__ == "__main__":
+    door.enter(main)

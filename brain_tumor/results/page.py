@@ -1,0 +1,123 @@
+"""Write a report's blocks as Markdown with figures beside it, as one self-contained HTML page, and as CSV files."""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A section's title."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph; `warning` makes it stand out."""
+
+    text: str
+    warning: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        name: of its CSV file.
+        shown: what the page shows: texts only.
+        numbers: what the CSV file holds.
+    """
+
+    name: str
+    shown: pd.DataFrame
+    numbers: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure with what it shows in words.
+
+    Attributes:
+        name: of its PNG file.
+        caption: what it shows.
+        png: the file's bytes.
+    """
+
+    name: str
+    caption: str
+    png: bytes
+
+    @classmethod
+    def of(cls, name: str, caption: str, figure: Figure) -> "Picture":
+        """Draw a figure."""
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=110)
+        return cls(name, caption, buffer.getvalue())
+
+
+Block = Heading | Text | Table | Picture
+
+
+def write(title: str, blocks: Sequence[Block], folder: Path) -> None:
+    """Write report.md, report.html, and a PNG a figure and a CSV a table, each complete or not at all.
+
+    Figures and tables of an earlier report in the folder are removed where this one has none of that name.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / "report.html").exists():
+        for kind, suffix in ((Picture, ".png"), (Table, ".csv")):
+            kept = {block.name for block in blocks if isinstance(block, kind)}
+            for path in folder.glob(f"*{suffix}"):
+                if path.stem not in kept:
+                    path.unlink()
+    for block in blocks:
+        if isinstance(block, Picture):
+            _replace(folder / f"{block.name}.png", block.png)
+        elif isinstance(block, Table):
+            _replace(folder / f"{block.name}.csv", block.numbers.to_csv().encode())
+    _replace(folder / "report.md", markdown(title, blocks).encode())
+    _replace(folder / "report.html", html(title, blocks).encode())
+
+
+def markdown(title: str, blocks: Sequence[Block]) -> str:
+    """Write blocks as Markdown; figures are files beside it."""
+    parts = [f"# {title}"]
+    for block in blocks:
+        match block:
+            case Heading(text):
+                parts.append(f"## {text}")
+            case Text(text, warning):
+                parts.append(f"**{text}**" if warning else text)
+            case Picture(name, caption, _):
+                parts.append(f"![{caption}]({name}.png)\n\n{caption}")
+            case Table(_, shown, _):
+                rows = [list(shown.columns), ["---"] * len(shown.columns), *shown.to_numpy().tolist()]
+                parts.append("\n".join(f"| {' | '.join(map(str, row))} |" for row in rows))
+    return "\n\n".join(parts) + "\n"
+
+
+def html(title: str, blocks: Sequence[Block]) -> str:
+    """Write blocks as one HTML page that needs no other file."""
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(resources.files("brain_tumor.results").joinpath("page.html").read_text())
+    shown = []
+    for number, block in enumerate(blocks):
+        kind = type(block).__name__.lower()
+        png = base64.b64encode(block.png).decode() if isinstance(block, Picture) else ""
+        shown.append({"kind": kind, "block": block, "png": png, "anchor": f"part-{number}"})
+    return template.render(title=title, blocks=shown)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_bytes(content)
+    temporary.replace(path)

@@ -1,0 +1,111 @@
+"""Read run folders: what is finished, what has failed, what is under way."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from brain_tumor.results import paper, record
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        folder: where it is.
+        record: its results.json.
+        row: the paper's row it stands for; None for none.
+    """
+
+    folder: Path
+    record: dict[str, Any]
+    row: int | None
+
+    @property
+    def split(self) -> str:
+        """How its data was split."""
+        return str(self.record["split"]["method"])
+
+    @property
+    def optimizer(self) -> str:
+        """The name of its optimizer's class."""
+        return str(self.record["config"]["optimizer"]["_target_"]).rpartition(".")[2]
+
+    @property
+    def seed(self) -> int:
+        """Its seed."""
+        return int(self.record["config"]["seed"])
+
+    @property
+    def accuracy(self) -> float:
+        """Its test accuracy."""
+        return float(self.record["test"]["accuracy"]["value"])
+
+    @property
+    def weights(self) -> str:
+        """What its backbone started from, in a word or two."""
+        weights = self.record["weights"]
+        kind = {"imagenet": "torchvision's ImageNet", "none": "random start", "file": "a file"}[weights["source"]]
+        return kind + (", partial" if weights["missing"] else "")
+
+    def predictions(self) -> pd.DataFrame:
+        """Read the test slices' predictions."""
+        return _table(self.folder / "predictions.csv")
+
+    def parts(self) -> pd.DataFrame:
+        """Read which part every slice is in."""
+        return _table(self.folder / "split.csv")
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What lies in some folders.
+
+    Attributes:
+        runs: finished runs, each configuration once, in the order of rows, optimizers, splits and seeds.
+        failed: folder and error of runs that have failed.
+        unfinished: folders of runs that were cut off or are under way.
+    """
+
+    runs: list[Run]
+    failed: list[tuple[Path, str]]
+    unfinished: list[Path]
+
+
+def collect(folders: Sequence[Path]) -> Collection:
+    """Read every run below `folders`.
+
+    Raises:
+        ValueError: a folder is missing, or a finished run's record is damaged.
+    """
+    found: list[Path] = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise ValueError(f"{folder}: no such folder; give the one that training wrote to, such as outputs")
+        for place, names, _ in os.walk(folder, followlinks=True):
+            if ".hydra" in names:
+                found.append(Path(place))
+                names.clear()
+    finished: dict[str, Run] = {}
+    failed, unfinished = [], []
+    for folder in sorted(found, key=lambda path: path.stat().st_mtime):
+        if record.finished(folder):
+            content = record.read(folder)
+            finished[content["id"]] = Run(folder, content, paper.row_of(content["config"]))
+        elif line := record.failure(folder):
+            failed.append((folder, line))
+        else:
+            unfinished.append(folder)
+    return Collection(sorted(finished.values(), key=_place), sorted(failed), sorted(unfinished))
+
+
+def _place(run: Run) -> tuple[int, str, str, int, str]:
+    return run.row or 99, run.optimizer, run.split, run.seed, str(run.record["id"])
+
+
+def _table(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, dtype={"path": str, "case": str, "part": str}, keep_default_na=False)

@@ -1,0 +1,86 @@
+"""The benchmark measures what it says, and the two sides train the same network on the same pixels."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from brain_tumor.data.sources import PhantomDataModule
+from brain_tumor.data.transforms import Transforms
+from brain_tumor.models.classifier import Classifier
+from brain_tumor.speed import measure
+from brain_tumor.speed.plain import Images, PlainLoop
+from tests.conftest import Command
+
+SGD = partial(torch.optim.SGD, lr=0.01, momentum=0.5)
+
+
+@pytest.fixture
+def data(cache_dir: Path) -> PhantomDataModule:
+    """Six cases at their own size, so that neither side resizes."""
+    found = PhantomDataModule(cases=6, cache_dir=str(cache_dir), transforms=Transforms(normalize=True), size=256)
+    found.prepare_data()
+    found.setup()
+    return found
+
+
+def test_both_sides_see_the_same_pixels(data: PhantomDataModule) -> None:
+    rows = torch.from_numpy(data.rows["test"][:5])
+    ours = data.transforms.eval()(data.images[rows])
+    theirs = torch.stack([Images(data, "test")[index][0] for index in range(5)])
+    torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
+
+
+def test_the_plain_loop_learns(data: PhantomDataModule) -> None:
+    data.size = 32
+    model = Classifier(backbone="resnet18", strategy="finetune", weights="none", optimizer=SGD, num_classes=2)
+    loop = PlainLoop(model, data, torch.device("cpu"))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    assert loop.train(3) == 24
+    assert any(not torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    seen, accuracy = loop.test()
+    assert seen == len(data.rows["test"])
+    assert 0 <= accuracy <= 1
+
+
+def test_sides_are_measured_in_turn() -> None:
+    calls = []
+
+    def side(name: str, value: float) -> float:
+        calls.append(name)
+        return value
+
+    found = measure.interleave({"plain": lambda: side("plain", 10), "ours": lambda: side("ours", 30)}, 2)
+    assert calls == ["plain", "ours"] * 3  # the first round warms up
+    row = measure.compare("training", "images/s", found["plain"], found["ours"])
+    assert row.ratio == measure.Spread(3, 3, 3)
+    assert measure.compare("whole", "s", [20, 40], [10, 10]).ratio == measure.Spread(3, 2, 4)
+    assert "| training | images/s | 10 | 30 | 3 |" in measure.line(row)
+
+
+def test_the_command_saves_one_table(command: Command, tmp_path: Path) -> None:
+    none = [f"model.{name}.weights=none" for name in ("resnet18", "resnet50")]
+    small = ["data.cases=6", "data.size=32", "repeats=1", "batches=2", "epochs=1", "models=[resnet18]", "target=0.1"]
+    output = command(
+        "benchmark", *none, *small, "sections=[training,loading,start,accuracy]", "full=true", cwd=tmp_path
+    ).stdout
+    folder = tmp_path / "outputs" / "benchmark" / "1"
+    assert output.strip().endswith("saved: outputs/benchmark/1")
+    saved = json.loads((folder / "benchmark.json").read_text())
+    rows = {row["what"]: row for row in saved["rows"]}
+    for what in ("resnet18 fine-tune, training", "resnet18 frozen, 1 epochs", "loader alone"):
+        assert rows[what]["ratio"]["median"] > 0
+        assert what in output
+    assert rows["resnet18 fine-tune, to test accuracy 0.1"]["note"].startswith("reached")
+    assert 0 < rows["resnet18 frozen, peak resident memory"]["ours"]["median"] < 16
+    assert torch.__version__.startswith(saved["versions"]["torch"])
+    for what in rows:
+        assert f"| {what} |" in (folder / "benchmark.md").read_text()
+
+
+def test_a_section_that_is_not_there_is_refused(command: Command, tmp_path: Path) -> None:
+    refused = command("benchmark", "sections=[speed]", cwd=tmp_path, check=False)
+    assert refused.returncode == 1
+    assert "error: sections: no speed; choose from training" in refused.stderr

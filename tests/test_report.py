@@ -1,0 +1,228 @@
+"""The report: its numbers by hand and against scipy, its files, and what it says of runs that are missing or failed."""
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from scipy import stats
+
+from brain_tumor import door
+from brain_tumor.results import analysis, baselines, paper, record, scoring
+from brain_tumor.results.runs import Collection, Run, collect
+from tests.conftest import Command
+
+CLASSES = ["no tumour", "tumour"]
+
+
+def _slices(split: str) -> pd.DataFrame:
+    """Ten patients of twelve slices, tumours in the middle; every fourth slice, or every fourth patient, to test."""
+    lines = [
+        {"path": f"{case}_{number}", "case": f"P{case}", "slice": number, "label": int(4 <= number < 8)}
+        for case in range(10)
+        for number in range(12)
+    ]
+    table = pd.DataFrame(lines)
+    chosen = (table["slice"] % 4 == 0) if split == "slice" else table["case"].isin(["P0", "P4", "P8"])
+    return table.assign(part=np.where(chosen, "test", "train"))
+
+
+def make_run(home: Path, row: int, wrong: list[int], **overrides: Any) -> Path:
+    """Write the folder of a finished run of a row that is wrong about the given test slices."""
+    options = {"data.split": "slice", "seed": 0, "optimizer": "sgd", **overrides}
+    arguments = [f"paper='{row}'", *(f"{name}={value}" for name, value in options.items())]
+    with initialize_config_dir(door.CONF, version_base="1.3"):
+        composed = compose("train", arguments)
+    config: Any = OmegaConf.to_container(composed, resolve=False)
+    config["name"] = "phantom"
+    table = _slices(options["data.split"])
+    test = table[table["part"] == "test"]
+    scores = np.where(test["label"] == 1, 0.9, 0.2)
+    scores[wrong] = 1 - scores[wrong]
+    predictions = record.predictions(test, np.stack([1 - scores, scores], 1), CLASSES)
+    import torch
+
+    tested, _ = scoring.score_test(
+        table, CLASSES, torch.tensor(test.index.to_numpy()), torch.log(torch.tensor(np.stack([1 - scores, scores], 1)))
+    )
+    epochs = range(1, config["trainer"]["max_epochs"] + 1)
+    found = {
+        "id": record.run_id(config),
+        "config": config,
+        "data": {"key": "k", "classes": CLASSES, "slices": 120, "patients": 10},
+        "split": {"method": options["data.split"], "seed": 0, "test": {"slices": len(test)}},
+        "weights": {"source": "imagenet", "missing": [], "detail": "", "warning": ""},
+        "baselines": scoring.score_baselines(table, CLASSES),
+        "history": [
+            {"epoch": epoch, "train": {"loss": 1 / epoch, "accuracy": 0.9}, "test": {"loss": 0.5, "accuracy": 0.8}}
+            for epoch in epochs
+        ],
+        "test": {**tested, "epoch": len(epochs)},
+        "timing": {
+            "setup_seconds": 10.0,
+            "fit_seconds": 100.0,
+            "test_seconds": 10.0,
+            "epoch_seconds": [5.0] * len(epochs),
+            "images_per_second": 100.0,
+            "trained_parameters": 1000,
+        },
+        "versions": {"hardware": "a machine", "arithmetic": "32-true"},
+    }
+    folder = home / f"run-{found['id']}-{len(list(home.glob('*')))}"
+    (folder / ".hydra").mkdir(parents=True)
+    record.write_csv(folder / "predictions.csv", predictions)
+    record.write_csv(folder / "split.csv", table[["path", "case", "slice", "label", "part"]])
+    record.write_json(folder / "results.json", found)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
+    """Rows 17 and 9 by slice with three seeds each, 17 by patient with one, 4 with one under each optimizer."""
+    home = tmp_path_factory.mktemp("runs")
+    for seed in range(3):
+        make_run(home, 17, [seed], seed=seed)
+        make_run(home, 9, list(range(3 + seed)), seed=seed)
+    make_run(home, 17, [0, 1, 2, 3, 20, 21], **{"data.split": "patient"})
+    make_run(home, 4, [1])
+    make_run(home, 4, list(range(15)), optimizer="adam")
+    return collect([home]).runs
+
+
+def test_the_grid_averages_seeds_with_students_interval(runs: list[Run]) -> None:
+    grid = analysis.grid(runs, "SGD")
+    values = [run.accuracy for run in analysis.of_row(runs, 9, "SGD", "slice")]
+    assert values == pytest.approx([27 / 30, 26 / 30, 25 / 30])
+    low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
+    limits = [float(grid[f"slice {name}"][9]) for name in ("accuracy", "low", "high")]
+    assert limits == pytest.approx([np.mean(values), low, high])
+    assert grid.loc[9, "slice n"] == 3
+    assert grid.loc[9, "paper accuracy"] == 0.96
+    assert grid.loc[9, "slice note"] == ""
+    # One seed: the run's own interval over patients.
+    alone = analysis.of_row(runs, 17, "SGD", "patient")[0].record["test"]["accuracy"]
+    assert [grid["patient low"][17], grid["patient high"][17]] == [alone["low"], alone["high"]]
+    assert math.isnan(grid["slice accuracy"][20])
+    assert grid.loc[20, "slice n"] == 0
+
+
+def _both_against_resized(runs: list[Run], split: str) -> dict[str, Any]:
+    """The comparison of rows 17 and 9."""
+    table = analysis.comparisons(runs, "SGD")
+    chosen = table[(table["better"] == 17) & (table["worse"] == 9) & (table["split"] == split)]
+    return {str(name): value for name, value in chosen.iloc[0].items()}
+
+
+def test_comparisons_are_paired_by_seed(runs: list[Run]) -> None:
+    found = _both_against_resized(runs, "slice")
+    differences = [2 / 30, 3 / 30, 4 / 30]
+    low, high = stats.t.interval(0.95, 2, np.mean(differences), stats.sem(differences))
+    assert [found["difference"], found["low"], found["high"]] == pytest.approx([0.1, low, high])
+    assert found["verdict"] == "holds"
+    assert found["n"] == 3
+    assert _both_against_resized(runs, "patient")["verdict"] == "not run"
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(range(20), "does not hold"), ([0, 3], "cannot tell")])
+def test_one_pair_is_bootstrapped_over_patients(tmp_path: Path, wrong: list[int], verdict: str) -> None:
+    make_run(tmp_path, 17, list(wrong))
+    make_run(tmp_path, 9, [1, 4])
+    found = _both_against_resized(collect([tmp_path]).runs, "slice")
+    assert found["verdict"] == verdict
+    assert found["low"] <= found["difference"] <= found["high"]
+
+
+def test_leakage_counts_neighbours_in_training(runs: list[Run]) -> None:
+    table = analysis.leakage(runs, "SGD")
+    # Every fourth slice is tested, so each has a neighbour in training.
+    assert table.loc[17, "neighbour n"] == 90
+    assert table.loc[17, "neighbour"] == pytest.approx(29 / 30)
+    assert table.loc[17, "no neighbour n"] == 0
+    assert table.loc[17, "difference"] == pytest.approx(29 / 30 - 30 / 36)
+
+
+def test_optimizers_stand_side_by_side(runs: list[Run]) -> None:
+    table = analysis.optimizers(runs)
+    assert table.loc[4, "SGD"] == pytest.approx(29 / 30)
+    assert table.loc[4, "Adam"] == pytest.approx(15 / 30)
+    assert table.loc[17, "SGD first train loss"] == 1
+    assert math.isnan(table["Adam"][17])
+
+
+def test_baselines_are_of_the_same_splits(runs: list[Run]) -> None:
+    table = analysis.baselines(runs)
+    slices = _slices("patient")
+    train, test = slices[slices["part"] == "train"], slices[slices["part"] == "test"]
+    position = baselines.predict(train, test, 2)["position"].argmax(1)
+    assert table.loc["position", "patient"] == pytest.approx((position == test["label"]).mean())
+    assert math.isnan(table["patient"]["nearest_slice"])
+
+
+def test_unlike_runs_are_not_averaged(tmp_path: Path) -> None:
+    make_run(tmp_path, 17, [0])
+    make_run(tmp_path, 17, [0, 1], seed=1, **{"trainer.max_epochs": 3})
+    folder = make_run(tmp_path, 17, [0, 1, 2], seed=2)
+    content = json.loads((folder / "results.json").read_text())
+    content["weights"] |= {"source": "file", "missing": ["layer4"]}
+    record.write_json(folder / "results.json", content)
+    found = collect([tmp_path]).runs
+    assert [run.accuracy for run in analysis.of_row(found, 17, "SGD", "slice")] == pytest.approx([29 / 30])
+    grid = analysis.grid([run for run in found if run.seed == 2], "SGD")
+    assert grid.loc[17, "slice note"] == "weights: a file, partial"
+    grid = analysis.grid([run for run in found if run.seed == 1], "SGD")
+    assert grid.loc[17, "slice note"] == "epochs 3 instead of 20"
+
+
+def test_a_run_is_known_by_its_settings_without_its_number(tmp_path: Path) -> None:
+    make_run(tmp_path, 12, [0], experiment="null")
+    assert [run.row for run in collect([tmp_path]).runs] == [12]
+    assert {claim.better for claim in paper.CLAIMS} <= set(paper.table().index)
+
+
+def test_one_configuration_counts_once(tmp_path: Path) -> None:
+    make_run(tmp_path, 12, [0])
+    make_run(tmp_path, 12, [0])
+    assert len(collect([tmp_path]).runs) == 1
+
+
+def test_the_command_writes_every_file(runs: list[Run], command: Command, tmp_path: Path) -> None:
+    home = runs[0].folder.parent
+    for name in ("failed", "cut-off"):
+        (tmp_path / "more" / name / ".hydra").mkdir(parents=True)
+    record.write_failure(tmp_path / "more" / "failed", "data: a <broken> file", "Traceback ...")
+    output = command("report", str(home), "more", "--to", "page", cwd=tmp_path).stdout
+    assert output.strip() == "report: page/report.html"
+    written = {path.name for path in (tmp_path / "page").iterdir()}
+    assert {"report.md", "report.html", "table1_sgd.csv", "table1_adam.csv", "comparisons.csv", "runs.csv"} <= written
+    assert {"accuracy_sgd.png", "curves_17_sgd.png", "roc.png", "reliability.png", "confusion.png"} <= written
+    page, text = ((tmp_path / "page" / f"report.{kind}").read_text() for kind in ("html", "md"))
+    # Self-contained: nothing is loaded from anywhere.
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
+    assert "<script" not in page
+    assert "data: a &lt;broken&gt; file" in page
+    for words in ("not run", "not a medical device", "cut off, or under way", "Experiment 19, SGD: not run."):
+        assert words in page
+        assert words in text
+    assert "96.7% (96.7% to 96.7%), n=3" in text
+    for picture in re.findall(r"\]\((\S+\.png)\)", text):
+        assert (tmp_path / "page" / picture).read_bytes().startswith(b"\x89PNG")
+    grid = pd.read_csv(tmp_path / "page" / "table1_sgd.csv", index_col="experiment")
+    assert grid.loc[17, "slice accuracy"] == pytest.approx(29 / 30)
+
+
+def test_nothing_finished_is_said(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "outputs").mkdir()
+    command("report", "outputs", cwd=tmp_path)
+    assert "No finished run yet." in (tmp_path / "outputs" / "report" / "report.md").read_text()
+    refused = command("report", "nowhere", cwd=tmp_path, check=False)
+    assert refused.returncode == 1
+    assert (
+        refused.stderr.strip() == "error: nowhere: no such folder; give the one that training wrote to, such as outputs"
+    )
+    assert collect([tmp_path / "outputs"]) == Collection([], [], [])
