@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -23,9 +23,7 @@ from omegaconf import DictConfig
 from brain_tumor import door
 
 if TYPE_CHECKING:  # imported late at run time, so that --help and --cfg answer at once
-    import lightning as L
     from lightning.pytorch.callbacks import ModelCheckpoint
-    from lightning.pytorch.loggers import TensorBoardLogger
 
     from brain_tumor.data.datamodule import SliceDataModule
     from brain_tumor.models.classifier import Classifier
@@ -94,6 +92,7 @@ def train(cfg: DictConfig, config: dict[str, Any], folder: Path) -> dict[str, An
     import torch
     from lightning.pytorch.loggers import TensorBoardLogger
 
+    from brain_tumor import outcome
     from brain_tumor.models import checkpoint, features, precision
     from brain_tumor.results import plots
 
@@ -137,7 +136,7 @@ def train(cfg: DictConfig, config: dict[str, Any], folder: Path) -> dict[str, An
     if not trainer.is_global_zero:
         return {}
     seconds = {"setup_seconds": ready - started, "fit_seconds": fitted - ready, "test_seconds": tested - fitted}
-    return _leave(folder, config, data, model, trainer, seconds)
+    return outcome.leave(folder, config, data, model, trainer, seconds)
 
 
 def _devices(asked: object, gpus: int) -> object:
@@ -145,50 +144,6 @@ def _devices(asked: object, gpus: int) -> object:
     hydra_config = HydraConfig.get()
     parallel = _sweeps() and hydra_config.launcher.get("n_jobs", 1) != 1
     return [hydra_config.job.num % gpus] if parallel and gpus > 1 and asked == 1 else asked
-
-
-def _leave(
-    folder: Path,
-    config: dict[str, Any],
-    data: "SliceDataModule",
-    model: "Classifier",
-    trainer: "L.Trainer",
-    seconds: dict[str, float],
-) -> dict[str, Any]:
-    """Score the test and write everything into the run's folder, the record last; return it."""
-    from brain_tumor.results import plots, record, scoring, tables
-
-    scores, predictions = scoring.score_test(data.table, data.classes, *model.predictions)
-    found = {
-        "id": record.run_id(config),
-        "config": config,
-        "data": data.describe(),
-        "split": data.describe_split(),
-        "weights": model.weights.record(),
-        "baselines": scoring.score_baselines(data.table, data.classes),
-        "history": model.history,
-        "test": {**scores, "epoch": _scored_epoch(model.history, data.monitored)},
-        "timing": {
-            **seconds,
-            "epoch_seconds": model.epoch_seconds,
-            "images_per_second": len(data.rows["train"]) * len(model.history) / sum(model.epoch_seconds),
-            "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        },
-        "versions": {**record.versions(trainer.strategy.root_device), "arithmetic": trainer.precision},
-    }
-    logger = cast("TensorBoardLogger", trainer.logger)
-    logger.log_hyperparams(tables.hyperparameters(found), tables.final_metrics(found))
-    logger.experiment.add_figure("confusion matrix", plots.confusion(scores["confusion_matrix"], data.classes))
-    wrong = plots.wrong(predictions)
-    if len(wrong):
-        figure = plots.slices(wrong, *data.pixels(wrong.index.to_numpy()), data.classes)
-        figure.savefig(folder / "wrong.png", dpi=110)
-        logger.experiment.add_figure("confidently wrong", figure)
-    logger.finalize("success")
-    record.write_csv(folder / "split.csv", data.table[["path", "case", "slice", "label", "part"]])
-    record.write_csv(folder / "predictions.csv", predictions)
-    record.write_json(folder / "results.json", found)
-    return found
 
 
 def _checkpoints(folder: Path, monitored: str) -> "list[ModelCheckpoint]":
@@ -200,13 +155,6 @@ def _checkpoints(folder: Path, monitored: str) -> "list[ModelCheckpoint]":
     if monitored == "val":
         kept.append(ModelCheckpoint(folder / "checkpoints", filename="best", monitor="val/loss", **always))
     return kept
-
-
-def _scored_epoch(history: list[dict[str, Any]], monitored: str) -> int:
-    """Return the epoch whose weights the test scored: the best on the validation part, or without one the last."""
-    validated = [epoch for epoch in history if "val" in epoch]
-    chosen = min(validated, key=lambda epoch: epoch["val"]["loss"]) if monitored == "val" else history[-1]
-    return int(chosen["epoch"])
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def test_tensorboard_has_curves_pictures_and_hparams(finished: Path) -> None:
     events = EventAccumulator(str(finished)).Reload()
     tags = events.Tags()
     assert {"train/loss", "train/accuracy", "val/loss", "val/accuracy", "final/accuracy"} <= set(tags["scalars"])
-    assert set(tags["images"]) == {"training batch", "confusion matrix"}
+    assert set(tags["images"]) == {"training batch", "confusion matrix", "confidently wrong"}
     history = _results(finished)["history"]
     curve = [(event.step, event.value) for event in events.Scalars("val/loss")]
     assert curve == [(epoch["epoch"], pytest.approx(epoch["val"]["loss"])) for epoch in history]
@@ -127,7 +127,7 @@ def test_the_users_line_sweeps(command: Command, tmp_path: Path) -> None:
 
 
 def test_two_runs_started_together_share_nothing_and_agree(cache_dir: Path, tmp_path: Path) -> None:
-    line = [sys.executable, "-m", "brain_tumor.train", *SMALL, "trainer.enable_progress_bar=false"]
+    line = [sys.executable, "-m", "brain_tumor.train", *SMALL, "trainer.enable_progress_bar=false", "resume=false"]
     runs = [
         subprocess.Popen(line, cwd=tmp_path, env=environment(cache_dir), stdout=subprocess.PIPE, text=True)
         for _ in range(2)
@@ -142,7 +142,7 @@ def test_a_killed_run_goes_on_to_the_same_numbers(command: Command, cache_dir: P
     arguments = [*SMALL, "data.size=96", "trainer.max_epochs=4", "data.val_fraction=0.2"]
     unbroken = tmp_path / run_folder(command("train", *arguments, "output_dir=unbroken", cwd=tmp_path).stdout)
 
-    line = [sys.executable, "-m", "brain_tumor.train", *arguments, "resume=true"]
+    line = [sys.executable, "-m", "brain_tumor.train", *arguments]
     process = subprocess.Popen(
         line, cwd=tmp_path, env=environment(cache_dir), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -155,13 +155,13 @@ def test_a_killed_run_goes_on_to_the_same_numbers(command: Command, cache_dir: P
     folder = saved[0].parents[1]
     assert not (folder / "results.json").exists()
 
-    resumed = command("train", *arguments, "resume=true", cwd=tmp_path)
+    resumed = command("train", *arguments, cwd=tmp_path)
     assert tmp_path / run_folder(resumed.stdout) == folder
     assert _numbers(folder) == _numbers(unbroken)
     assert (folder / "predictions.csv").read_text() == (unbroken / "predictions.csv").read_text()
 
-    again = command("train", *arguments, "resume=true", cwd=tmp_path)
-    assert "This run is finished" in again.stdout
+    again = command("train", *arguments, cwd=tmp_path)
+    assert "finished before" in again.stdout
     assert len(list((tmp_path / "outputs").glob("*/"))) == 1
 
 
@@ -188,6 +188,25 @@ def test_two_processes_train_together(command: Command, tmp_path: Path) -> None:
     found = _results(tmp_path / run_folder(output))
     assert found["test"]["slices"] == found["split"]["test"]["slices"]
     assert len(list((tmp_path / "outputs").glob("*/"))) == 1
+
+
+@pytest.mark.slow
+def test_a_compiled_backbone_trains(command: Command, tmp_path: Path) -> None:
+    arguments = [*SMALL, "data.size=64", "trainer.precision=32-true", "trainer.max_epochs=1"]
+    folders = [
+        tmp_path / run_folder(command("train", *arguments, f"trainer.compile={choice}", cwd=tmp_path).stdout)
+        for choice in ("true", "false")
+    ]
+    compiled, plain = (_results(folder)["test"]["loss"]["value"] for folder in folders)
+    assert compiled == pytest.approx(plain, abs=0.02)
+    command("evaluate", f"run={folders[0]}", cwd=tmp_path)  # its checkpoint is like any other
+
+
+def test_float32_and_determinism_are_a_setting_away(command: Command, tmp_path: Path) -> None:
+    exact = ["trainer.precision=32-true", "trainer.deterministic=true", "trainer.max_epochs=1"]
+    found = _results(tmp_path / run_folder(command("train", *SMALL, *exact, cwd=tmp_path).stdout))
+    assert found["versions"]["arithmetic"] == "32-true"
+    assert found["config"]["trainer"]["deterministic"] is True
 
 
 def test_verify_says_what_is_there(command: Command, phantoms: Path, tmp_path: Path) -> None:

@@ -40,10 +40,11 @@ def data(cache_dir: Path) -> PhantomDataModule:
     return module
 
 
-def _trainer(epochs: int = 2) -> L.Trainer:
+def _trainer(epochs: int = 2, arithmetic: Any = "32-true") -> L.Trainer:
     door.quieten_lightning()
     return L.Trainer(
         max_epochs=epochs,
+        precision=arithmetic,
         accelerator="cpu",
         logger=False,
         enable_checkpointing=False,
@@ -187,6 +188,41 @@ def test_cached_features_train_to_the_same_bits(make: Make, cache_dir: Path, tra
     assert history == slow_history
     assert torch.equal(logits, slow_logits)
     assert all(torch.equal(head[name], slow_head[name]) for name in head)
+
+
+@pytest.mark.parametrize("strategy", ["finetune", "freeze"])
+def test_images_in_the_devices_memory_give_the_same_bits(make: Make, cache_dir: Path, strategy: str) -> None:
+    results = []
+    for resident in (True, False):
+        data = PhantomDataModule(
+            cases=6, size=32, transforms=Transforms(flip=0.5), cache_dir=str(cache_dir), resident=resident
+        )
+        data.setup()
+        model = make(strategy=strategy, monitored="test")
+        trainer = _trainer(1)
+        trainer.fit(model, data)
+        trainer.test(model, data, verbose=False)
+        results.append((model.history, model.predictions[1].tolist()))
+        assert (data._resident is not None) == resident
+    assert results[0] == results[1]
+
+
+def test_bfloat16_reaches_the_accuracy_of_float32(make: Make, cache_dir: Path) -> None:
+    found: dict[str, list[float]] = {"32-true": [], "bf16-mixed": []}
+    for arithmetic, accuracies in found.items():
+        for seed in (0, 1):
+            data = PhantomDataModule(
+                cases=12, size=64, batch_size=16, transforms=Transforms(), cache_dir=str(cache_dir), seed=seed
+            )
+            data.prepare_data()
+            data.setup()
+            model = make(monitored="test", seed=seed)
+            _trainer(5, arithmetic).fit(model, data)
+            accuracies.append(model.history[-1]["test"]["accuracy"])
+    means = {arithmetic: sum(accuracies) / 2 for arithmetic, accuracies in found.items()}
+    assert min(means.values()) > 0.75, f"nothing was learnt: {found}"
+    # Some 55 test slices: 95 % of the differences between two such seeds of one arithmetic lie within this.
+    assert abs(means["32-true"] - means["bf16-mixed"]) < 0.12, found
 
 
 def test_features_are_computed_once_and_shared(
