@@ -63,7 +63,7 @@ def _bench(cfg: DictConfig, config: dict[str, Any]) -> Any:
     import lightning as L
 
     from brain_tumor.models import precision
-    from brain_tumor.speed.sections import Bench
+    from brain_tumor.speed.bench import Bench
 
     door.quieten_lightning()
     L.seed_everything(config["seed"], verbose=False)

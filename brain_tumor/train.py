@@ -110,11 +110,11 @@ def train(cfg: DictConfig, config: dict[str, Any], folder: Path) -> dict[str, An
     arithmetic = precision.resolve(config["trainer"]["precision"], config["trainer"]["accelerator"])
     logger = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
     settings = {key: value for key, value in config["trainer"].items() if key != "compile"}
-    settings["devices"] = _devices(settings["devices"], torch.cuda.device_count())
+    settings["devices"] = _devices(settings.get("devices", "auto"), torch.cuda.device_count())
     trainer: L.Trainer = instantiate(
         {**settings, "precision": arithmetic}, logger=logger, callbacks=_checkpoints(folder, data.monitored)
     )
-    if config["trainer"]["compile"]:
+    if config["trainer"].get("compile"):
         on_gpu = trainer.strategy.root_device.type == "cuda"
         model.backbone.compile(mode="reduce-overhead" if on_gpu else None)
     if model.frozen and config["cache_features"]:

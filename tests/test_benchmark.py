@@ -64,7 +64,7 @@ def test_the_command_saves_one_table(command: Command, tmp_path: Path) -> None:
     none = [f"model.{name}.weights=none" for name in ("resnet18", "resnet50")]
     small = ["data.cases=6", "data.size=32", "repeats=1", "batches=2", "epochs=1", "models=[resnet18]", "target=0.1"]
     output = command(
-        "benchmark", *none, *small, "sections=[training,loading,start,accuracy]", "full=true", cwd=tmp_path
+        "benchmark", *none, *small, "sections=[training,computing,loading,start,accuracy]", "full=true", cwd=tmp_path
     ).stdout
     folder = tmp_path / "outputs" / "benchmark" / "1"
     assert output.strip().endswith("saved: outputs/benchmark/1")

@@ -1,6 +1,5 @@
 """The README says what is so: its commands compose, and its numbers are the records'."""
 
-import json
 import os
 import re
 import shlex
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from brain_tumor.results import tables
+from brain_tumor.results import report, runs
 from tests.conftest import environment
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,8 +30,10 @@ def test_its_commands_compose(line: str, tmp_path: Path) -> None:
     module, *arguments = shlex.split(line)
     # Composing a sweep is not possible; its values are, one by one.
     single = [re.sub(r"^([\w.]+=[\w]+),.*", r"\1", argument) for argument in arguments if argument != "--multirun"]
+    single = [re.sub(r"^paper=\w+\(.*\)$", "paper=1", argument) for argument in single]
+    show = ["--help"] if module == "brain_tumor.report" else ["--cfg", "job"]
     subprocess.run(
-        [sys.executable, "-m", module, "--cfg", "job", *single],
+        [sys.executable, "-m", module, *show, *single],
         cwd=tmp_path,
         env=environment(tmp_path),
         check=True,
@@ -41,6 +42,12 @@ def test_its_commands_compose(line: str, tmp_path: Path) -> None:
 
 
 def test_its_table_is_made_of_the_records() -> None:
-    records = [json.loads(path.read_text()) for path in sorted((ROOT / "docs" / "results").glob("*.json"))]
-    assert len(records) >= 3
-    assert tables.markdown(records) in README
+    records = sorted((ROOT / "docs" / "results" / "records").glob("*.json"))
+    assert len(records) >= 6
+    assert report.short(runs.of_records(records)) in README
+
+
+def test_what_it_points_to_is_there() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page}: {target}"

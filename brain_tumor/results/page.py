@@ -100,9 +100,14 @@ def markdown(title: str, blocks: Sequence[Block]) -> str:
             case Picture(name, caption, _):
                 parts.append(f"![{caption}]({name}.png)\n\n{caption}")
             case Table(_, shown, _):
-                rows = [list(shown.columns), ["---"] * len(shown.columns), *shown.to_numpy().tolist()]
-                parts.append("\n".join(f"| {' | '.join(map(str, row))} |" for row in rows))
+                parts.append(table_markdown(shown))
     return "\n\n".join(parts) + "\n"
+
+
+def table_markdown(shown: pd.DataFrame) -> str:
+    """Write a table of texts as Markdown."""
+    rows = [list(shown.columns), ["---"] * len(shown.columns), *shown.to_numpy().tolist()]
+    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)
 
 
 def html(title: str, blocks: Sequence[Block]) -> str:

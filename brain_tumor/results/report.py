@@ -7,12 +7,10 @@ from typing import Any
 import pandas as pd
 
 from brain_tumor.results import analysis, figures, paper
-from brain_tumor.results.page import Block, Heading, Picture, Table, Text
+from brain_tumor.results.page import Block, Heading, Picture, Table, Text, table_markdown
 from brain_tumor.results.runs import Collection, Run
+from brain_tumor.results.tables import BASELINE_TITLES
 
-BASELINES = {"majority": "always the commonest class", "position": "slice position alone"} | {
-    "nearest_slice": "nearest training slice of the same patient"
-}
 _DRAWN = 5  # runs a panel of ROC and reliability curves
 
 
@@ -30,7 +28,7 @@ def compose(found: Collection, pictures: bool = True) -> list[Block]:
     blocks = _state(found, runs)
     if not runs:
         return blocks
-    optimizers = sorted({run.optimizer for run in runs}, key=lambda name: (name != "SGD", name))
+    optimizers = _optimizer_names(runs)
     main = optimizers[0]
     blocks += _grid(runs, main)
     for optimizer in optimizers[1:]:
@@ -38,6 +36,39 @@ def compose(found: Collection, pictures: bool = True) -> list[Block]:
     blocks += _best(runs, main) + _curves(runs, optimizers) + _comparisons(runs, main)
     blocks += _optimizers(runs, optimizers) + _leakage(runs, main) + _closer(runs, pictures)
     return blocks + _costs(runs)
+
+
+def short(runs: Sequence[Run]) -> str:
+    """Put the rows that were run beside the paper's in a small Markdown table, for a README."""
+    lines = []
+    for optimizer in _optimizer_names(runs):
+        grid = analysis.grid(runs, optimizer)
+        for number, line in grid[grid["slice n"] + grid["patient n"] > 0].iterrows():
+            lines.append(
+                {
+                    "experiment": number,
+                    "model": f"{line['model']}, {line['strategy']}, {line['transforms']}",
+                    "optimizer": optimizer,
+                    "the paper": f"{line['paper accuracy']:.0%}",
+                    "by slice": _estimate(line, "slice"),
+                    "by patient": _estimate(line, "patient"),
+                    "weights": line["slice note"] or line["patient note"],
+                }
+            )
+    below = [
+        {
+            "model": BASELINE_TITLES[str(name)],
+            "by slice": _percent(line["slice"]),
+            "by patient": _percent(line["patient"]),
+        }
+        for name, line in analysis.baselines(runs).iterrows()
+    ]
+    return table_markdown(pd.DataFrame([*lines, *below]).fillna(""))
+
+
+def _optimizer_names(runs: Sequence[Run]) -> list[str]:
+    """Name the optimizers that runs used, the paper's first."""
+    return sorted({run.optimizer for run in runs}, key=lambda name: (name != "SGD", name))
 
 
 def _state(found: Collection, runs: Sequence[Run]) -> list[Block]:
@@ -85,16 +116,16 @@ def _grid(runs: Sequence[Run], optimizer: str) -> list[Block]:
             "paper: train loss, test loss": _pairs(grid, "paper"),
             "paper: accuracy": grid["paper accuracy"].map("{:.0%}".format),
             "by slice: train loss, test loss": _pairs(grid, "slice"),
-            "by slice: accuracy": _estimates(grid, "slice"),
+            "by slice: accuracy": [_estimate(line, "slice") for _, line in grid.iterrows()],
             "by patient: train loss, test loss": _pairs(grid, "patient"),
-            "by patient: accuracy": _estimates(grid, "patient"),
+            "by patient: accuracy": [_estimate(line, "patient") for _, line in grid.iterrows()],
             "notes": [_joined(a, b) for a, b in grid[["slice note", "patient note"]].to_numpy()],
         }
     )
     below = [
         {
             **dict.fromkeys(shown.columns, ""),
-            "model": BASELINES[str(name)],
+            "model": BASELINE_TITLES[str(name)],
             "by slice: accuracy": _percent(line["slice"]),
             "by patient: accuracy": _percent(line["patient"]),
         }
@@ -320,12 +351,9 @@ def _points(value: float, low: float = math.nan, high: float = math.nan) -> str:
     return f"{100 * value:+.1f}{limits} points"
 
 
-def _estimates(grid: pd.DataFrame, split: str) -> list[str]:
-    columns = [f"{split} {name}" for name in ("accuracy", "low", "high", "n")]
-    return [
-        "not run" if not n else f"{value:.1%} ({low:.1%} to {high:.1%}), n={n:.0f}"
-        for value, low, high, n in grid[columns].itertuples(index=False)
-    ]
+def _estimate(line: "pd.Series[Any]", split: str) -> str:
+    value, low, high, n = (line[f"{split} {name}"] for name in ("accuracy", "low", "high", "n"))
+    return f"{value:.1%} ({low:.1%} to {high:.1%}), n={n}" if n else "not run"
 
 
 def _pairs(grid: pd.DataFrame, side: str) -> list[str]:

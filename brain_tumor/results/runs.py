@@ -1,7 +1,8 @@
 """Read run folders: what is finished, what has failed, what is under way."""
 
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,12 @@ class Collection:
     runs: list[Run]
     failed: list[tuple[Path, str]]
     unfinished: list[Path]
+
+
+def of_records(paths: Iterable[Path]) -> list[Run]:
+    """Read records that lie apart from their folders, such as those in docs/; they have no predictions."""
+    contents = [json.loads(path.read_text()) for path in paths]
+    return sorted((Run(Path(), content, paper.row_of(content["config"])) for content in contents), key=_place)
 
 
 def collect(folders: Sequence[Path]) -> Collection:

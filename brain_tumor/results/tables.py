@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 BASELINE_TITLES = {
@@ -101,31 +101,3 @@ def final_metrics(record: Mapping[str, Any]) -> dict[str, float]:
     """Choose what HParams can sort runs by: every defined test metric, as `final/<name>`."""
     metrics = {name: interval["value"] for name, interval in record["test"].items() if isinstance(interval, dict)}
     return {f"final/{name}": value for name, value in metrics.items() if value is not None}
-
-
-def markdown(records: Iterable[Mapping[str, Any]]) -> str:
-    """Put runs in a Markdown table, each beside the baselines of its own split."""
-    lines = [
-        "| model | weights | split | seed | test accuracy (95 % interval) | loss | AUROC "
-        "| majority | position | nearest slice |",
-        "|---" * 10 + "|",
-    ]
-    for record in records:
-        test, baselines = record["test"], record["baselines"]
-        weights = record["weights"]["source"] + (" (partial)" if record["weights"]["missing"] else "")
-        beside = [
-            f"{baselines[name]['accuracy']['value']:.1%}" if name in baselines else "–" for name in BASELINE_TITLES
-        ]
-        interval = test["accuracy"]
-        cells = [
-            model_title(record["config"]),
-            weights,
-            record["split"]["method"],
-            str(record["config"]["seed"]),
-            f"**{interval['value']:.1%}** ({interval['low']:.1%} to {interval['high']:.1%})",
-            f"{test['loss']['value']:.2f}",
-            f"{test['auroc']['value']:.3f}",
-            *beside,
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)

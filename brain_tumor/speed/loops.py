@@ -99,6 +99,41 @@ def by_hand(model: Classifier, data: SliceDataModule, precision: str, device: to
     return seen / (now(device) - started)
 
 
+def compute(
+    model: Classifier, size: int, batch_size: int, dtype: torch.dtype, device: torch.device, steps: int
+) -> float:
+    """Train on one batch that lies on the device, over and over: the computation alone; return images per second.
+
+    Args:
+        model: on the device, in the memory layout to be measured.
+        size: side of the images in pixels.
+        batch_size: how many.
+        dtype: float32, or what autocast is to compute in.
+        device: to compute on.
+        steps: how many to time.
+    """
+    layout = torch.channels_last if _is_channels_last(model) else torch.contiguous_format
+    images = torch.rand(batch_size, 3, size, size, device=device).to(memory_format=layout)
+    labels = torch.arange(batch_size, device=device) % 2
+    optimizer = model.train().configure_optimizers()
+    started = 0.0
+    for step in range(WARM + steps):
+        if step == WARM:
+            started = now(device)
+        with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+            logits = model(images)
+        loss = F.cross_entropy(logits.float(), labels)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    return steps * batch_size / (now(device) - started)
+
+
+def _is_channels_last(model: Classifier) -> bool:
+    weight = next(parameter for parameter in model.backbone.parameters() if parameter.ndim == 4)
+    return weight.is_contiguous(memory_format=torch.channels_last)
+
+
 @torch.inference_mode()
 def evaluation(model: Classifier, data: SliceDataModule, precision: str, device: torch.device, images: int) -> float:
     """Classify about so many test slices in the framework's evaluation batches; return images per second."""

@@ -1,151 +1,46 @@
-"""The benchmark's sections; each returns rows of the table."""
+"""The benchmark's sections; each gives rows of the table."""
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
-from torch.utils.flop_counter import FlopCounterMode
 
 from brain_tumor.data import phantom
-from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.data.sources import LggDataModule
 from brain_tumor.models import features
-from brain_tumor.models.classifier import Classifier
 from brain_tumor.speed import loops, process
+from brain_tumor.speed.bench import Bench, rate, seconds
 from brain_tumor.speed.measure import Row, alone, compare, interleave
 from brain_tumor.speed.plain import PlainLoop
+from brain_tumor.speed.training import training
 
 
-@dataclass
-class Bench:
-    """What the sections share.
-
-    Attributes:
-        data: set up.
-        build: makes a model from a name of `models` and a strategy.
-        models: names of models.
-        precision: Lightning's name, resolved.
-        device: to measure on.
-        trainer: the arguments of `lightning.Trainer` that say on what to train and how.
-        arguments: makes overrides that train the same model on the same data as `build` does in this process.
-        repeats: how often each side is measured.
-        batches: training batches a measurement.
-        epochs: length of a whole experiment.
-        full: measure the plain loop's whole frozen experiment instead of extrapolating it.
-        target: test accuracy to be reached.
-    """
-
-    data: SliceDataModule
-    build: Callable[[str, str], Classifier]
-    models: list[str]
-    precision: str
-    device: torch.device
-    trainer: dict[str, Any]
-    arguments: Callable[[str, str], list[str]]
-    repeats: int
-    batches: int
-    epochs: int
-    full: bool
-    target: float
-
-
-@contextmanager
-def _features(bench: Bench, model: Classifier, folder: Path) -> Iterator[None]:
-    """Give the data module the frozen model's features, kept in `folder`, for a while."""
-    home, bench.data.cache_dir = bench.data.cache_dir, folder
-    bench.data.features = features.cached(model, bench.data, bench.precision, bench.device)
-    try:
-        yield
-    finally:
-        bench.data.cache_dir, bench.data.features = home, None
-
-
-def training(bench: Bench) -> Iterator[Row]:
-    """Images per second of training and test, what the framework costs, and how near the hardware's limit that is."""
-    yield alone("matrix product, peak", "TFLOP/s", [loops.peak(bench.precision, bench.device) / 1e12])
+def computing(bench: Bench) -> Iterator[Row]:
+    """Images per second of fine-tuning's computation alone, and what each step from the plain loop's way gives."""
+    fast = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(bench.precision, torch.float32)
+    batch, size = bench.data.batch_size, bench.data.size
     for name in bench.models:
-        yield from _finetuned(bench, name)
-        yield from _frozen(bench, name)
-
-
-def _finetuned(bench: Bench, name: str) -> list[Row]:
-    data, device, batches = bench.data, bench.device, bench.batches
-    plain, model = PlainLoop(bench.build(name, "finetune"), data, device), bench.build(name, "finetune")
-    speeds = interleave(
-        {
-            "plain": lambda: _rate(lambda: plain.train(batches), device),
-            "ours": lambda: loops.framework(model, data, bench.trainer, batches),
-            "by hand": lambda: loops.by_hand(model, data, bench.precision, device, batches),
-            **_tests(bench, plain, model),
-        },
-        bench.repeats,
-    )
-    used = [_flops(model, data, device) * speed / loops.peak(bench.precision, device) for speed in speeds["ours"]]
-    theirs, ours = (_experiment(bench, speeds[side], speeds[f"{side} test"]) for side in ("plain", "ours"))
-    return [
-        compare(f"{name} fine-tune, training", "images/s", speeds["plain"], speeds["ours"]),
-        compare(f"{name}, test", "images/s", speeds["plain test"], speeds["ours test"]),
-        alone(f"{name} fine-tune, share of the peak", "%", [100 * share for share in used]),
-        _overhead(f"{name} fine-tune, framework over hand-written loop", speeds["by hand"], speeds["ours"]),
-        compare(
-            f"{name} fine-tune, {bench.epochs} epochs", "s", theirs, ours, "both extrapolated from the speeds above"
-        ),
-    ]
-
-
-def _tests(bench: Bench, plain: PlainLoop, model: Classifier) -> dict[str, Callable[[], float]]:
-    return {
-        "plain test": lambda: _rate(lambda: plain.test(bench.batches)[0], bench.device),
-        "ours test": lambda: loops.evaluation(model, bench.data, bench.precision, bench.device, 128),
-    }
-
-
-def _experiment(bench: Bench, training: list[float], test: list[float]) -> list[float]:
-    """Extrapolate whole experiments, in seconds, from images per second."""
-    rows = bench.data.rows
-    pairs = zip(training, test, strict=True)
-    return [bench.epochs * (len(rows["train"]) / fit + len(rows["test"]) / score) for fit, score in pairs]
-
-
-def _frozen(bench: Bench, name: str) -> list[Row]:
-    data, device = bench.data, bench.device
-    plain, model = PlainLoop(bench.build(name, "freeze"), data, device), bench.build(name, "freeze")
-    with tempfile.TemporaryDirectory() as folder, _features(bench, model, Path(folder)):
-        epoch = len(data.train_dataloader()) - loops.WARM
+        plain = bench.build(name, "finetune").to(bench.device).to(memory_format=torch.contiguous_format)
+        ours = bench.build(name, "finetune").to(bench.device)
+        ladder = {
+            "float32": (plain, torch.float32),
+            "float32, channels last": (ours, torch.float32),
+            f"{bench.precision}, channels last": (ours, fast),
+        }
         speeds = interleave(
             {
-                "plain": lambda: _rate(lambda: plain.train(bench.batches), device),
-                "plain test": lambda: _rate(lambda: plain.test(bench.batches)[0], device),
-                "ours": lambda: loops.framework(model, data, bench.trainer, epoch),
-                "by hand": lambda: loops.by_hand(model, data, bench.precision, device, epoch),
+                title: partial(loops.compute, model, size, batch, dtype, bench.device, max(2, bench.batches // 2))
+                for title, (model, dtype) in ladder.items()
             },
             bench.repeats,
         )
-    with tempfile.TemporaryDirectory() as folder:
-        empty = [f"cache_dir={folder}/cache", f"trainer.max_epochs={bench.epochs}"]
-        seconds, memory = process.whole([*bench.arguments(name, "freeze"), *empty], Path(folder) / "outputs")
-    if bench.full:
-        theirs = [_seconds(lambda: [(plain.train(), plain.test()) for _ in range(bench.epochs)], device)]
-    else:
-        theirs = _experiment(bench, speeds["plain"], speeds["plain test"])
-    note = "ours: a whole process from empty caches; plain: " + ("measured" if bench.full else "extrapolated")
-    return [
-        compare(f"{name} frozen, training once features are there", "images/s", speeds["plain"], speeds["ours"]),
-        _overhead(f"{name} frozen, framework over hand-written loop", speeds["by hand"], speeds["ours"]),
-        compare(f"{name} frozen, {bench.epochs} epochs", "s", theirs, [seconds] * len(theirs), note),
-        alone(f"{name} frozen, peak resident memory", "GiB", [memory / 2**30]),
-    ]
-
-
-def _overhead(what: str, by_hand: list[float], ours: list[float]) -> Row:
-    shares = [100 * (hand / framework - 1) for hand, framework in zip(by_hand, ours, strict=True)]
-    return alone(what, "% more time", shares)
+        for title, values in speeds.items():
+            yield compare(f"{name} computation alone, {title}", "images/s", speeds["float32"], values)
 
 
 def loading(bench: Bench) -> list[Row]:
@@ -163,7 +58,7 @@ def loading(bench: Bench) -> list[Row]:
         return seen
 
     device = bench.device
-    speeds = interleave({"plain": lambda: _rate(theirs, device), "ours": lambda: _rate(ours, device)}, bench.repeats)
+    speeds = interleave({"plain": lambda: rate(theirs, device), "ours": lambda: rate(ours, device)}, bench.repeats)
     return [compare("loader alone", "images/s", speeds["plain"], speeds["ours"])]
 
 
@@ -172,11 +67,11 @@ def start(bench: Bench) -> list[Row]:
     rows = []
     for name in bench.models:
         arguments = bench.arguments(name, "finetune")
-        seconds = []
+        measured = []
         for _ in range(bench.repeats):
             with tempfile.TemporaryDirectory() as folder:
-                seconds.append(process.to_first_step(arguments, Path(folder)))
-        rows.append(alone(f"{name} fine-tune, start to first step, decoded data", "s", seconds))
+                measured.append(process.to_first_step(arguments, Path(folder)))
+        rows.append(alone(f"{name} fine-tune, start to first step, decoded data", "s", measured))
         with tempfile.TemporaryDirectory() as folder:
             limits = [f"+trainer.limit_train_batches={bench.batches}", "trainer.max_epochs=1"]
             _, memory = process.whole([*arguments, *limits], Path(folder))
@@ -203,7 +98,7 @@ def accuracy(bench: Bench) -> list[Row]:
     quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
     quiet |= {"enable_progress_bar": False, "num_sanity_val_steps": 0}
     trainer = L.Trainer(**bench.trainer, **quiet, max_epochs=bench.epochs, callbacks=stop)
-    ours = _seconds(lambda: trainer.fit(model, bench.data), device)
+    ours = seconds(lambda: trainer.fit(model, bench.data), device)
     last = model.history[-1]["test"]["accuracy"]
     note = f"reached {reached:.3f} and {last:.3f} (after {len(model.history)} epochs)"
     return [compare(f"{name} fine-tune, to test accuracy {bench.target}", "s", [theirs], [ours], note)]
@@ -250,30 +145,9 @@ def scaling(bench: Bench) -> list[Row]:
 
 SECTIONS: dict[str, Callable[[Bench], Iterable[Row]]] = {
     "training": training,
+    "computing": computing,
     "loading": loading,
     "start": start,
     "accuracy": accuracy,
     "scaling": scaling,
 }
-
-
-def _seconds(work: Callable[[], object], device: torch.device) -> float:
-    started = loops.now(device)
-    work()
-    return loops.now(device) - started
-
-
-def _rate(work: Callable[[], int], device: torch.device) -> float:
-    started = loops.now(device)
-    count = work()
-    return count / (loops.now(device) - started)
-
-
-def _flops(model: Classifier, data: SliceDataModule, device: torch.device) -> float:
-    """Count the floating point operations of training on one image."""
-    images = torch.randn(2, 3, data.size, data.size, device=device)
-    model.to(device).train()
-    with FlopCounterMode(display=False) as counter:
-        model(images).sum().backward()
-    model.zero_grad()
-    return float(counter.get_total_flops()) / len(images)
