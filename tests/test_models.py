@@ -203,7 +203,7 @@ def test_images_in_the_devices_memory_give_the_same_bits(make: Make, cache_dir: 
         trainer.fit(model, data)
         trainer.test(model, data, verbose=False)
         results.append((model.history, model.predictions[1].tolist()))
-        assert (data._resident is not None) == resident
+        assert (data.resident_images is not None) == resident
     assert results[0] == results[1]
 
 

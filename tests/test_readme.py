@@ -1,5 +1,6 @@
 """The README says what is so: its commands compose, and its numbers are the records'."""
 
+import json
 import os
 import re
 import shlex
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from brain_tumor.results import report, runs
+from brain_tumor.speed import measure
 from tests.conftest import environment
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,6 +47,15 @@ def test_its_table_is_made_of_the_records() -> None:
     records = sorted((ROOT / "docs" / "results" / "records").glob("*.json"))
     assert len(records) >= 6
     assert report.short(runs.of_records(records)) in README
+
+
+def test_its_speeds_are_the_benchmarks() -> None:
+    saved = json.loads((ROOT / "docs" / "results" / "benchmark" / "benchmark.json").read_text())
+    lines = {measure.line(measure.Row.of(row)) for row in saved["rows"]}
+    shown = re.findall(r"^\| (?:resnet|loader).*\|$", README, flags=re.MULTILINE)
+    measured = [line for line in shown if "images/s" in line or "| s |" in line]
+    assert len(measured) >= 5
+    assert set(measured) <= lines
 
 
 def test_what_it_points_to_is_there() -> None:

@@ -111,7 +111,7 @@ class SliceDataModule(L.LightningDataModule):
         self.seed = seed
         self.features: Tensor | None = None  # (V, N, D): what a frozen backbone makes of every variant of every image
         self._slices: cache.Slices | None = None
-        self._resident: Tensor | None = None  # the images, where they lie in the device's memory
+        self.resident_images: Tensor | None = None  # (N, 3, size, size) uint8, where the device holds them all
 
     def listing(self) -> slices.Listing:
         """List the files of the data set; each kind of data has its own way."""
@@ -131,11 +131,14 @@ class SliceDataModule(L.LightningDataModule):
         if self._slices is None:
             self._open()
         if self.trainer is not None:
-            device = self.trainer.strategy.root_device
-            self.transforms.to(device)
-            self.labels = self.labels.to(device)
-            if self.features is None and self._resident is None and self._fits(device):
-                self._resident = self.images.to(device, copy=True)
+            self.place(self.trainer.strategy.root_device)
+
+    def place(self, device: torch.device) -> None:
+        """Move transforms and labels to a device, and the images where `resident` asks for that."""
+        self.transforms.to(device)
+        self.labels = self.labels.to(device)
+        if self.features is None and self.resident_images is None and self._fits(device):
+            self.resident_images = self.images.to(device, copy=True)
 
     def _open(self) -> None:
         listing = self.listing()
@@ -222,7 +225,7 @@ class SliceDataModule(L.LightningDataModule):
 
     def on_before_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> tuple[Tensor, ...]:  # noqa: ARG002
         """Gather the images (B, 3, size, size) of a batch of rows (B,) as uint8, if the device lacks them."""
-        there = self.features is not None or self._resident is not None
+        there = self.features is not None or self.resident_images is not None
         if there:
             return (batch,)
         # Gathered as they are stored: twenty times as fast as from the permuted view.
@@ -236,7 +239,7 @@ class SliceDataModule(L.LightningDataModule):
         if self.features is not None:
             inputs = self.features[self.transforms.draw_variants(len(rows), rows.device), rows]
         else:
-            inputs = self.transforms(gathered[0] if self._resident is None else self._resident[rows])
+            inputs = self.transforms(gathered[0] if self.resident_images is None else self.resident_images[rows])
         return Batch(inputs, self.labels[rows], rows)
 
     def sample(self, part: str, count: int) -> Tensor:

@@ -74,8 +74,8 @@ def framework(model: Classifier, data: SliceDataModule, settings: dict[str, Any]
 def by_hand(model: Classifier, data: SliceDataModule, precision: str, device: torch.device, batches: int) -> float:
     """Train `batches` batches as `framework` does, in a loop that knows nothing else; return images per second."""
     model.to(device).train()
-    transforms = data.transforms.to(device).train()
-    labels = data.labels.to(device)
+    data.place(device)
+    transforms, labels = data.transforms.train(), data.labels
     optimizer = model.configure_optimizers()
     dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
     order = torch.from_numpy(data.rows["train"])[torch.randperm(len(data.rows["train"]))]
@@ -85,7 +85,8 @@ def by_hand(model: Classifier, data: SliceDataModule, precision: str, device: to
         if data.features is not None:
             inputs = data.features[transforms.draw_variants(len(rows), device), rows]
         else:
-            inputs = transforms(data.images[there].to(device))
+            resident = data.resident_images
+            inputs = transforms(data.images[there].to(device) if resident is None else resident[rows])
         with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
             logits = model.head(inputs) if data.features is not None else model(inputs)
         loss = F.cross_entropy(logits.float(), labels[rows])

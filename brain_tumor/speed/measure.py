@@ -46,6 +46,12 @@ class Row:
         """Return plain values."""
         return asdict(self)
 
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> "Row":
+        """Read back what `record` gave."""
+        spreads = {name: Spread(**record[name]) for name in ("plain", "ours", "ratio") if record[name] is not None}
+        return cls(**{**record, **spreads})
+
 
 def interleave(sides: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, list[float]]:
     """Call every side once for warming up, then all in turn `repeats` times; return each side's values."""

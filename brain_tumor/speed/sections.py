@@ -58,6 +58,7 @@ def loading(bench: Bench) -> list[Row]:
         return seen
 
     device = bench.device
+    bench.data.place(device)
     speeds = interleave({"plain": lambda: rate(theirs, device), "ours": lambda: rate(ours, device)}, bench.repeats)
     return [compare("loader alone", "images/s", speeds["plain"], speeds["ours"])]
 
