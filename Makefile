@@ -8,7 +8,7 @@ demo: .venv/ready
 	$(BIN)/python -m brain_tumor.train
 
 test: .venv/ready lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-slow: .venv/ready
 	$(BIN)/python -m pytest -m slow --timeout 3600

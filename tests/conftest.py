@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from brain_tumor.data import phantom
@@ -15,6 +16,9 @@ from brain_tumor.data import phantom
 REPOSITORY = Path(__file__).resolve().parents[1]
 # A ResNet on small images for a moment: what every training in the tests shares.
 SMALL = ["data.cases=6", "data.size=32", "data.batch_size=16", "trainer.max_epochs=2", "model.weights=none"]
+
+# Two tests at a time; more threads than cores would slow each other down several times.
+torch.set_num_threads(1)
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -58,6 +62,7 @@ def environment(cache_dir: Path) -> dict[str, str]:
     return {
         **os.environ,
         "PYTHONPATH": str(REPOSITORY),
+        "OMP_NUM_THREADS": "1",
         "BRAIN_TUMOR_CACHE": str(cache_dir),
         "TORCH_HOME": str(cache_dir / "torch"),
     }

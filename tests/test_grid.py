@@ -83,11 +83,11 @@ def test_rows_are_named_by_numbers(written: str, understood: str) -> None:
     assert door._quote_rows(written) == understood
 
 
-def _sweep(cwd: Path, cache_dir: Path, *arguments: str) -> "subprocess.Popen[str]":
+def _sweep(cwd: Path, cache_dir: Path, *arguments: str, threads: str = "1") -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-m", "brain_tumor.train", "--multirun", *TINY, *arguments],
         cwd=cwd,
-        env=environment(cache_dir),
+        env={**environment(cache_dir), "OMP_NUM_THREADS": threads},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -222,7 +222,7 @@ def test_runs_started_together_make_the_cache_once(launcher: str, cache_dir: Pat
     }[launcher]
     _weights(tmp_path / "own.pth")
     shared = [f"model.weights={tmp_path}/own.pth", f"cache_dir={tmp_path}/cache"]
-    process = _sweep(tmp_path, cache_dir, "paper=10", "seed=0,1", *shared, *options)
+    process = _sweep(tmp_path, cache_dir, "paper=10", "seed=0,1", *shared, *options, threads="")
     output, _ = process.communicate()
     assert process.returncode == 0, output
     assert len(_numbers(tmp_path / "outputs")) == 2
