@@ -41,14 +41,17 @@ def one_data_set(runs: Sequence[Run]) -> list[Run]:
 
 
 def of_row(runs: Sequence[Run], row: int, optimizer: str, split: str) -> list[Run]:
-    """Choose the runs of a row that may be averaged: equal but for the seed, and nearest to what the table asks for."""
-    groups: dict[tuple[int, int, str], list[Run]] = {}
+    """Choose the runs of a row that may be averaged: equal but for the seed, and nearest to what the table asks for.
+
+    Each seed counts once.
+    """
+    groups: dict[tuple[int, int, str], dict[int, Run]] = {}
     for run in runs:
         if (run.row, run.optimizer, run.split) == (row, optimizer, split):
             different = paper.deviations(run.record["config"], row)
-            key = (len(different), _WEIGHTS.index(run.weights), f"{different}{run.record['weights']['detail']}")
-            groups.setdefault(key, []).append(run)
-    return groups[min(groups)] if groups else []
+            rest = f"{different} {run.record['weights']['detail']} {run.record['split']['seed']}"
+            groups.setdefault((len(different), _WEIGHTS.index(run.weights), rest), {})[run.seed] = run
+    return list(groups[min(groups)].values()) if groups else []
 
 
 def estimate(values: Sequence[float], alone: tuple[float, float] = (math.nan, math.nan)) -> Estimate:
@@ -67,7 +70,8 @@ def accuracy(runs: Sequence[Run]) -> Estimate:
     if len(runs) == 1:
         interval = runs[0].record["test"]["accuracy"]
         return estimate([interval["value"]], (interval["low"], interval["high"]))
-    return estimate([run.accuracy for run in runs])
+    found = estimate([run.accuracy for run in runs])
+    return found._replace(low=max(found.low, 0), high=min(found.high, 1))
 
 
 def grid(runs: Sequence[Run], optimizer: str) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torchmetrics.functional.classification import binary_roc
 
 from brain_tumor.results import paper
@@ -66,6 +67,8 @@ def curves(title: str, runs: Mapping[str, Sequence[Run]], row: int) -> Figure:
     accuracy.axhline(final["test_accuracy"], color=COLOURS["paper"], linewidth=0.9, label="test, paper's last")
     loss.set(xlabel="epoch", ylabel="average loss", ylim=(0, None))
     accuracy.set(xlabel="epoch", ylabel="test accuracy")
+    for axes in (loss, accuracy):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     loss.legend(fontsize="small")
     accuracy.legend(fontsize="small", loc="lower right")
     figure.suptitle(title)

@@ -58,8 +58,8 @@ def short(runs: Sequence[Run]) -> str:
     below = [
         {
             "model": BASELINE_TITLES[str(name)],
-            "by slice": _percent(line["slice"]),
-            "by patient": _percent(line["patient"]),
+            "by slice": _percent(line["slice"], "–"),
+            "by patient": _percent(line["patient"], "–"),
         }
         for name, line in analysis.baselines(runs).iterrows()
     ]
@@ -111,7 +111,9 @@ def _grid(runs: Sequence[Run], optimizer: str) -> list[Block]:
         {
             "experiment": grid.index,
             "model": grid["model"] + ", " + grid["strategy"],
-            "batch, epochs, lr": [f"{a}, {b}, {c:g}" for a, b, c in grid[["batch_size", "epochs", "lr"]].to_numpy()],
+            "batch, epochs, lr": [
+                f"{a:.0f}, {b:.0f}, {c:g}" for a, b, c in grid[["batch_size", "epochs", "lr"]].to_numpy()
+            ],
             "transforms": grid["transforms"],
             "paper: train loss, test loss": _pairs(grid, "paper"),
             "paper: accuracy": grid["paper accuracy"].map("{:.0%}".format),
@@ -126,8 +128,8 @@ def _grid(runs: Sequence[Run], optimizer: str) -> list[Block]:
         {
             **dict.fromkeys(shown.columns, ""),
             "model": BASELINE_TITLES[str(name)],
-            "by slice: accuracy": _percent(line["slice"]),
-            "by patient: accuracy": _percent(line["patient"]),
+            "by slice: accuracy": _percent(line["slice"], "–"),
+            "by patient: accuracy": _percent(line["patient"], "–"),
         }
         for name, line in baselines.iterrows()
     ]
@@ -190,20 +192,20 @@ def _curves(runs: Sequence[Run], optimizers: Sequence[str]) -> list[Block]:
 
 def _comparisons(runs: Sequence[Run], optimizer: str) -> list[Block]:
     table = analysis.comparisons(runs, optimizer)
-    points = [
-        _points(value, low, high) for value, low, high in table[["difference", "low", "high"]].itertuples(index=False)
-    ]
-    shown = pd.DataFrame(
-        {
-            "claim": table["claim"],
-            "experiments": [f"{a} against {b}" for a, b in table[["better", "worse"]].to_numpy()],
-            "in the paper": table["paper"].map(lambda value: f"{100 * value:+.0f} points"),
-            "split": "by " + table["split"],
-            "ours, difference of accuracy": points,
-            "pairs": table["n"],
-            "verdict": table["verdict"],
+    lines = []
+    for claim, answers in table.groupby("claim", sort=False):
+        first = answers.iloc[0]
+        line = {
+            "claim": claim,
+            "experiments": f"{first['better']} against {first['worse']}",
+            "in the paper": f"{100 * first['paper']:+.0f} points",
         }
-    )
+        for _, answer in answers.iterrows():
+            found = _points(*answer[["difference", "low", "high"]])
+            said = f"{answer['verdict']}: {found}, n={answer['n']}" if answer["n"] else "not run"
+            line[f"by {answer['split']}"] = said
+        lines.append(line)
+    shown = pd.DataFrame(lines)
     return [
         Heading("The paper's comparisons"),
         Text(
@@ -340,8 +342,8 @@ def _costs(runs: Sequence[Run]) -> list[Block]:
     ]
 
 
-def _percent(value: Any) -> str:
-    return "not run" if math.isnan(value) else f"{value:.1%}"
+def _percent(value: Any, missing: str = "not run") -> str:
+    return missing if math.isnan(value) else f"{value:.1%}"
 
 
 def _points(value: float, low: float = math.nan, high: float = math.nan) -> str:
