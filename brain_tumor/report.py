@@ -20,10 +20,10 @@ def main() -> None:
     parser.add_argument("--no-slices", action="store_true", help="leave out pictures of the data, to pass the page on")
     arguments = parser.parse_args()
 
-    from brain_tumor.results import page, report, runs
+    from brain_tumor.reports import compose, page, runs
 
     folder = arguments.to or arguments.folders[0] / "report"
-    blocks = report.compose(runs.collect(arguments.folders), pictures=not arguments.no_slices)
+    blocks = compose.compose(runs.collect(arguments.folders), pictures=not arguments.no_slices)
     page.write("Brain tumour classification: the paper's grid, run again", blocks, folder)
     print(f"report: {folder}/report.html")
 

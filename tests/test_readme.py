@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from brain_tumor.results import report, runs
+from brain_tumor.reports import compose, runs
 from brain_tumor.speed import measure
 from tests.conftest import environment
 
@@ -46,7 +46,7 @@ def test_its_commands_compose(line: str, tmp_path: Path) -> None:
 def test_its_table_is_made_of_the_records() -> None:
     records = sorted((ROOT / "docs" / "results" / "records").glob("*.json"))
     assert len(records) >= 6
-    assert report.short(runs.of_records(records)) in README
+    assert compose.short(runs.of_records(records)) in README
 
 
 def test_its_speeds_are_the_benchmarks() -> None:

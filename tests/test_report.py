@@ -14,8 +14,9 @@ from omegaconf import OmegaConf
 from scipy import stats
 
 from brain_tumor import door
-from brain_tumor.results import analysis, baselines, paper, record, scoring
-from brain_tumor.results.runs import Collection, Run, collect
+from brain_tumor.reports import analysis, estimates, paper
+from brain_tumor.reports.runs import Collection, Run, collect
+from brain_tumor.results import baselines, record, scoring
 from tests.conftest import Command
 
 CLASSES = ["no tumour", "tumour"]
@@ -97,7 +98,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
 
 def test_the_grid_averages_seeds_with_students_interval(runs: list[Run]) -> None:
     grid = analysis.grid(runs, "SGD")
-    values = [run.accuracy for run in analysis.of_row(runs, 9, "SGD", "slice")]
+    values = [run.accuracy for run in estimates.of_row(runs, 9, "SGD", "slice")]
     assert values == pytest.approx([27 / 30, 26 / 30, 25 / 30])
     low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
     limits = [float(grid[f"slice {name}"][9]) for name in ("accuracy", "low", "high")]
@@ -106,7 +107,7 @@ def test_the_grid_averages_seeds_with_students_interval(runs: list[Run]) -> None
     assert grid.loc[9, "paper accuracy"] == 0.96
     assert grid.loc[9, "slice note"] == ""
     # One seed: the run's own interval over patients.
-    alone = analysis.of_row(runs, 17, "SGD", "patient")[0].record["test"]["accuracy"]
+    alone = estimates.of_row(runs, 17, "SGD", "patient")[0].record["test"]["accuracy"]
     assert [grid["patient low"][17], grid["patient high"][17]] == [alone["low"], alone["high"]]
     assert math.isnan(grid["slice accuracy"][20])
     assert grid.loc[20, "slice n"] == 0
@@ -172,7 +173,7 @@ def test_unlike_runs_are_not_averaged(tmp_path: Path) -> None:
     content["weights"] |= {"source": "file", "missing": ["layer4"]}
     record.write_json(folder / "results.json", content)
     found = collect([tmp_path]).runs
-    assert [run.accuracy for run in analysis.of_row(found, 17, "SGD", "slice")] == pytest.approx([29 / 30])
+    assert [run.accuracy for run in estimates.of_row(found, 17, "SGD", "slice")] == pytest.approx([29 / 30])
     grid = analysis.grid([run for run in found if run.seed == 2], "SGD")
     assert grid.loc[17, "slice note"] == "weights: a file, partial"
     grid = analysis.grid([run for run in found if run.seed == 1], "SGD")

@@ -19,6 +19,7 @@ ROOMS = {
     "data": {"data"},
     "results": {"results"},
     "models": {"models", "data", "results"},
+    "reports": {"reports", "results"},
     "speed": {"speed", "models", "data"},
 }
 LIGHTNING = {"data/datamodule.py", "models/classifier.py", "speed/loops.py", "speed/sections.py"}

@@ -1,7 +1,7 @@
 """The LightningDataModule: whatever the kind of data, the same split, transforms and batches."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -9,39 +9,12 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler, default_convert
+from torch.utils.data import DataLoader, DistributedSampler, default_convert
 
 from brain_tumor.data import cache, slices
+from brain_tumor.data.batches import Batch, Rows
 from brain_tumor.data.split import METHODS, split
 from brain_tumor.data.transforms import Transforms
-
-
-class Batch(NamedTuple):
-    """What the model gets.
-
-    Attributes:
-        inputs: float32 (B, 3, size, size) images, or (B, D) features where the backbone's output is cached.
-        labels: int64 (B,).
-        rows: int64 (B,), the slices' rows in the data module's table.
-    """
-
-    inputs: Tensor
-    labels: Tensor
-    rows: Tensor
-
-
-class Rows(Dataset[Tensor]):
-    """Serve row numbers, a whole batch at a time: collating them one by one would cost more than a head's step."""
-
-    def __init__(self, rows: NDArray[np.intp]) -> None:
-        self._rows = torch.from_numpy(rows)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitems__(self, indices: list[int]) -> Tensor:
-        """Return the batch of rows int64 (B,)."""
-        return self._rows[indices]
 
 
 class SliceDataModule(L.LightningDataModule):

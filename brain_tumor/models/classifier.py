@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 from torchmetrics.functional.classification import multiclass_accuracy
 
-from brain_tumor.data.datamodule import Batch
+from brain_tumor.data.batches import Batch
 from brain_tumor.models import backbone as backbones
 
 STRATEGIES = ("finetune", "freeze")

@@ -2,13 +2,12 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.utils import make_grid
-
-from brain_tumor.results import figures
 
 
 def batch(images: Tensor) -> Tensor:
@@ -22,9 +21,22 @@ def confusion(counts: list[list[int]], classes: list[str]) -> Figure:
     figure = Figure(figsize=(1.6 + 1.1 * len(classes), 1.2 + 1.0 * len(classes)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    figures.confusion(axes, counts, classes)
+    draw_confusion(axes, counts, classes)
     axes.set_title("test slices")
     return figure
+
+
+def draw_confusion(axes: Axes, counts: list[list[int]], classes: list[str]) -> None:
+    """Draw a confusion matrix: actual classes down, predicted across, counts and row shares in the cells."""
+    matrix = np.array(counts)
+    shares = matrix / matrix.sum(1, keepdims=True).clip(min=1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(*matrix.shape):
+        text = f"{matrix[row, column]}\n{shares[row, column]:.0%}"
+        axes.text(column, row, text, ha="center", va="center", color="white" if shares[row, column] > 0.6 else "black")
+    axes.set(xlabel="predicted", ylabel="actual")
+    axes.set_xticks(range(len(classes)), classes)
+    axes.set_yticks(range(len(classes)), classes, rotation=90, va="center")
 
 
 def wrong(predictions: pd.DataFrame, count: int = 8) -> pd.DataFrame:
@@ -57,7 +69,7 @@ def slices(
     rows = -(-len(table) // columns)
     figure = Figure(figsize=(2.6 * columns, 2.9 * rows), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(rows, columns, squeeze=False).flat
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes in panels:
         axes.axis("off")
     lines = table[["case", "slice", "predicted", "confidence"]].to_dict("records")

@@ -1,111 +1,22 @@
-"""Compose the report: which tables and figures, in which order, and what they mean."""
+"""The report's chapters: each turns runs into headings, texts, tables and figures."""
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
-from brain_tumor.results import analysis, figures, paper
-from brain_tumor.results.page import Block, Heading, Picture, Table, Text, table_markdown
-from brain_tumor.results.runs import Collection, Run
+from brain_tumor.reports import analysis, figures, paper
+from brain_tumor.reports.estimates import of_row
+from brain_tumor.reports.page import Block, Heading, Picture, Table, Text
+from brain_tumor.reports.runs import Run
+from brain_tumor.reports.wording import counted, estimate, joined, losses, percent, points
 from brain_tumor.results.tables import BASELINE_TITLES
 
 _DRAWN = 5  # runs a panel of ROC and reliability curves
 
 
-def compose(found: Collection, pictures: bool = True) -> list[Block]:
-    """Turn run folders' contents into a report.
-
-    Args:
-        found: what lies in the folders.
-        pictures: also show slices of the data.
-
-    Raises:
-        ValueError: no finished run is on the data of two classes with the paper's settings, or with any.
-    """
-    runs = analysis.one_data_set(found.runs)
-    blocks = _state(found, runs)
-    if not runs:
-        return blocks
-    optimizers = _optimizer_names(runs)
-    main = optimizers[0]
-    blocks += _grid(runs, main)
-    for optimizer in optimizers[1:]:
-        blocks += _grid(runs, optimizer)
-    blocks += _best(runs, main) + _curves(runs, optimizers) + _comparisons(runs, main)
-    blocks += _optimizers(runs, optimizers) + _leakage(runs, main) + _closer(runs, pictures)
-    return blocks + _costs(runs)
-
-
-def short(runs: Sequence[Run]) -> str:
-    """Put the rows that were run beside the paper's in a small Markdown table, for a README."""
-    lines = []
-    for optimizer in _optimizer_names(runs):
-        grid = analysis.grid(runs, optimizer)
-        for number, line in grid[grid["slice n"] + grid["patient n"] > 0].iterrows():
-            lines.append(
-                {
-                    "experiment": number,
-                    "model": f"{line['model']}, {line['strategy']}, {line['transforms']}",
-                    "optimizer": optimizer,
-                    "the paper": f"{line['paper accuracy']:.0%}",
-                    "by slice": _estimate(line, "slice"),
-                    "by patient": _estimate(line, "patient"),
-                    "weights": line["slice note"] or line["patient note"],
-                }
-            )
-    below = [
-        {
-            "model": BASELINE_TITLES[str(name)],
-            "by slice": _percent(line["slice"], "–"),
-            "by patient": _percent(line["patient"], "–"),
-        }
-        for name, line in analysis.baselines(runs).iterrows()
-    ]
-    return table_markdown(pd.DataFrame([*lines, *below]).fillna(""))
-
-
-def _optimizer_names(runs: Sequence[Run]) -> list[str]:
-    """Name the optimizers that runs used, the paper's first."""
-    return sorted({run.optimizer for run in runs}, key=lambda name: (name != "SGD", name))
-
-
-def _state(found: Collection, runs: Sequence[Run]) -> list[Block]:
-    count = f"{len(runs)} finished runs" if len(runs) != 1 else "1 finished run"
-    blocks: list[Block] = [
-        Text(
-            "Research software, not a medical device: nothing on this page may guide the care of a person.",
-            warning=True,
-        )
-    ]
-    if runs:
-        data = runs[0].record["data"]
-        blocks.append(
-            Text(
-                f"{count} on {data['slices']:,} slices of {data['patients']} patients (content {data['key']}). "
-                "Every accuracy is of the test part after the last epoch, or after the best one on a validation part "
-                "where there was one. Intervals are 95 %: Student's t over seeds where there are several (n), a "
-                "bootstrap over patients where there is one."
-            )
-        )
-    else:
-        blocks.append(Text("No finished run yet."))
-    if others := len(found.runs) - len(runs):
-        blocks.append(Text(f"Left out: {others} finished runs on other data.", warning=True))
-    if found.failed or found.unfinished:
-        lines = [{"run": path.name, "state": f"failed: {line}"} for path, line in found.failed]
-        lines += [{"run": path.name, "state": "cut off, or under way"} for path in found.unfinished]
-        table = pd.DataFrame(lines)
-        blocks += [
-            Heading("Not finished"),
-            Text("The same command goes on with these. A failed run's folder holds its traceback.txt."),
-            Table("not_finished", table, table),
-        ]
-    return blocks
-
-
-def _grid(runs: Sequence[Run], optimizer: str) -> list[Block]:
+def grid(runs: Sequence[Run], optimizer: str) -> list[Block]:
+    """Table 1 with the baselines below it, and the same as a figure."""
     grid, baselines = analysis.grid(runs, optimizer), analysis.baselines(runs)
     shown = pd.DataFrame(
         {
@@ -115,21 +26,21 @@ def _grid(runs: Sequence[Run], optimizer: str) -> list[Block]:
                 f"{a:.0f}, {b:.0f}, {c:g}" for a, b, c in grid[["batch_size", "epochs", "lr"]].to_numpy()
             ],
             "transforms": grid["transforms"],
-            "paper: train loss, test loss": _pairs(grid, "paper"),
+            "paper: train loss, test loss": losses(grid, "paper"),
             "paper: accuracy": grid["paper accuracy"].map("{:.0%}".format),
-            "by slice: train loss, test loss": _pairs(grid, "slice"),
-            "by slice: accuracy": [_estimate(line, "slice") for _, line in grid.iterrows()],
-            "by patient: train loss, test loss": _pairs(grid, "patient"),
-            "by patient: accuracy": [_estimate(line, "patient") for _, line in grid.iterrows()],
-            "notes": [_joined(a, b) for a, b in grid[["slice note", "patient note"]].to_numpy()],
+            "by slice: train loss, test loss": losses(grid, "slice"),
+            "by slice: accuracy": [estimate(line, "slice") for _, line in grid.iterrows()],
+            "by patient: train loss, test loss": losses(grid, "patient"),
+            "by patient: accuracy": [estimate(line, "patient") for _, line in grid.iterrows()],
+            "notes": [joined(a, b) for a, b in grid[["slice note", "patient note"]].to_numpy()],
         }
     )
     below = [
         {
             **dict.fromkeys(shown.columns, ""),
             "model": BASELINE_TITLES[str(name)],
-            "by slice: accuracy": _percent(line["slice"], "–"),
-            "by patient: accuracy": _percent(line["patient"], "–"),
+            "by slice: accuracy": percent(line["slice"], "–"),
+            "by patient: accuracy": percent(line["patient"], "–"),
         }
         for name, line in baselines.iterrows()
     ]
@@ -149,7 +60,8 @@ def _grid(runs: Sequence[Run], optimizer: str) -> list[Block]:
     ]
 
 
-def _best(runs: Sequence[Run], optimizer: str) -> list[Block]:
+def best(runs: Sequence[Run], optimizer: str) -> list[Block]:
+    """Table 2: the best row of each model."""
     grid = analysis.grid(runs, optimizer)
     lines = []
     for model in ("resnet18", "resnet50"):
@@ -160,7 +72,7 @@ def _best(runs: Sequence[Run], optimizer: str) -> list[Block]:
                 "model": model,
                 "the paper's best": f"experiment {own['paper accuracy'].idxmax()}: {own['paper accuracy'].max():.0%}",
                 "ours by slice": "not run" if best is None else f"experiment {best}: {own['slice accuracy'].max():.1%}",
-                "the same by patient": "not run" if best is None else _percent(own.loc[best, "patient accuracy"]),
+                "the same by patient": "not run" if best is None else percent(own.loc[best, "patient accuracy"]),
             }
         )
     table = pd.DataFrame(lines)
@@ -173,12 +85,13 @@ def _best(runs: Sequence[Run], optimizer: str) -> list[Block]:
     ]
 
 
-def _curves(runs: Sequence[Run], optimizers: Sequence[str]) -> list[Block]:
+def curves(runs: Sequence[Run], optimizers: Sequence[str]) -> list[Block]:
+    """The paper's figures, of experiments 19 and 20, and the same of every fine-tuned row that was run."""
     blocks: list[Block] = [Heading("Loss and accuracy over epochs")]
     wanted = {19, 20} | {run.row for run in runs if run.row and run.record["config"]["model"]["strategy"] == "finetune"}
     for row in sorted(wanted):
         for optimizer in optimizers:
-            chosen = {split: analysis.of_row(runs, row, optimizer, split) for split in analysis.SPLITS}
+            chosen = {split: of_row(runs, row, optimizer, split) for split in analysis.SPLITS}
             if any(chosen.values()):
                 title = f"Experiment {row}, {optimizer}"
                 caption = f"{title}: mean over seeds, the band from the lowest to the highest seed."
@@ -190,7 +103,8 @@ def _curves(runs: Sequence[Run], optimizers: Sequence[str]) -> list[Block]:
     return blocks
 
 
-def _comparisons(runs: Sequence[Run], optimizer: str) -> list[Block]:
+def comparisons(runs: Sequence[Run], optimizer: str) -> list[Block]:
+    """What the paper claims of its rows, answered from ours."""
     table = analysis.comparisons(runs, optimizer)
     lines = []
     for claim, answers in table.groupby("claim", sort=False):
@@ -201,7 +115,7 @@ def _comparisons(runs: Sequence[Run], optimizer: str) -> list[Block]:
             "in the paper": f"{100 * first['paper']:+.0f} points",
         }
         for _, answer in answers.iterrows():
-            found = _points(*answer[["difference", "low", "high"]])
+            found = points(*answer[["difference", "low", "high"]])
             said = f"{answer['verdict']}: {found}, n={answer['n']}" if answer["n"] else "not run"
             line[f"by {answer['split']}"] = said
         lines.append(line)
@@ -217,14 +131,15 @@ def _comparisons(runs: Sequence[Run], optimizer: str) -> list[Block]:
     ]
 
 
-def _optimizers(runs: Sequence[Run], names: Sequence[str]) -> list[Block]:
+def optimizers(runs: Sequence[Run], names: Sequence[str]) -> list[Block]:
+    """Which optimizer the paper's numbers look like."""
     table = analysis.optimizers(runs)
     shown = pd.DataFrame({"experiment": table.index, "the paper": table["paper"].map("{:.0%}".format)})
     for name in names:
         if name in table:
-            shown[name] = [_percent(value) for value in table[name]]
+            shown[name] = [percent(value) for value in table[name]]
             shown[f"{name} after one epoch: train loss, test accuracy"] = [
-                "" if math.isnan(loss) else f"{loss:.2f}, {_percent(accuracy)}"
+                "" if math.isnan(loss) else f"{loss:.2f}, {percent(accuracy)}"
                 for loss, accuracy in table[[f"{name} first train loss", f"{name} first test accuracy"]].to_numpy()
             ]
     first = paper.FIRST_EPOCH
@@ -248,7 +163,7 @@ def _collapsed(table: pd.DataFrame, names: Sequence[str]) -> str:
     rows = table[table["paper"] <= 0.65]
     said = []
     for name in names:
-        scored = ", ".join(f"experiment {row} {_percent(value)}" for row, value in rows[name].dropna().items())
+        scored = ", ".join(f"experiment {row} {percent(value)}" for row, value in rows[name].dropna().items())
         said.append(f"{name}: {scored or 'not run'}")
     return f"The rows that the paper has at 65 %, which is always answering no tumour: {'; '.join(said)}."
 
@@ -258,21 +173,22 @@ def _first_epochs(table: pd.DataFrame, names: Sequence[str]) -> str:
     for name in names:
         for row in (19, 20):
             loss, accuracy = (float(table[f"{name} first {what}"][row]) for what in ("train loss", "test accuracy"))
-            values = "not run" if math.isnan(loss) else f"train loss {loss:.2f}, test accuracy {_percent(accuracy)}"
+            values = "not run" if math.isnan(loss) else f"train loss {loss:.2f}, test accuracy {percent(accuracy)}"
             said.append(f"{name}, experiment {row}: {values}")
     return "; ".join(said) + "."
 
 
-def _leakage(runs: Sequence[Run], optimizer: str) -> list[Block]:
+def leakage(runs: Sequence[Run], optimizer: str) -> list[Block]:
+    """What the split by slice gives away."""
     table = analysis.leakage(runs, optimizer)
     shown = pd.DataFrame(
         {
             "experiment": table.index,
-            "by slice": table["slice"].map(_percent),
-            "by patient": table["patient"].map(_percent),
-            "difference": [_points(value) for value in table["difference"]],
-            "test slices with a neighbour in training": _counted(table, "neighbour"),
-            "without": _counted(table, "no neighbour"),
+            "by slice": table["slice"].map(percent),
+            "by patient": table["patient"].map(percent),
+            "difference": [points(value) for value in table["difference"]],
+            "test slices with a neighbour in training": counted(table, "neighbour"),
+            "without": counted(table, "no neighbour"),
         }
     )
     return [
@@ -285,7 +201,8 @@ def _leakage(runs: Sequence[Run], optimizer: str) -> list[Block]:
     ]
 
 
-def _closer(runs: Sequence[Run], pictures: bool) -> list[Block]:
+def closer(runs: Sequence[Run], pictures: bool) -> list[Block]:
+    """Confusion matrices, ROC and reliability curves of the best rows, and what they are most wrong about."""
     chosen = _drawn(runs)
     if not chosen or len(chosen[0].record["data"]["classes"]) != 2:
         return []
@@ -322,7 +239,8 @@ def _drawn(runs: Sequence[Run]) -> list[Run]:
     return chosen
 
 
-def _costs(runs: Sequence[Run]) -> list[Block]:
+def costs(runs: Sequence[Run]) -> list[Block]:
+    """Time and size of every row, and the list of all runs."""
     table, every = analysis.costs(runs), analysis.every_run(runs)
     shown = table.reset_index()
     shown["experiment"] = shown["experiment"].replace(0, "none")
@@ -330,7 +248,7 @@ def _costs(runs: Sequence[Run]) -> list[Block]:
         shown[name] = shown[name].map(form.format)
     lines = every[["folder", "experiment", "optimizer", "split", "seed", "weights", "accuracy", "loss", "auroc"]].copy()
     lines["experiment"] = lines["experiment"].map(lambda row: "none" if pd.isna(row) else str(int(row)))
-    lines["accuracy"] = lines["accuracy"].map(_percent)
+    lines["accuracy"] = lines["accuracy"].map(percent)
     for name in ("loss", "auroc"):
         lines[name] = lines[name].map(lambda value: "" if pd.isna(value) else f"{value:.3f}")
     return [
@@ -340,34 +258,3 @@ def _costs(runs: Sequence[Run]) -> list[Block]:
         Heading("Every run"),
         Table("runs", lines, every),
     ]
-
-
-def _percent(value: Any, missing: str = "not run") -> str:
-    return missing if math.isnan(value) else f"{value:.1%}"
-
-
-def _points(value: float, low: float = math.nan, high: float = math.nan) -> str:
-    if math.isnan(value):
-        return "not run"
-    limits = "" if math.isnan(low) else f" ({100 * low:+.1f} to {100 * high:+.1f})"
-    return f"{100 * value:+.1f}{limits} points"
-
-
-def _estimate(line: "pd.Series[Any]", split: str) -> str:
-    value, low, high, n = (line[f"{split} {name}"] for name in ("accuracy", "low", "high", "n"))
-    return f"{value:.1%} ({low:.1%} to {high:.1%}), n={n}" if n else "not run"
-
-
-def _pairs(grid: pd.DataFrame, side: str) -> list[str]:
-    pairs = grid[[f"{side} train loss", f"{side} test loss"]].itertuples(index=False)
-    return ["" if math.isnan(train) else f"{train:.2f}, {test:.2f}" for train, test in pairs]
-
-
-def _counted(table: pd.DataFrame, name: str) -> list[str]:
-    pairs = table[[name, f"{name} n"]].itertuples(index=False)
-    return ["" if not count else f"{value:.1%} of {count:,.0f}" for value, count in pairs]
-
-
-def _joined(first: str, second: str) -> str:
-    """Say once what holds for both splits."""
-    return first if not second or first == second else second if not first else f"slice: {first}; patient: {second}"

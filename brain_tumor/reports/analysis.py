@@ -1,77 +1,16 @@
 """The report's tables: what the runs say, beside what the paper says. Every function returns numbers, not text."""
 
 import math
-from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy import stats
 
-from brain_tumor.results import paper
-from brain_tumor.results.metrics import LEVEL, RESAMPLES
-from brain_tumor.results.runs import Run
+from brain_tumor.reports import paper
+from brain_tumor.reports.estimates import Estimate, accuracy, estimate, mean, of_row, paired, rightness
+from brain_tumor.reports.runs import WEIGHTS, Run
 
 SPLITS = ("slice", "patient")
-_WEIGHTS = ("torchvision's ImageNet", "a file", "a file, partial", "random start")
-
-
-class Estimate(NamedTuple):
-    """A mean over seeds with its 95 % interval.
-
-    Attributes:
-        value: the mean; NaN for no run.
-        low: lower limit; NaN where there is none.
-        high: upper limit.
-        n: number of seeds. With one, the limits are of a bootstrap over patients; with more, Student's t over seeds.
-    """
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-
-def one_data_set(runs: Sequence[Run]) -> list[Run]:
-    """Keep the runs on the data set that most runs are on: numbers of different data do not belong in one table."""
-    keys = Counter(run.record["data"]["key"] for run in runs)
-    return [run for run in runs if run.record["data"]["key"] == max(keys, key=lambda key: keys[key])]
-
-
-def of_row(runs: Sequence[Run], row: int, optimizer: str, split: str) -> list[Run]:
-    """Choose the runs of a row that may be averaged: equal but for the seed, and nearest to what the table asks for.
-
-    Each seed counts once.
-    """
-    groups: dict[tuple[int, int, str], dict[int, Run]] = {}
-    for run in runs:
-        if (run.row, run.optimizer, run.split) == (row, optimizer, split):
-            different = paper.deviations(run.record["config"], row)
-            rest = f"{different} {run.record['weights']['detail']} {run.record['split']['seed']}"
-            groups.setdefault((len(different), _WEIGHTS.index(run.weights), rest), {})[run.seed] = run
-    return list(groups[min(groups)].values()) if groups else []
-
-
-def estimate(values: Sequence[float], alone: tuple[float, float] = (math.nan, math.nan)) -> Estimate:
-    """Average over seeds; `alone` is the interval to give where there is one seed only."""
-    if not values:
-        return Estimate(math.nan, math.nan, math.nan, 0)
-    mean = float(np.mean(values))
-    if len(values) == 1:
-        return Estimate(mean, *alone, 1)
-    half = stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values))
-    return Estimate(mean, mean - half, mean + half, len(values))
-
-
-def accuracy(runs: Sequence[Run]) -> Estimate:
-    """Average the test accuracy over seeds."""
-    if len(runs) == 1:
-        interval = runs[0].record["test"]["accuracy"]
-        return estimate([interval["value"]], (interval["low"], interval["high"]))
-    found = estimate([run.accuracy for run in runs])
-    return found._replace(low=max(found.low, 0), high=min(found.high, 1))
 
 
 def grid(runs: Sequence[Run], optimizer: str) -> pd.DataFrame:
@@ -96,8 +35,8 @@ def grid(runs: Sequence[Run], optimizer: str) -> pd.DataFrame:
             found = accuracy(chosen)
             line |= {
                 f"{split} n": found.n,
-                f"{split} train loss": _mean([run.record["history"][-1]["train"]["loss"] for run in chosen]),
-                f"{split} test loss": _mean([run.record["test"]["loss"]["value"] for run in chosen]),
+                f"{split} train loss": mean([run.record["history"][-1]["train"]["loss"] for run in chosen]),
+                f"{split} test loss": mean([run.record["test"]["loss"]["value"] for run in chosen]),
                 f"{split} accuracy": found.value,
                 f"{split} low": found.low,
                 f"{split} high": found.high,
@@ -110,7 +49,7 @@ def grid(runs: Sequence[Run], optimizer: str) -> pd.DataFrame:
 def _note(chosen: Sequence[Run], row: int) -> str:
     if not chosen:
         return ""
-    weights = "" if chosen[0].weights == _WEIGHTS[0] else f"weights: {chosen[0].weights}"
+    weights = "" if chosen[0].weights == WEIGHTS[0] else f"weights: {chosen[0].weights}"
     return "; ".join(filter(None, [weights, *paper.deviations(chosen[0].record["config"], row)]))
 
 
@@ -121,7 +60,7 @@ def baselines(runs: Sequence[Run]) -> pd.DataFrame:
         records = {run.record["split"]["seed"]: run.record["baselines"] for run in runs if run.split == split}
         for name in ("majority", "position", "nearest_slice"):
             values = [scores[name]["accuracy"]["value"] for scores in records.values() if name in scores]
-            found.setdefault(name, {})[split] = _mean(values)
+            found.setdefault(name, {})[split] = mean(values)
     return pd.DataFrame(found).T
 
 
@@ -130,8 +69,8 @@ def comparisons(runs: Sequence[Run], optimizer: str) -> pd.DataFrame:
 
     Columns: `claim`, `better`, `worse` (rows), `paper` (the difference of accuracy in its table), `split`,
     `difference`, `low`, `high`, `n` (pairs) and `verdict`: "holds" or "does not hold" where the interval leaves out 0,
-    "cannot tell" where it does not, "not run" where there is no pair. With one pair the interval is a bootstrap over
-    patients, which leaves out what another seed would change.
+    "cannot tell" where it does not or weights are partial, "not run" where there is no pair. With one pair the interval
+    is a bootstrap over patients, which leaves out what another seed would change.
     """
     table, lines = paper.table()["test_accuracy"], []
     for claim in paper.CLAIMS:
@@ -141,7 +80,7 @@ def comparisons(runs: Sequence[Run], optimizer: str) -> pd.DataFrame:
             )
             seeds = sorted(better.keys() & worse.keys())
             differences = [better[seed].accuracy - worse[seed].accuracy for seed in seeds]
-            alone = _paired(better[seeds[0]], worse[seeds[0]]) if len(seeds) == 1 else (math.nan, math.nan)
+            alone = paired(better[seeds[0]], worse[seeds[0]]) if len(seeds) == 1 else (math.nan, math.nan)
             found = estimate(differences, alone)
             lines.append(
                 {
@@ -154,40 +93,20 @@ def comparisons(runs: Sequence[Run], optimizer: str) -> pd.DataFrame:
                     "low": found.low,
                     "high": found.high,
                     "n": found.n,
-                    "verdict": _verdict(found),
+                    "verdict": _verdict(found, [*better.values(), *worse.values()]),
                 }
             )
     return pd.DataFrame(lines)
 
 
-def _verdict(found: Estimate) -> str:
+def _verdict(found: Estimate, runs: Sequence[Run]) -> str:
     if found.n == 0:
         return "not run"
+    if any(run.record["weights"]["missing"] for run in runs):
+        return "cannot tell, partial weights"
     if found.low > 0:
         return "holds"
     return "does not hold" if found.high < 0 else "cannot tell"
-
-
-def _paired(first: Run, second: Run) -> tuple[float, float]:
-    """Bootstrap the difference of accuracy of two runs over the patients of their common test slices."""
-    both = _right(first).merge(_right(second)[["path", "right"]], on="path", suffixes=("", " second"))
-    both["difference"] = both["right"].astype(float) - both["right second"].astype(float)
-    unit = both["case"] if (both["case"] != "").all() else both["path"]
-    sums = both.groupby(unit)["difference"].agg(["sum", "count"])
-    generator = np.random.default_rng(0)
-    drawn = generator.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=RESAMPLES)
-    means = drawn @ sums["sum"].to_numpy() / (drawn @ sums["count"].to_numpy())
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
-
-
-def _right(run: Run) -> pd.DataFrame:
-    """Read a run's predictions with the columns `predicted`, `confidence` and `right`."""
-    table = run.predictions()
-    scores: NDArray[np.float64] = table.filter(regex=r"^p\(").to_numpy()
-    return table.assign(
-        predicted=scores.argmax(1), confidence=scores.max(1), right=scores.argmax(1) == table["label"].to_numpy()
-    )
 
 
 def optimizers(runs: Sequence[Run]) -> pd.DataFrame:
@@ -200,10 +119,10 @@ def optimizers(runs: Sequence[Run]) -> pd.DataFrame:
         for name in names:
             chosen = of_row(runs, number, name, "slice")
             first = [run.record["history"][0] for run in chosen]
-            line[name] = _mean([run.accuracy for run in chosen])
+            line[name] = mean([run.accuracy for run in chosen])
             line[f"{name} n"] = len(chosen)
-            line[f"{name} first train loss"] = _mean([epoch["train"]["loss"] for epoch in first])
-            line[f"{name} first test accuracy"] = _mean(
+            line[f"{name} first train loss"] = mean([epoch["train"]["loss"] for epoch in first])
+            line[f"{name} first test accuracy"] = mean(
                 [epoch["test"]["accuracy"] for epoch in first if "test" in epoch]
             )
         lines.append(line)
@@ -237,7 +156,7 @@ def _neighbours(run: Run) -> pd.DataFrame:
     """Say of each test slice if it was `right`, and if the slice above or below was in training (`neighbour`)."""
     parts = run.parts()
     train = set(map(tuple, parts[parts["part"] == "train"][["case", "slice"]].to_numpy()))
-    tested = _right(run)
+    tested = rightness(run)
     places = zip(tested["case"], tested["slice"], strict=True)
     return tested.assign(neighbour=[(case, at - 1) in train or (case, at + 1) in train for case, at in places])
 
@@ -286,7 +205,3 @@ def every_run(runs: Sequence[Run]) -> pd.DataFrame:
                 line |= {name: interval["value"], f"{name} low": interval["low"], f"{name} high": interval["high"]}
         lines.append(line)
     return pd.DataFrame(lines)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if len(values) else math.nan

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torchmetrics.functional.classification import binary_roc
 
-from brain_tumor.results import paper
-from brain_tumor.results.runs import Run
+from brain_tumor.reports import paper
+from brain_tumor.reports.runs import Run
+from brain_tumor.results.plots import draw_confusion
 
 COLOURS = {"slice": "#1f77b4", "patient": "#d62728", "paper": "#555555"}
 
@@ -125,22 +126,9 @@ def confusions(runs: Sequence[Run]) -> Figure:
     """Draw the confusion matrices of runs side by side: actual classes down, predicted across."""
     figure = Figure(figsize=(2.4 * max(2, len(runs)), 2.8), layout="constrained")
     for axes, run in zip(figure.subplots(1, len(runs), squeeze=False)[0], runs, strict=True):
-        confusion(axes, run.record["test"]["confusion_matrix"], run.record["data"]["classes"])
+        draw_confusion(axes, run.record["test"]["confusion_matrix"], run.record["data"]["classes"])
         axes.set_title(f"{_name(run)}, by {run.split}", fontsize="small")
     return figure
-
-
-def confusion(axes: Axes, counts: list[list[int]], classes: list[str]) -> None:
-    """Draw a confusion matrix: actual classes down, predicted across, counts and row shares in the cells."""
-    matrix = np.array(counts)
-    shares = matrix / matrix.sum(1, keepdims=True).clip(min=1)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.ndindex(*matrix.shape):
-        text = f"{matrix[row, column]}\n{shares[row, column]:.0%}"
-        axes.text(column, row, text, ha="center", va="center", color="white" if shares[row, column] > 0.6 else "black")
-    axes.set(xlabel="predicted", ylabel="actual")
-    axes.set_xticks(range(len(classes)), classes)
-    axes.set_yticks(range(len(classes)), classes, rotation=90, va="center")
 
 
 def _panels(runs: Sequence[Run]) -> tuple[Figure, dict[str, Axes]]:

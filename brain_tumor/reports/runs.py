@@ -9,7 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from brain_tumor.results import paper, record
+from brain_tumor.reports import paper
+from brain_tumor.results import record
+
+# What a backbone may have started from, the likest to the paper's first.
+WEIGHTS = ("torchvision's ImageNet", "a file", "a file, partial", "random start")
 
 
 @dataclass(frozen=True)

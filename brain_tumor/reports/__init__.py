@@ -1,0 +1,1 @@
+"""Put runs beside the paper: reads run folders only, never loads a model."""

@@ -1,0 +1,100 @@
+"""Compose the report: which chapters, in which order."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from brain_tumor.reports import analysis, chapters
+from brain_tumor.reports.estimates import one_data_set
+from brain_tumor.reports.page import Block, Heading, Table, Text, table_markdown
+from brain_tumor.reports.runs import Collection, Run
+from brain_tumor.reports.wording import estimate, percent
+from brain_tumor.results.tables import BASELINE_TITLES
+
+
+def compose(found: Collection, pictures: bool = True) -> list[Block]:
+    """Turn run folders' contents into a report.
+
+    Args:
+        found: what lies in the folders.
+        pictures: also show slices of the data.
+    """
+    runs = one_data_set(found.runs)
+    blocks = _state(found, runs)
+    if not runs:
+        return blocks
+    optimizers = _optimizer_names(runs)
+    main = optimizers[0]
+    blocks += chapters.grid(runs, main)
+    for optimizer in optimizers[1:]:
+        blocks += chapters.grid(runs, optimizer)
+    blocks += chapters.best(runs, main) + chapters.curves(runs, optimizers) + chapters.comparisons(runs, main)
+    blocks += chapters.optimizers(runs, optimizers) + chapters.leakage(runs, main) + chapters.closer(runs, pictures)
+    return blocks + chapters.costs(runs)
+
+
+def short(runs: Sequence[Run]) -> str:
+    """Put the rows that were run beside the paper's in a small Markdown table, for a README."""
+    lines = []
+    for optimizer in _optimizer_names(runs):
+        grid = analysis.grid(runs, optimizer)
+        for number, line in grid[grid["slice n"] + grid["patient n"] > 0].iterrows():
+            lines.append(
+                {
+                    "experiment": str(number),
+                    "model": f"{line['model']}, {line['strategy']}, {line['transforms']}",
+                    "optimizer": optimizer,
+                    "the paper": f"{line['paper accuracy']:.0%}",
+                    "by slice": estimate(line, "slice"),
+                    "by patient": estimate(line, "patient"),
+                    "weights": line["slice note"] or line["patient note"],
+                }
+            )
+    below = [
+        {
+            "model": BASELINE_TITLES[str(name)],
+            "by slice": percent(line["slice"], "–"),
+            "by patient": percent(line["patient"], "–"),
+        }
+        for name, line in analysis.baselines(runs).iterrows()
+    ]
+    return table_markdown(pd.DataFrame([*lines, *below]).astype(object).fillna(""))
+
+
+def _optimizer_names(runs: Sequence[Run]) -> list[str]:
+    """Name the optimizers that runs used, the paper's first."""
+    return sorted({run.optimizer for run in runs}, key=lambda name: (name != "SGD", name))
+
+
+def _state(found: Collection, runs: Sequence[Run]) -> list[Block]:
+    count = f"{len(runs)} finished runs" if len(runs) != 1 else "1 finished run"
+    blocks: list[Block] = [
+        Text(
+            "Research software, not a medical device: nothing on this page may guide the care of a person.",
+            warning=True,
+        )
+    ]
+    if runs:
+        data = runs[0].record["data"]
+        blocks.append(
+            Text(
+                f"{count} on {data['slices']:,} slices of {data['patients']} patients (content {data['key']}). "
+                "Every accuracy is of the test part after the last epoch, or after the best one on a validation part "
+                "where there was one. Intervals are 95 %: Student's t over seeds where there are several (n), a "
+                "bootstrap over patients where there is one."
+            )
+        )
+    else:
+        blocks.append(Text("No finished run yet."))
+    if others := len(found.runs) - len(runs):
+        blocks.append(Text(f"Left out: {others} finished runs on other data.", warning=True))
+    if found.failed or found.unfinished:
+        lines = [{"run": path.name, "state": f"failed: {line}"} for path, line in found.failed]
+        lines += [{"run": path.name, "state": "cut off, or under way"} for path in found.unfinished]
+        table = pd.DataFrame(lines)
+        blocks += [
+            Heading("Not finished"),
+            Text("The same command goes on with these. A failed run's folder holds its traceback.txt."),
+            Table("not_finished", table, table),
+        ]
+    return blocks

@@ -1,0 +1,98 @@
+"""Which runs may be averaged, and how sure the average is."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from brain_tumor.reports import paper
+from brain_tumor.reports.runs import WEIGHTS, Run
+from brain_tumor.results.metrics import LEVEL, RESAMPLES
+
+
+class Estimate(NamedTuple):
+    """A mean over seeds with its 95 % interval.
+
+    Attributes:
+        value: the mean; NaN for no run.
+        low: lower limit; NaN where there is none.
+        high: upper limit.
+        n: number of seeds. With one, the limits are of a bootstrap over patients; with more, Student's t over seeds.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def one_data_set(runs: Sequence[Run]) -> list[Run]:
+    """Keep the runs on the data set that most runs are on: numbers of different data do not belong in one table."""
+    keys = Counter(run.record["data"]["key"] for run in runs)
+    return [run for run in runs if run.record["data"]["key"] == max(keys, key=lambda key: keys[key])]
+
+
+def of_row(runs: Sequence[Run], row: int, optimizer: str, split: str) -> list[Run]:
+    """Choose the runs of a row that may be averaged: equal but for the seed, and nearest to what the table asks for.
+
+    Each seed counts once.
+    """
+    groups: dict[tuple[int, int, str], dict[int, Run]] = {}
+    for run in runs:
+        if (run.row, run.optimizer, run.split) == (row, optimizer, split):
+            different = paper.deviations(run.record["config"], row)
+            rest = f"{different} {run.record['weights']['detail']} {run.record['split']['seed']}"
+            groups.setdefault((len(different), WEIGHTS.index(run.weights), rest), {})[run.seed] = run
+    return list(groups[min(groups)].values()) if groups else []
+
+
+def estimate(values: Sequence[float], alone: tuple[float, float] = (math.nan, math.nan)) -> Estimate:
+    """Average over seeds; `alone` is the interval to give where there is one seed only."""
+    if not values:
+        return Estimate(math.nan, math.nan, math.nan, 0)
+    middle = float(np.mean(values))
+    if len(values) == 1:
+        return Estimate(middle, *alone, 1)
+    half = stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values))
+    return Estimate(middle, middle - half, middle + half, len(values))
+
+
+def accuracy(runs: Sequence[Run]) -> Estimate:
+    """Average the test accuracy over seeds."""
+    if len(runs) == 1:
+        interval = runs[0].record["test"]["accuracy"]
+        return estimate([interval["value"]], (interval["low"], interval["high"]))
+    found = estimate([run.accuracy for run in runs])
+    return found._replace(low=max(found.low, 0), high=min(found.high, 1))
+
+
+def paired(first: Run, second: Run) -> tuple[float, float]:
+    """Bootstrap the difference of accuracy of two runs over the patients of their common test slices."""
+    both = rightness(first).merge(rightness(second)[["path", "right"]], on="path", suffixes=("", " second"))
+    both["difference"] = both["right"].astype(float) - both["right second"].astype(float)
+    unit = both["case"] if (both["case"] != "").all() else both["path"]
+    sums = both.groupby(unit)["difference"].agg(["sum", "count"])
+    generator = np.random.default_rng(0)
+    drawn = generator.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=RESAMPLES)
+    means = drawn @ sums["sum"].to_numpy() / (drawn @ sums["count"].to_numpy())
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def rightness(run: Run) -> pd.DataFrame:
+    """Read a run's predictions with the columns `predicted`, `confidence` and `right`."""
+    table = run.predictions()
+    scores: NDArray[np.float64] = table.filter(regex=r"^p\(").to_numpy()
+    return table.assign(
+        predicted=scores.argmax(1), confidence=scores.max(1), right=scores.argmax(1) == table["label"].to_numpy()
+    )
+
+
+def mean(values: Sequence[float]) -> float:
+    """Average; NaN for nothing."""
+    return float(np.mean(values)) if len(values) else math.nan

@@ -1,0 +1,42 @@
+"""How the report writes numbers."""
+
+import math
+from typing import Any
+
+import pandas as pd
+
+
+def percent(value: Any, missing: str = "not run") -> str:
+    """Write a share."""
+    return missing if math.isnan(value) else f"{value:.1%}"
+
+
+def points(value: float, low: float = math.nan, high: float = math.nan) -> str:
+    """Write a difference of shares with its interval, in points."""
+    if math.isnan(value):
+        return "not run"
+    limits = "" if math.isnan(low) else f" ({100 * low:+.1f} to {100 * high:+.1f})"
+    return f"{100 * value:+.1f}{limits} points"
+
+
+def estimate(line: "pd.Series[Any]", split: str) -> str:
+    """Write the accuracy of a line of the grid with its interval and number of seeds."""
+    value, low, high, n = (line[f"{split} {name}"] for name in ("accuracy", "low", "high", "n"))
+    return f"{value:.1%} ({low:.1%} to {high:.1%}), n={n}" if n else "not run"
+
+
+def losses(grid: pd.DataFrame, side: str) -> list[str]:
+    """Write the train and test losses of a side of the grid."""
+    pairs = grid[[f"{side} train loss", f"{side} test loss"]].itertuples(index=False)
+    return ["" if math.isnan(train) else f"{train:.2f}, {test:.2f}" for train, test in pairs]
+
+
+def counted(table: pd.DataFrame, name: str) -> list[str]:
+    """Write shares with what they are shares of."""
+    pairs = table[[name, f"{name} n"]].itertuples(index=False)
+    return ["" if not count else f"{value:.1%} of {count:,.0f}" for value, count in pairs]
+
+
+def joined(first: str, second: str) -> str:
+    """Say once what holds for both splits."""
+    return first if not second or first == second else second if not first else f"slice: {first}; patient: {second}"
