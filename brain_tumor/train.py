@@ -18,7 +18,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 
 from brain_tumor import door
 
@@ -109,12 +109,16 @@ def train(cfg: DictConfig, config: dict[str, Any], folder: Path) -> dict[str, An
     )
     arithmetic = precision.resolve(config["trainer"]["precision"], config["trainer"]["accelerator"])
     logger = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
-    settings = {key: value for key, value in config["trainer"].items() if key != "compile"}
-    settings["devices"] = _devices(settings.get("devices", "auto"), torch.cuda.device_count())
+    with open_dict(cfg):
+        compiled = cfg.trainer.pop("compile", False)  # ours, not Lightning's
     trainer: L.Trainer = instantiate(
-        {**settings, "precision": arithmetic}, logger=logger, callbacks=_checkpoints(folder, data.monitored)
+        cfg.trainer,
+        precision=arithmetic,
+        devices=_devices(config["trainer"].get("devices", "auto"), torch.cuda.device_count()),
+        logger=logger,
+        callbacks=_checkpoints(folder, data.monitored),
     )
-    if config["trainer"].get("compile"):
+    if compiled:
         on_gpu = trainer.strategy.root_device.type == "cuda"
         model.backbone.compile(mode="reduce-overhead" if on_gpu else None)
     if model.frozen and config["cache_features"]:

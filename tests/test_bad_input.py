@@ -156,7 +156,7 @@ def test_runs_that_are_none(refusal: Refusal, tmp_path: Path) -> None:
 
 def test_a_folder_that_holds_a_run(refusal: Refusal, tmp_path: Path) -> None:
     (tmp_path / "taken" / "checkpoints").mkdir(parents=True)
-    assert "taken: holds a run already" in refusal("train", "hydra.run.dir=taken")
+    assert "taken: holds a run already" in refusal("train", "hydra.run.dir=taken", "resume=false")
 
 
 def test_no_network_for_the_real_data(refusal: Refusal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
