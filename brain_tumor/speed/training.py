@@ -15,7 +15,8 @@ from brain_tumor.speed.plain import PlainLoop
 
 def training(bench: Bench) -> Iterator[Row]:
     """Images per second of training and test, what the framework costs, and how near the hardware's limit that is."""
-    yield alone("matrix product, peak", "TFLOP/s", [loops.peak(bench.precision, bench.device) / 1e12])
+    for precision in dict.fromkeys(["32-true", bench.precision]):
+        yield alone(f"matrix product, {precision}", "TFLOP/s", [loops.peak(precision, bench.device) / 1e12])
     for name in bench.models:
         yield from _finetuned(bench, name)
         yield from _frozen(bench, name)
