@@ -177,10 +177,12 @@ def test_the_whole_grid_survives_two_kills_and_a_failure(cache_dir: Path, tmp_pa
     process = _sweep(broken, cache_dir, "paper=3,4", "model.weights=missing.pth,none")
     process.communicate()
     assert process.returncode == 1
+    finished = len(_numbers(broken / "outputs"))
+    assert finished >= 12
     again = _sweep(broken, cache_dir, *rows)
     output, _ = again.communicate()
     assert again.returncode == 0
-    assert output.count("finished before") == 20
+    assert output.count("finished before") == finished
 
     output, _ = (process := _sweep(unbroken, cache_dir, *rows)).communicate()
     assert process.returncode == 0, output
@@ -191,13 +193,12 @@ def test_the_whole_grid_survives_two_kills_and_a_failure(cache_dir: Path, tmp_pa
 @pytest.mark.slow
 def test_twenty_runs_do_not_grow_the_process(cache_dir: Path, tmp_path: Path) -> None:
     watch = (
-        "import sys, resource; from brain_tumor import door, train; inner = train.train\n"
-        "def watched(*args):\n"
-        "    found = inner(*args)\n"
+        "import resource; from brain_tumor import door, train; inner = train._release\n"
+        "def watched():\n"
+        "    inner()\n"
         "    pages = int(open('/proc/self/statm').read().split()[1])\n"
         "    print('resident', pages * resource.getpagesize(), flush=True)\n"
-        "    return found\n"
-        "train.train = watched\n"
+        "train._release = watched\n"
         "door.enter(train.main)\n"
     )
     (tmp_path / "watch.py").write_text(watch)
