@@ -145,6 +145,9 @@ def test_leakage_counts_neighbours_in_training(runs: list[Run]) -> None:
     assert table.loc[17, "neighbour n"] == 90
     assert table.loc[17, "neighbour"] == pytest.approx(29 / 30)
     assert table.loc[17, "no neighbour n"] == 0
+    assert math.isnan(table["no neighbour majority"][17])
+    labels = estimates.of_row(runs, 17, "SGD", "slice")[0].predictions()["label"]
+    assert table.loc[17, "neighbour majority"] == pytest.approx(labels.value_counts(normalize=True).max())
     assert table.loc[17, "difference"] == pytest.approx(29 / 30 - 30 / 36)
 
 

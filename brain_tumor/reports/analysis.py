@@ -132,8 +132,9 @@ def optimizers(runs: Sequence[Run]) -> pd.DataFrame:
 def leakage(runs: Sequence[Run], optimizer: str) -> pd.DataFrame:
     """Show what a split by slice gives away, a row of the paper each.
 
-    Columns: `slice` and `patient` (mean accuracy), `difference`, and the accuracy and number of the test slices of the
-    split by slice with a neighbour in training (`neighbour`, `neighbour n`) and without (`no neighbour`, ...).
+    Columns: `slice` and `patient` (mean accuracy), `difference`, and of the test slices of the split by slice with a
+    neighbour in training the accuracy (`neighbour`), what always answering their commonest class would score
+    (`neighbour majority`) and the number (`neighbour n`), and the same of those without (`no neighbour`, ...).
     """
     lines = []
     for number in paper.table().index:
@@ -144,12 +145,14 @@ def leakage(runs: Sequence[Run], optimizer: str) -> pd.DataFrame:
         line["difference"] = line["slice"] - line["patient"]
         beside = pd.concat([_neighbours(run) for run in by_slice]) if by_slice else pd.DataFrame()
         for name, wanted in (("neighbour", True), ("no neighbour", False)):
-            chosen = beside[beside["neighbour"] == wanted]["right"] if len(beside) else pd.Series(dtype=float)
-            line[name] = float(chosen.mean()) if len(chosen) else math.nan
+            chosen = beside[beside["neighbour"] == wanted] if len(beside) else pd.DataFrame(columns=["right", "label"])
+            line[name] = mean(chosen["right"].tolist())
+            line[f"{name} majority"] = mean((chosen["label"] == chosen["label"].mode().max()).tolist())
             line[f"{name} n"] = len(chosen)
         lines.append(line)
-    columns = ["slice", "patient", "difference", "neighbour", "neighbour n", "no neighbour", "no neighbour n"]
-    return pd.DataFrame(lines, columns=["experiment", *columns]).set_index("experiment")
+    kinds = [f"{name}{what}" for name in ("neighbour", "no neighbour") for what in ("", " majority", " n")]
+    columns = ["experiment", "slice", "patient", "difference", *kinds]
+    return pd.DataFrame(lines, columns=columns).set_index("experiment")
 
 
 def _neighbours(run: Run) -> pd.DataFrame:

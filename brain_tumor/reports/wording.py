@@ -32,9 +32,9 @@ def losses(grid: pd.DataFrame, side: str) -> list[str]:
 
 
 def counted(table: pd.DataFrame, name: str) -> list[str]:
-    """Write shares with what they are shares of."""
-    pairs = table[[name, f"{name} n"]].itertuples(index=False)
-    return ["" if not count else f"{value:.1%} of {count:,.0f}" for value, count in pairs]
+    """Write accuracies with the number of slices, and what the majority would score on them."""
+    lines = table[[name, f"{name} n", f"{name} majority"]].itertuples(index=False)
+    return [f"{value:.1%} of {n:,.0f} (majority {most:.1%})" if n else "" for value, n, most in lines]
 
 
 def joined(first: str, second: str) -> str:

@@ -81,12 +81,11 @@ def by_hand(model: Classifier, data: SliceDataModule, precision: str, device: to
     order = torch.from_numpy(data.rows["train"])[torch.randperm(len(data.rows["train"]))]
     seen, started = 0, 0.0
     for index, there in enumerate(torch.split(order, data.batch_size)[: WARM + batches]):
-        rows = there.to(device)
+        rows, *gathered = (tensor.to(device) for tensor in data.on_before_batch_transfer(there, 0))
         if data.features is not None:
             inputs = data.features[transforms.draw_variants(len(rows), device), rows]
         else:
-            resident = data.resident_images
-            inputs = transforms(data.images[there].to(device) if resident is None else resident[rows])
+            inputs = transforms(gathered[0] if data.resident_images is None else data.resident_images[rows])
         with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
             logits = model.head(inputs) if data.features is not None else model(inputs)
         loss = F.cross_entropy(logits.float(), labels[rows])
