@@ -36,6 +36,8 @@ def main(cfg: DictConfig) -> None:
     unknown = sorted(set(config["sections"]) - set(SECTIONS))
     if unknown:
         raise ValueError(f"sections: no {', '.join(unknown)}; choose from {', '.join(SECTIONS)}")
+    if config["trainer"]["compile"]:
+        raise ValueError("trainer.compile=true: the benchmark measures without; leave it out")
     bench = _bench(cfg, config)
     rows = []
     print(measure.HEAD)
@@ -94,6 +96,7 @@ def _bench(cfg: DictConfig, config: dict[str, Any]) -> Any:
         return [*shared, f"model={name}", f"model.strategy={strategy}", f"model.weights={known[name]['weights']}"]
 
     arithmetic = precision.resolve(config["trainer"]["precision"], config["trainer"]["accelerator"])
+    precision.use(arithmetic)
     trainer = {key: config["trainer"][key] for key in ("accelerator", "devices", "deterministic")}
     options = {key: config[key] for key in ("models", "repeats", "batches", "epochs", "full", "target")}
     trainer["precision"] = arithmetic

@@ -26,6 +26,8 @@ def enter(main: Callable[[], Any]) -> None:
 
     HYDRA_FULL_ERROR=1 shows the whole traceback, as in every Hydra program.
     """
+    if not Path(CONF).is_dir():
+        sys.exit(f"error: {CONF}: the configuration is missing; install from a checkout, with pip install --editable .")
     sys.argv[1:] = map(_quote_rows, sys.argv[1:])
     verbose = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # Makes Hydra hand errors on instead of printing them.

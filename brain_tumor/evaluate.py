@@ -1,7 +1,7 @@
 """Score a finished run again, or on other data.
 
 python -m brain_tumor.evaluate run=outputs/NAME
-python -m brain_tumor.evaluate run=outputs/NAME data=folder data.root=/data/mri
+python -m brain_tumor.evaluate run=outputs/NAME data=folder data.root=/data/mri 'classes=[healthy,cancer]'
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from brain_tumor.data.datamodule import SliceDataModule
     from brain_tumor.models.classifier import Classifier
 
-KEYS = {"run", "data", "checkpoint", "cache_dir"}
+KEYS = {"run", "data", "classes", "checkpoint", "cache_dir"}
 
 
 @hydra.main(config_path=door.CONF, config_name="evaluate", version_base="1.3")
@@ -45,30 +45,39 @@ def evaluate(trained: dict[str, Any], run: Path, config: dict[str, Any]) -> "tup
     """
     import lightning as L
 
-    from brain_tumor.models import checkpoint
+    from brain_tumor.models import checkpoint, precision
     from brain_tumor.results import scoring
 
     door.quieten_lightning()
     then = trained["config"]
     classes = trained["data"]["classes"]
-    other = config.get("data")
+    other = "_target_" in config["data"]
+    if not other and (config["classes"] or config["data"]["size"]):
+        raise ValueError("classes and data.size are for other data: name it by data=... as well")
     # Other data is scored whole: none of it was trained on.
-    settings = {**other, "split": "none"} if other else {**then["data"], "cache_dir": config["cache_dir"]}
+    settings = {**config["data"], "split": "none"} if other else {**then["data"], "cache_dir": config["cache_dir"]}
+    settings["size"] = config["data"]["size"] or then["data"]["size"]
     data: SliceDataModule = instantiate(settings, transforms=instantiate(then["transforms"]))
     data.prepare_data()
     data.setup()
     if not other and data.key != trained["data"]["key"]:
         raise ValueError(f"{run}: its data has changed since (content {trained['data']['key']}, now {data.key})")
-    if data.num_classes != len(classes):
-        raise ValueError(f"data: has the classes {', '.join(data.classes)}; the run tells {', '.join(classes)} apart")
+    named = config["classes"] or classes
+    if sorted(named) != sorted(data.classes):
+        raise ValueError(
+            f"data: has the classes {', '.join(data.classes)}; the run tells {', '.join(classes)} apart. "
+            "Say which is which by classes=[...], the data's names in the run's order"
+        )
+    data.reorder(named)
     model: Classifier = instantiate(
         {**then["model"], "weights": "none"}, optimizer=instantiate(then["optimizer"]), num_classes=len(classes)
     )
     scored = "best" if then["data"]["val_fraction"] else "last"
     path = Path(config["checkpoint"] or run / "checkpoints" / f"{scored}.ckpt")
     checkpoint.load(model, path)
+    precision.use(trained["versions"]["arithmetic"])
     trainer = L.Trainer(
-        accelerator=then["trainer"]["accelerator"],
+        accelerator="cpu" if trained["versions"]["device"] == "cpu" else "auto",
         devices=1,
         precision=trained["versions"]["arithmetic"],
         logger=False,

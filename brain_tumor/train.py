@@ -19,11 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, open_dict
 
-from brain_tumor import door
+from brain_tumor import door, processes
 
 if TYPE_CHECKING:  # imported late at run time, so that --help and --cfg answer at once
     from lightning.pytorch.callbacks import ModelCheckpoint
@@ -43,7 +42,7 @@ def main(cfg: DictConfig) -> None:
     from brain_tumor.results import record
 
     folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
-    if not _leads():
+    if not processes.leads():
         train(cfg, door.plain(cfg, KEYS), folder)
         return
     with record.claim(folder) as claimed:
@@ -53,9 +52,11 @@ def main(cfg: DictConfig) -> None:
         try:
             _run(cfg, folder)
         except Exception as error:
-            if record.started(folder) or _sweeps():
+            if record.started(folder) or processes.sweeps():
                 record.write_failure(folder, door.one_line(error), traceback.format_exc())
                 print(f"failed: {door.one_line(error)} ({folder}/traceback.txt)", file=sys.stderr)
+            # Hydra keeps the error until the sweep ends; its frames would keep the model and what it computed.
+            traceback.clear_frames(error.__traceback__)
             raise
         finally:
             _release()
@@ -70,7 +71,7 @@ def _run(cfg: DictConfig, folder: Path) -> None:
         raise ValueError(f"{folder}: holds a run already; go on with it by resume=true, or choose another folder")
     if record.finished(folder):
         print(f"finished before (resume=false trains it anew): {folder}")
-        if _sweeps():
+        if processes.sweeps():
             return
         found = record.read(folder)
     else:
@@ -84,18 +85,13 @@ def _run(cfg: DictConfig, folder: Path) -> None:
 def _release() -> None:
     """Give a run's memory back, so that a sweep does not grow: models lie in cycles, and malloc keeps what it has."""
     gc.collect()
+    if "torch" in sys.modules:
+        import torch
+
+        torch.cuda.empty_cache()
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # another C library than GNU's
             ctypes.CDLL("libc.so.6").malloc_trim(0)
-
-
-def _leads() -> bool:
-    """Whether this process is the first of those that train together."""
-    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK"))
-
-
-def _sweeps() -> bool:
-    return bool(HydraConfig.get().mode == RunMode.MULTIRUN)
 
 
 def train(cfg: DictConfig, config: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -120,22 +116,25 @@ def train(cfg: DictConfig, config: dict[str, Any], folder: Path) -> dict[str, An
     model: Classifier = instantiate(
         cfg.model, optimizer=optimizer, num_classes=data.num_classes, monitored=data.monitored, seed=config["seed"]
     )
+    _require_trainable(config, data)
     arithmetic = precision.resolve(config["trainer"]["precision"], config["trainer"]["accelerator"])
+    precision.use(arithmetic)
     logger = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
     with open_dict(cfg):
         compiled = cfg.trainer.pop("compile", False)  # ours, not Lightning's
     trainer: L.Trainer = instantiate(
         cfg.trainer,
         precision=arithmetic,
-        devices=_devices(config["trainer"].get("devices", "auto"), torch.cuda.device_count()),
+        devices=processes.devices(config["trainer"], torch.cuda.device_count()),
         logger=logger,
         callbacks=_checkpoints(folder, data.monitored),
     )
+    processes.require_own(trainer)
+    if model.frozen and config["cache_features"]:
+        data.features = features.cached(model, data, arithmetic, trainer.strategy.root_device)
     if compiled:
         on_gpu = trainer.strategy.root_device.type == "cuda"
         model.backbone.compile(mode="reduce-overhead" if on_gpu else None)
-    if model.frozen and config["cache_features"]:
-        data.features = features.cached(model, data, arithmetic, trainer.strategy.root_device)
     if trainer.is_global_zero:
         if model.weights.warning:
             print(f"\n*** WARNING: {model.weights.warning} ***\n", file=sys.stderr)
@@ -156,11 +155,18 @@ def train(cfg: DictConfig, config: dict[str, Any], folder: Path) -> dict[str, An
     return outcome.leave(folder, config, data, model, trainer, seconds)
 
 
-def _devices(asked: object, gpus: int) -> object:
-    """Give every job of a parallel sweep a GPU in turn, where there are several and it asks for one."""
-    hydra_config = HydraConfig.get()
-    parallel = _sweeps() and hydra_config.launcher.get("n_jobs", 1) != 1
-    return [hydra_config.job.num % gpus] if parallel and gpus > 1 and asked == 1 else asked
+def _require_trainable(config: dict[str, Any], data: "SliceDataModule") -> None:
+    """Refuse what torch or Lightning would refuse in the middle of an epoch, in words that help less."""
+    count, size, batch = len(data.rows["train"]), config["data"]["size"], config["data"]["batch_size"]
+    if not count:
+        raise ValueError(f"data.split={config['data']['split']}: leaves no slice to train on; choose slice or patient")
+    if config["model"]["strategy"] == "finetune" and size <= 32 and count % batch == 1 % batch:
+        raise ValueError(
+            f"data.batch_size={batch}: the last of {count} training slices is alone in its batch, and of {size} pixels "
+            "one feature is left, which cannot be normalised. Choose another data.batch_size or a larger data.size"
+        )
+    if config["trainer"].get("gradient_clip_val") and config["optimizer"].get("fused"):
+        raise ValueError("trainer.gradient_clip_val: needs optimizer.fused=false; a fused step clips nothing")
 
 
 def _checkpoints(folder: Path, monitored: str) -> "list[ModelCheckpoint]":
@@ -170,7 +176,8 @@ def _checkpoints(folder: Path, monitored: str) -> "list[ModelCheckpoint]":
     always: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
     kept = [ModelCheckpoint(folder / "checkpoints", filename="last", **always)]
     if monitored == "val":
-        kept.append(ModelCheckpoint(folder / "checkpoints", filename="best", monitor="val/loss", **always))
+        # First, so that "last" holds what the best is now: a resumed run compares with that.
+        kept.insert(0, ModelCheckpoint(folder / "checkpoints", filename="best", monitor="val/loss", **always))
     return kept
 
 

@@ -101,15 +101,25 @@ def test_evaluate_gives_the_recorded_numbers(finished: Path, command: Command, h
 def test_evaluate_scores_other_data(finished: Path, command: Command, home: Path, tmp_path: Path) -> None:
     for index in range(4):
         write_image(tmp_path / "mine" / ("yes" if index % 2 else "no") / f"{index}.png", seed=index)
-    command("evaluate", f"run={finished}", "data=folder", f"data.root={tmp_path / 'mine'}", "data.size=32", cwd=home)
-    newest = max((finished / "evaluations").iterdir())
-    assert json.loads((newest / "results.json").read_text())["test"]["slices"] == 4
-    write_image(tmp_path / "mine" / "maybe" / "9.png", seed=9)
-    refused = command(
-        "evaluate", f"run={finished}", "data=folder", f"data.root={tmp_path / 'mine'}", cwd=home, check=False
-    )
+    mine = [f"run={finished}", "data=folder", f"data.root={tmp_path / 'mine'}"]
+    refused = command("evaluate", *mine, cwd=home, check=False)
     assert refused.returncode == 1
-    assert "the run tells no tumour, tumour apart" in refused.stderr
+    assert "the run tells no tumour, tumour apart. Say which is which by classes=[...]" in refused.stderr
+
+    found = []
+    for classes in ("no,yes", "yes,no"):
+        command("evaluate", *mine, f"classes=[{classes}]", cwd=home)
+        newest = max((finished / "evaluations").iterdir())
+        found.append(json.loads((newest / "results.json").read_text()))
+    # At the size it was trained on, and whoever says yes by its first class is right where the other is wrong.
+    assert [run["data"]["classes"] for run in found] == [["no", "yes"], ["yes", "no"]]
+    assert sum(run["test"]["accuracy"]["value"] for run in found) == pytest.approx(1)
+    assert found[0]["test"]["slices"] == 4
+    with (newest / "predictions.csv").open() as file:
+        assert {(row["path"].partition("/")[0], row["label"]) for row in csv.DictReader(file)} == {
+            ("yes", "0"),
+            ("no", "1"),
+        }
 
 
 def test_the_users_line_sweeps(command: Command, tmp_path: Path) -> None:
@@ -139,7 +149,8 @@ def test_two_runs_started_together_share_nothing_and_agree(cache_dir: Path, tmp_
 
 
 def test_a_killed_run_goes_on_to_the_same_numbers(command: Command, cache_dir: Path, tmp_path: Path) -> None:
-    arguments = [*SMALL, "data.size=96", "trainer.max_epochs=4", "data.val_fraction=0.2"]
+    # It climbs the loss, so the first epoch is the best: a resumed run must know that later ones are not.
+    arguments = [*SMALL, "data.size=96", "trainer.max_epochs=4", "data.val_fraction=0.2", "+optimizer.maximize=true"]
     unbroken = tmp_path / run_folder(command("train", *arguments, "output_dir=unbroken", cwd=tmp_path).stdout)
 
     line = [sys.executable, "-m", "brain_tumor.train", *arguments]
@@ -159,6 +170,11 @@ def test_a_killed_run_goes_on_to_the_same_numbers(command: Command, cache_dir: P
     assert tmp_path / run_folder(resumed.stdout) == folder
     assert _numbers(folder) == _numbers(unbroken)
     assert (folder / "predictions.csv").read_text() == (unbroken / "predictions.csv").read_text()
+    # The best epoch is scored, and those after it are in the record all the same.
+    losses = [epoch["val"]["loss"] for epoch in _results(folder)["history"]]
+    assert losses == sorted(losses)
+    assert len(losses) == len(_results(folder)["timing"]["epoch_seconds"]) == 4
+    assert _results(folder)["test"]["epoch"] == 1
 
     again = command("train", *arguments, cwd=tmp_path)
     assert "finished before" in again.stdout

@@ -32,6 +32,15 @@ def test_16_bit_fills_the_range_instead_of_clipping(tmp_path: Path) -> None:
     np.testing.assert_allclose(pixels, ramp / 4095 * 255, atol=0.51)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_pixels_that_are_no_numbers_are_refused(tmp_path: Path, bad: float) -> None:
+    values = np.ones((8, 8), np.float32)
+    values[3, 3] = bad
+    Image.fromarray(values).save(tmp_path / "grey.tif")
+    with pytest.raises(ValueError, match=r"grey\.tif: has pixels that are no numbers"):
+        read_image(tmp_path / "grey.tif", 8)
+
+
 def test_transparency_is_laid_over_black(tmp_path: Path) -> None:
     Image.new("RGBA", (8, 8), (255, 255, 255, 0)).save(tmp_path / "clear.png")
     assert read_image(tmp_path / "clear.png", 8).pixels.max() == 0

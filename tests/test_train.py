@@ -1,28 +1,66 @@
-"""Which GPU a job of a parallel sweep gets."""
+"""Which GPU a job of a parallel sweep gets, and what is refused before it starts."""
 
+import contextlib
 from types import SimpleNamespace
+from typing import Any
 
+import lightning as L
 import pytest
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
-from brain_tumor import train
+from brain_tumor import processes
 
 
 @pytest.mark.parametrize(
-    ("mode", "jobs", "number", "gpus", "asked", "given"),
+    ("mode", "jobs", "number", "gpus", "asked", "accelerator", "given"),
     [
-        (RunMode.MULTIRUN, 4, 5, 4, 1, [1]),
-        (RunMode.MULTIRUN, -1, 2, 2, 1, [0]),
-        (RunMode.MULTIRUN, 4, 5, 1, 1, 1),
-        (RunMode.MULTIRUN, 4, 5, 4, 2, 2),
-        (RunMode.MULTIRUN, 1, 5, 4, 1, 1),
-        (RunMode.RUN, 4, 0, 4, 1, 1),
+        (RunMode.MULTIRUN, 4, 5, 4, 1, "auto", [1]),
+        (RunMode.MULTIRUN, -1, 2, 2, 1, "auto", [0]),
+        (RunMode.MULTIRUN, 4, 5, 1, 1, "auto", 1),
+        (RunMode.MULTIRUN, 4, 5, 4, 2, "auto", 2),
+        (RunMode.MULTIRUN, 1, 5, 4, 1, "auto", 1),
+        (RunMode.RUN, 4, 0, 4, 1, "auto", 1),
+        (RunMode.MULTIRUN, 4, 5, 4, 1, "cuda", [1]),
+        (RunMode.MULTIRUN, 4, 5, 4, 1, "cpu", 1),
     ],
 )
 def test_parallel_jobs_take_gpus_in_turn(
-    monkeypatch: pytest.MonkeyPatch, mode: RunMode, jobs: int, number: int, gpus: int, asked: int, given: object
+    monkeypatch: pytest.MonkeyPatch,
+    mode: RunMode,
+    jobs: int,
+    number: int,
+    gpus: int,
+    asked: int,
+    accelerator: str,
+    given: object,
 ) -> None:
     config = SimpleNamespace(mode=mode, launcher={"n_jobs": jobs}, job=SimpleNamespace(num=number))
     monkeypatch.setattr(HydraConfig, "get", lambda: config)
-    assert train._devices(asked, gpus) == given
+    assert processes.devices({"devices": asked, "accelerator": accelerator}, gpus) == given
+
+
+@pytest.mark.parametrize(
+    ("mode", "devices", "external", "refused"),
+    [
+        (RunMode.RUN, 1, True, ""),
+        (RunMode.MULTIRUN, 1, False, ""),
+        (RunMode.RUN, 2, False, ""),
+        (RunMode.RUN, 2, True, "without torchrun or srun"),
+        (RunMode.MULTIRUN, 2, False, "one by one"),
+    ],
+)
+def test_processes_that_would_not_agree_on_a_folder_are_refused(
+    monkeypatch: pytest.MonkeyPatch, mode: RunMode, devices: int, external: bool, refused: str
+) -> None:
+    monkeypatch.setattr(HydraConfig, "get", lambda: SimpleNamespace(mode=mode))
+    if external:
+        monkeypatch.setenv("LOCAL_RANK", "0")  # as torchrun sets it
+        monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+        monkeypatch.setenv("GROUP_RANK", "0")
+        monkeypatch.setenv("WORLD_SIZE", str(devices))
+        monkeypatch.setenv("RANK", "0")
+    quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = L.Trainer(accelerator="cpu", devices=devices, strategy="ddp" if devices > 1 else "auto", **quiet)
+    with pytest.raises(ValueError, match=refused) if refused else contextlib.nullcontext():
+        processes.require_own(trainer)

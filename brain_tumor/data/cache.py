@@ -10,8 +10,6 @@ sizes and modification times: it finds the key without reading 1 GB, and a chang
 """
 
 import hashlib
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from filelock import FileLock
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
+from brain_tumor.data import folders
 from brain_tumor.data.slices import Listing, read
 
 FORMAT = 1  # raised whenever the same files would decode to other pixels
@@ -70,8 +69,7 @@ def summarise(problems: list[str]) -> str:
 def _decode(listing: Listing, size: int, home: Path) -> str:
     """Decode into a temporary folder, then rename it to its key; return the key."""
     count = len(listing.table)
-    temporary = Path(tempfile.mkdtemp(prefix="decoding-", dir=home))
-    try:
+    with folders.temporary(home, "decoding") as temporary:
         images = open_memmap(temporary / "images.npy", mode="w+", dtype=np.uint8, shape=(count, size, size, 3))
         masks = open_memmap(temporary / "masks.npy", mode="w+", dtype=np.uint8, shape=(count, size, size))
         content = hashlib.sha256(f"{FORMAT} {size} {listing.classes}".encode())
@@ -93,6 +91,7 @@ def _decode(listing: Listing, size: int, home: Path) -> str:
             raise ValueError(summarise(problems))
         images.flush()
         masks.flush()
+        del images, masks  # Windows renames and removes no file that is mapped
         if not (listing.table["mask"] != "").any():
             (temporary / "masks.npy").unlink()
         table = listing.table.copy()
@@ -102,8 +101,6 @@ def _decode(listing: Listing, size: int, home: Path) -> str:
         if not (home / key).exists():
             temporary.rename(home / key)
         return key
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _open(home: Path, key: str) -> Slices:

@@ -207,13 +207,21 @@ class SliceDataModule(L.LightningDataModule):
 
     def on_after_batch_transfer(self, batch: tuple[Tensor, ...], dataloader_idx: int) -> Batch:  # noqa: ARG002
         """Turn rows, and images where they were gathered, into transformed images, or features, and labels."""
-        rows, *gathered = batch
         self.transforms.train(self.trainer is not None and self.trainer.training)
+        return Batch(self.inputs(*batch), self.labels[batch[0]], batch[0])
+
+    def inputs(self, rows: Tensor, gathered: Tensor | None = None) -> Tensor:
+        """Return the model's input for `rows`, on their device and in the mode that the transforms are in.
+
+        Args:
+            rows: int64 (B,).
+            gathered: their images uint8 (B, 3, size, size), where neither these nor features are on the device.
+        """
         if self.features is not None:
-            inputs = self.features[self.transforms.draw_variants(len(rows), rows.device), rows]
-        else:
-            inputs = self.transforms(gathered[0] if self.resident_images is None else self.resident_images[rows])
-        return Batch(inputs, self.labels[rows], rows)
+            return self.features[self.transforms.draw_variants(len(rows), rows.device), rows]
+        images = gathered if self.resident_images is None else self.resident_images[rows]
+        transformed: Tensor = self.transforms(images)
+        return transformed
 
     def sample(self, part: str, count: int) -> Tensor:
         """Return `count` images from across a part as training sees them: float32 (B, 3, size, size), on the CPU."""
@@ -228,6 +236,13 @@ class SliceDataModule(L.LightningDataModule):
         assert self._slices is not None, "call setup() first"
         masks = self._slices.masks
         return self._slices.images[rows], None if masks is None else masks[rows]
+
+    def reorder(self, classes: list[str]) -> None:
+        """Number the classes, all of them, in another order."""
+        places = np.array([classes.index(name) for name in self.classes])
+        self.classes = classes
+        self.table["label"] = places[self.table["label"]]
+        self.labels = torch.from_numpy(places)[self.labels]
 
     def describe(self) -> dict[str, Any]:
         """Return the record's facts about the data: content key, classes, slices, patients, labels."""

@@ -36,7 +36,7 @@ def read_image(path: Path, size: int) -> Picture:
     floating-point grey values are divided by the image's own maximum, since MRI intensities have no unit.
 
     Raises:
-        ValueError: the file is empty, truncated or no image.
+        ValueError: the file is empty, truncated or no image, or has pixels that are not finite.
     """
     image, digest = _open(path)
     if image.mode in {"LA", "La", "PA", "RGBA", "RGBa"} or "transparency" in image.info:
@@ -44,6 +44,8 @@ def read_image(path: Path, size: int) -> Picture:
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "black"), rgba)
     elif image.mode.startswith(("I", "F")):
         values = np.asarray(image, dtype=np.float64).clip(min=0)
+        if not np.isfinite(values).all():
+            raise ValueError(f"{path}: has pixels that are no numbers (NaN or infinite). Replace them")
         image = Image.fromarray((values * (255.0 / max(values.max(), 1e-12))).round().astype(np.uint8))
     rgb = image.convert("RGB")
     fitted = ImageOps.pad(rgb, (size, size), method=Image.Resampling.BILINEAR, color=(0, 0, 0))

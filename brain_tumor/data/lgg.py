@@ -7,14 +7,13 @@ extracted by a deep learning algorithm", Computers in Biology and Medicine 2019;
 import base64
 import hashlib
 import os
-import shutil
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
 
 from filelock import FileLock
 
+from brain_tumor.data import folders
 from brain_tumor.data.slices import find_trees
 
 HANDLE = "mateuszbuda/lgg-mri-segmentation"
@@ -38,20 +37,18 @@ def fetch(root: Path) -> None:
     with FileLock(root.parent / f"{root.name}.lock"):
         if _filled(root):  # another process was first
             return
-        temporary = Path(tempfile.mkdtemp(prefix=f"{root.name}-", dir=root.parent))
         try:
-            kagglehub.dataset_download(HANDLE, output_dir=str(temporary))
-            if root.is_dir():
-                root.rmdir()
-            temporary.rename(root)
+            with folders.temporary(root.parent, root.name) as temporary:
+                kagglehub.dataset_download(HANDLE, output_dir=str(temporary))
+                if root.is_dir():
+                    root.rmdir()
+                temporary.rename(root)
         except Exception as error:
             # kagglehub lets through whatever its HTTP client, its unzipper and Kaggle's servers raise.
             reason = " ".join(str(error).split())[:120] or type(error).__name__
             raise ValueError(
                 f"data.root={root}: the LGG data is not there and cannot be fetched ({reason}). {by_hand}"
             ) from error
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _filled(folder: Path) -> bool:

@@ -8,8 +8,6 @@ enhancement of the tumour, the noise and the bias field differ from case to case
 
 import hashlib
 import os
-import shutil
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -18,6 +16,8 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image
+
+from brain_tumor.data import folders
 
 Array = NDArray[np.float32]
 
@@ -46,13 +46,10 @@ def generate(cache_dir: Path, cases: int, seed: int) -> Path:
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(home / f"{name}.lock"):
         if not (home / name).exists():
-            temporary = Path(tempfile.mkdtemp(prefix="drawing-", dir=home))
-            try:
+            with folders.temporary(home, "drawing") as temporary:
                 with ThreadPoolExecutor(os.cpu_count()) as pool:
                     list(pool.map(partial(write_case, temporary / "kaggle_3m", seed), range(cases)))
                 temporary.rename(home / name)
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
     return home / name
 
 

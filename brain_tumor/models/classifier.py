@@ -110,10 +110,12 @@ class Classifier(L.LightningModule):
         return self.make_optimizer([parameter for parameter in self.parameters() if parameter.requires_grad])
 
     def on_train_epoch_start(self) -> None:
-        """Make the epoch's random numbers a function of seed and epoch alone."""
+        """Make the epoch's random numbers a function of seed, epoch and process alone."""
         self._epoch_started = time.perf_counter()
         self._outputs.clear()
-        torch.manual_seed(int(np.random.SeedSequence([self.seed, self.current_epoch]).generate_state(1)[0]))
+        # Processes that train together differ in their share of the data, and in their random numbers.
+        entropy = [self.seed, self.current_epoch] + [self.global_rank] * (self.global_rank > 0)
+        torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
 
     def training_step(self, batch: Batch) -> Tensor:
         """Return the batch's mean cross-entropy."""
@@ -189,7 +191,9 @@ class Classifier(L.LightningModule):
         checkpoint["epoch_seconds"] = self.epoch_seconds
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the curves."""
+        """Take up the curves, but for a test: the best epoch's weights come without the curves of later epochs."""
+        if self.trainer.state.fn != "fit":
+            return
         self.history = checkpoint["history"]
         self.epoch_seconds = checkpoint["epoch_seconds"]
 

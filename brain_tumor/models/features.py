@@ -59,8 +59,9 @@ def cached(model: Classifier, data: SliceDataModule, precision: str, device: tor
 def _key(model: Classifier, data: SliceDataModule, precision: str, device: torch.device) -> str:
     transforms = data.transforms
     normalization = (transforms.mean.tolist(), transforms.std.tolist()) if transforms.normalize else None
-    # Another thread count or library version may round otherwise; such files must not be shared.
-    machine = (device.type, torch.get_num_threads() if device.type == "cpu" else 0, torch.__version__)
+    # Another GPU, thread count or library version may round otherwise; such files must not be shared.
+    unit = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.get_num_threads()
+    machine = (device.type, unit, torch.__version__)
     content = hashlib.sha256(repr((FORMAT, data.key, normalization, precision, machine)).encode())
     for name, tensor in model.backbone.state_dict().items():
         content.update(name.encode())
@@ -68,7 +69,7 @@ def _key(model: Classifier, data: SliceDataModule, precision: str, device: torch
     return content.hexdigest()[:16]
 
 
-@torch.inference_mode()
+@torch.no_grad()  # inference_mode would leave tensors moved to a GPU here unfit for training
 def _extract(model: Classifier, data: SliceDataModule, precision: str, device: torch.device, flipped: bool) -> Tensor:
     backbone = model.backbone.to(device).eval()
     transforms = data.transforms.to(device).eval()

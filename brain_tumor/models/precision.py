@@ -3,6 +3,11 @@
 import torch
 
 
+def use(precision: str) -> None:
+    """Keep "32-true" exact: only where a mixed precision is used may a GPU's float32 convolutions round to TF32."""
+    torch.backends.cudnn.allow_tf32 = precision != "32-true"
+
+
 def resolve(precision: str, accelerator: str) -> str:
     """Return `precision`, or for "auto" Lightning's name of the fastest one that trains as well as float32.
 

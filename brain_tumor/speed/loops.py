@@ -15,8 +15,8 @@ WARM = 2  # first steps of a loop, which set up kernels and iterators
 
 def now(device: torch.device) -> float:
     """Return the time in seconds when all work on the device is done."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
     return time.perf_counter()
 
 
@@ -71,24 +71,26 @@ def framework(model: Classifier, data: SliceDataModule, settings: dict[str, Any]
     return clock.images / clock.seconds
 
 
+def moved(data: SliceDataModule, rows: torch.Tensor, device: torch.device) -> list[torch.Tensor]:
+    """Move a batch of rows to the device, with its images where they are not there."""
+    return [tensor.to(device) for tensor in data.on_before_batch_transfer(rows, 0)]
+
+
 def by_hand(model: Classifier, data: SliceDataModule, precision: str, device: torch.device, batches: int) -> float:
     """Train `batches` batches as `framework` does, in a loop that knows nothing else; return images per second."""
     model.to(device).train()
     data.place(device)
-    transforms, labels = data.transforms.train(), data.labels
+    data.transforms.train()
     optimizer = model.configure_optimizers()
     dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
     order = torch.from_numpy(data.rows["train"])[torch.randperm(len(data.rows["train"]))]
     seen, started = 0, 0.0
     for index, there in enumerate(torch.split(order, data.batch_size)[: WARM + batches]):
-        rows, *gathered = (tensor.to(device) for tensor in data.on_before_batch_transfer(there, 0))
-        if data.features is not None:
-            inputs = data.features[transforms.draw_variants(len(rows), device), rows]
-        else:
-            inputs = transforms(gathered[0] if data.resident_images is None else data.resident_images[rows])
+        rows, *gathered = moved(data, there, device)
+        inputs = data.inputs(rows, *gathered)
         with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
             logits = model.head(inputs) if data.features is not None else model(inputs)
-        loss = F.cross_entropy(logits.float(), labels[rows])
+        loss = F.cross_entropy(logits.float(), data.labels[rows])
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -135,27 +137,29 @@ def _is_channels_last(model: Classifier) -> bool:
 
 
 @torch.inference_mode()
-def evaluation(model: Classifier, data: SliceDataModule, precision: str, device: torch.device, images: int) -> float:
-    """Classify about so many test slices in the framework's evaluation batches; return images per second."""
+def evaluation(model: Classifier, data: SliceDataModule, precision: str, device: torch.device, batches: int) -> float:
+    """Classify so many of the framework's test batches, or the whole test part; return images per second."""
     model.to(device).eval()
-    transforms = data.transforms.to(device).eval()
+    data.place(device)
+    data.transforms.eval()
     dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
     seen, started = 0, now(device)
-    size = data.eval_batch_size(device)
-    for rows in torch.split(torch.from_numpy(data.rows["test"]), size)[: max(1, images // size)]:
+    for rows in torch.split(torch.from_numpy(data.rows["test"]), data.eval_batch_size(device))[:batches]:
         with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
-            model(transforms(data.images[rows].to(device)))
+            model(data.inputs(*moved(data, rows, device)))
         seen += len(rows)
     return seen / (now(device) - started)
 
 
-def peak(precision: str, device: torch.device, side: int = 2048) -> float:
+def peak(precision: str, device: torch.device) -> float:
     """Return the operations a second of a large matrix product at this precision: the hardware's practical limit."""
     dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision, torch.float32)
+    side, times = (2048, 1) if device.type == "cpu" else (8192, 10)  # an accelerator ends a small one too soon
     left, right = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     rates = []
     for _ in range(6):
         started = now(device)
-        left @ right
-        rates.append(2 * side**3 / (now(device) - started))
+        for _ in range(times):
+            left @ right
+        rates.append(times * 2 * side**3 / (now(device) - started))
     return max(rates)

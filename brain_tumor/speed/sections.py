@@ -53,12 +53,12 @@ def loading(bench: Bench) -> list[Row]:
     def ours() -> int:
         seen = 0
         for rows in bench.data.train_dataloader():
-            moved = [tensor.to(bench.device) for tensor in bench.data.on_before_batch_transfer(rows, 0)]
-            seen += len(bench.data.on_after_batch_transfer(tuple(moved), 0).inputs)
+            seen += len(bench.data.inputs(*loops.moved(bench.data, rows, device)))
         return seen
 
     device = bench.device
     bench.data.place(device)
+    bench.data.transforms.train()
     speeds = interleave({"plain": lambda: rate(theirs, device), "ours": lambda: rate(ours, device)}, bench.repeats)
     return [compare("loader alone", "images/s", speeds["plain"], speeds["ours"])]
 

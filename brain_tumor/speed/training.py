@@ -50,7 +50,7 @@ def _finetuned(bench: Bench, name: str) -> list[Row]:
 def _tests(bench: Bench, plain: PlainLoop, model: Classifier) -> dict[str, Callable[[], float]]:
     return {
         "plain test": lambda: rate(lambda: plain.test(bench.batches)[0], bench.device),
-        "ours test": lambda: loops.evaluation(model, bench.data, bench.precision, bench.device, 128),
+        "ours test": lambda: loops.evaluation(model, bench.data, bench.precision, bench.device, bench.batches),
     }
 
 
