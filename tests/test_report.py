@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from scipy import stats
 
 from brain_tumor import door
-from brain_tumor.reports import analysis, estimates, paper
+from brain_tumor.reports import analysis, chapters, estimates, page, paper
 from brain_tumor.reports.runs import Collection, Run, collect
 from brain_tumor.results import baselines, record, scoring
 from tests.conftest import Command
@@ -157,6 +157,21 @@ def test_optimizers_stand_side_by_side(runs: list[Run]) -> None:
     assert table.loc[4, "Adam"] == pytest.approx(15 / 30)
     assert table.loc[17, "SGD first train loss"] == 1
     assert math.isnan(table["Adam"][17])
+
+
+def test_a_collapsed_run_is_counted(tmp_path: Path) -> None:
+    slices = _slices("slice")
+    tumours = np.flatnonzero(slices[slices["part"] == "test"]["label"]).tolist()
+    make_run(tmp_path, 4, tumours)
+    make_run(tmp_path, 4, tumours[1:], seed=1)
+    runs = collect([tmp_path]).runs
+    table = analysis.optimizers(runs)
+    assert (table.loc[4, "SGD collapsed"], table.loc[4, "SGD n"]) == (1, 2)
+    assert "(1 of 2 collapsed)" in page.markdown("", chapters.optimizers(runs, ["SGD"]))
+
+
+def test_a_bar_in_a_text_does_not_end_its_cell() -> None:
+    assert page.table_markdown(pd.DataFrame({"error": ["choose a|b"]})).splitlines()[-1] == r"| choose a\|b |"
 
 
 def test_baselines_are_of_the_same_splits(runs: list[Run]) -> None:

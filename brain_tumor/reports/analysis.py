@@ -110,7 +110,11 @@ def _verdict(found: Estimate, runs: Sequence[Run]) -> str:
 
 
 def optimizers(runs: Sequence[Run]) -> pd.DataFrame:
-    """Put the optimizers side by side, by slice: the paper's accuracy, each one's, and its first epoch's."""
+    """Put the optimizers side by side, by slice: the paper's accuracy, each one's, and its first epoch's.
+
+    Columns of an optimizer: its name (mean accuracy), `n` (runs), `collapsed` (runs that give every slice the same
+    class), `first train loss` and `first test accuracy` (means after the first epoch).
+    """
     names = sorted({run.optimizer for run in runs if run.row}, key=lambda name: (name != "SGD", name))
     lines = []
     for number, row in paper.table().iterrows():
@@ -121,12 +125,18 @@ def optimizers(runs: Sequence[Run]) -> pd.DataFrame:
             first = [run.record["history"][0] for run in chosen]
             line[name] = mean([run.accuracy for run in chosen])
             line[f"{name} n"] = len(chosen)
+            line[f"{name} collapsed"] = sum(map(_collapsed, chosen))
             line[f"{name} first train loss"] = mean([epoch["train"]["loss"] for epoch in first])
             line[f"{name} first test accuracy"] = mean(
                 [epoch["test"]["accuracy"] for epoch in first if "test" in epoch]
             )
         lines.append(line)
     return pd.DataFrame(lines).set_index("experiment")
+
+
+def _collapsed(run: Run) -> bool:
+    predicted = zip(*run.record["test"]["confusion_matrix"], strict=True)
+    return sum(map(any, predicted)) == 1
 
 
 def leakage(runs: Sequence[Run], optimizer: str) -> pd.DataFrame:

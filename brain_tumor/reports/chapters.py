@@ -137,7 +137,7 @@ def optimizers(runs: Sequence[Run], names: Sequence[str]) -> list[Block]:
     shown = pd.DataFrame({"experiment": table.index, "the paper": table["paper"].map("{:.0%}".format)})
     for name in names:
         if name in table:
-            shown[name] = [percent(value) for value in table[name]]
+            shown[name] = _with_collapsed(table, name)
             shown[f"{name} after one epoch: train loss, test accuracy"] = [
                 "" if math.isnan(loss) else f"{loss:.2f}, {percent(accuracy)}"
                 for loss, accuracy in table[[f"{name} first train loss", f"{name} first test accuracy"]].to_numpy()
@@ -148,7 +148,8 @@ def optimizers(runs: Sequence[Run], names: Sequence[str]) -> list[Block]:
         Heading("SGD or Adam"),
         Text(
             "The paper's table says SGD with momentum 0.5; its listing (section VII) trains with Adam. By slice, both "
-            "beside the paper's accuracy. " + _collapsed(table, [name for name in names if name in table])
+            "beside the paper's accuracy; in brackets, how many runs have collapsed, which is to give every slice the "
+            "same answer. " + _at_majority(table, [name for name in names if name in table])
         ),
         Text(
             f"The authors' published curve of the 30-epoch run stands at {published} after its first epoch. "
@@ -158,13 +159,18 @@ def optimizers(runs: Sequence[Run], names: Sequence[str]) -> list[Block]:
     ]
 
 
-def _collapsed(table: pd.DataFrame, names: Sequence[str]) -> str:
+def _with_collapsed(table: pd.DataFrame, name: str) -> list[str]:
+    lines = table[[name, f"{name} collapsed", f"{name} n"]].itertuples(index=False)
+    return [percent(value) + (f" ({count} of {n} collapsed)" if count else "") for value, count, n in lines]
+
+
+def _at_majority(table: pd.DataFrame, names: Sequence[str]) -> str:
     """Say what each optimizer scores in the rows where the paper has no more than the majority."""
-    rows = table[table["paper"] <= 0.65]
-    said = []
+    rows, said = table[table["paper"] <= 0.65], []
     for name in names:
-        scored = ", ".join(f"experiment {row} {percent(value)}" for row, value in rows[name].dropna().items())
-        said.append(f"{name}: {scored or 'not run'}")
+        run = rows[rows[f"{name} n"] > 0]
+        pairs = zip(run.index, _with_collapsed(run, name), strict=True)
+        said.append(f"{name}: {', '.join(f'experiment {row} {text}' for row, text in pairs) or 'not run'}")
     return f"The rows that the paper has at 65 %, which is always answering no tumour: {'; '.join(said)}."
 
 

@@ -107,7 +107,11 @@ def markdown(title: str, blocks: Sequence[Block]) -> str:
 def table_markdown(shown: pd.DataFrame) -> str:
     """Write a table of texts as Markdown."""
     rows = [list(shown.columns), ["---"] * len(shown.columns), *shown.to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)
+    return "\n".join(f"| {' | '.join(map(_cell, row))} |" for row in rows)
+
+
+def _cell(value: object) -> str:
+    return str(value).replace("|", "\\|")
 
 
 def html(title: str, blocks: Sequence[Block]) -> str:
