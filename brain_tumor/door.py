@@ -28,11 +28,11 @@ def enter(main: Callable[[], Any]) -> None:
     """
     if not Path(CONF).is_dir():
         sys.exit(f"error: {CONF}: the configuration is missing; install from a checkout, with pip install --editable .")
-    sys.argv[1:] = map(_quote_rows, sys.argv[1:])
     verbose = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # Makes Hydra hand errors on instead of printing them.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
+        sys.argv[1:] = map(_quote_rows, sys.argv[1:])
         main()
     except (ValueError, OSError, HydraException, OmegaConfBaseException) as error:
         if verbose:
@@ -47,7 +47,10 @@ def _quote_rows(argument: str) -> str:
     """
     if not argument.startswith("paper="):
         return argument
-    value = OverridesParser.create().parse_override(argument).value()
+    try:
+        value = OverridesParser.create().parse_override(argument).value()
+    except HydraException as error:
+        raise ValueError(f"{argument}: not understood; write paper=19, paper=1,12, or 'paper=glob(*)'") from error
     if isinstance(value, Glob):
         rows = value.filter(sorted((path.stem for path in Path(CONF, "paper").glob("*.yaml")), key=int))
     elif isinstance(value, ChoiceSweep):
@@ -106,6 +109,8 @@ OmegaConf.register_new_resolver("run_folder", _run_folder, replace=True)
 def one_line(error: BaseException) -> str:
     """Say in one line what went wrong and where, without the libraries' own advice."""
     text = str(error)
+    if not isinstance(error, ValueError | OSError | HydraException | OmegaConfBaseException):
+        text = f"{type(error).__name__}: {text}"  # such errors say little, or nothing, by their text alone
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         found = re.search(r"full_key: (\S+)", text)
         cause = re.sub(r"^\w+\.__init__\(\) ", "", str(error.__cause__))

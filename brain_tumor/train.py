@@ -49,8 +49,12 @@ def main(cfg: DictConfig) -> None:
         if not claimed:
             print(f"under way in another process: {folder}")
             return
+        config = door.plain(cfg, KEYS)
+        if (folder / "checkpoints").exists() and not cfg.resume:
+            raise ValueError(f"{folder}: holds a run already; go on with it by resume=true, or choose another folder")
+        record.claim_identity(folder, record.run_id(config))
         try:
-            _run(cfg, folder)
+            _run(cfg, config, folder)
         except Exception as error:
             if record.started(folder) or processes.sweeps():
                 record.write_failure(folder, door.one_line(error), traceback.format_exc())
@@ -62,13 +66,10 @@ def main(cfg: DictConfig) -> None:
             _release()
 
 
-def _run(cfg: DictConfig, folder: Path) -> None:
+def _run(cfg: DictConfig, config: dict[str, Any], folder: Path) -> None:
     """Train unless that is done, and say what came of it."""
     from brain_tumor.results import record, tables
 
-    config = door.plain(cfg, KEYS)
-    if (folder / "checkpoints").exists() and not cfg.resume:
-        raise ValueError(f"{folder}: holds a run already; go on with it by resume=true, or choose another folder")
     if record.finished(folder):
         print(f"finished before (resume=false trains it anew): {folder}")
         if processes.sweeps():
@@ -128,6 +129,7 @@ def train(cfg: DictConfig, config: dict[str, Any], folder: Path) -> dict[str, An
         devices=processes.devices(config["trainer"], torch.cuda.device_count()),
         logger=logger,
         callbacks=_checkpoints(folder, data.monitored),
+        plugins=checkpoint.WholeCheckpointIO(),
     )
     processes.require_own(trainer)
     if model.frozen and config["cache_features"]:
@@ -157,6 +159,8 @@ def train(cfg: DictConfig, config: dict[str, Any], folder: Path) -> dict[str, An
 
 def _require_trainable(config: dict[str, Any], data: "SliceDataModule") -> None:
     """Refuse what torch or Lightning would refuse in the middle of an epoch, in words that help less."""
+    if config["experiment"] not in {None, *range(1, 21)}:
+        raise ValueError(f"experiment={config['experiment']}: a row of the paper's table, 1 to 20, which paper=N sets")
     count, size, batch = len(data.rows["train"]), config["data"]["size"], config["data"]["batch_size"]
     if not count:
         raise ValueError(f"data.split={config['data']['split']}: leaves no slice to train on; choose slice or patient")

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from brain_tumor import door, evaluate, train, verify
+from brain_tumor.results import record
 from tests.conftest import SMALL, write_image
 
 Refusal = Callable[..., str]
@@ -80,6 +81,8 @@ def lgg(tmp_path: Path) -> Path:
         (["data.test_fraction=1.5"], "data.test_fraction=1.5"),
         (["data.val_fraction=-1"], "data.val_fraction=-1"),
         (["data.split=half"], "data.split=half: choose one of"),
+        (["experiment=25"], "experiment=25: a row of the paper's table, 1 to 20"),
+        (["paper=glob(*"], "not understood; write paper=19"),
         (["data.split=none"], "data.split=none: leaves no slice to train on"),
         (["data.batch_size=1"], "data.batch_size=1: the last of .* is alone in its batch"),
         (["+trainer.gradient_clip_val=1"], "trainer.gradient_clip_val: needs optimizer.fused=false"),
@@ -160,6 +163,15 @@ def test_runs_that_are_none(refusal: Refusal, tmp_path: Path) -> None:
 def test_a_folder_that_holds_a_run(refusal: Refusal, tmp_path: Path) -> None:
     (tmp_path / "taken" / "checkpoints").mkdir(parents=True)
     assert "taken: holds a run already" in refusal("train", "hydra.run.dir=taken", "resume=false")
+
+
+def test_a_folder_of_another_configuration(refusal: Refusal, tmp_path: Path) -> None:
+    folder = tmp_path / "taken"
+    (folder / "checkpoints").mkdir(parents=True)
+    record.claim_identity(folder, "12345678")
+    record.claim_identity(folder, "12345678")
+    assert "taken: holds a run of another configuration" in refusal("train", *SMALL, "hydra.run.dir=taken")
+    assert not (folder / "error.txt").exists()
 
 
 def test_no_network_for_the_real_data(refusal: Refusal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,11 +95,14 @@ def _sweep(cwd: Path, cache_dir: Path, *arguments: str, threads: str = "1") -> "
 
 
 def _kill_when(process: "subprocess.Popen[str]", outputs: Path, finished: int) -> None:
-    """Kill the sweep as soon as it has finished so many runs and is busy with the next."""
-    while len(list(outputs.glob("*/results.json"))) < finished:
+    """Kill the sweep when it has finished so many runs and has a checkpoint of the next."""
+    while True:
+        done = {path.parent for path in outputs.glob("*/results.json")}
+        begun = {path.parents[1] for path in outputs.glob("*/checkpoints/last.ckpt")}
+        if len(done) >= finished and begun - done:
+            break
         assert process.poll() is None
-        time.sleep(0.02)
-    time.sleep(0.2)
+        time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.communicate()
 
@@ -132,7 +135,7 @@ def _weights(path: Path) -> None:
 
 
 def test_a_killed_sweep_goes_on_and_retries(command: Command, cache_dir: Path, tmp_path: Path) -> None:
-    rows = ["paper=2,10", "model.weights=later.pth,none"]
+    rows = ["paper=2,10", "model.weights=later.pth,none", "trainer.max_epochs=6"]
     broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"
     for folder in (broken, unbroken):
         folder.mkdir()
@@ -149,12 +152,13 @@ def test_a_killed_sweep_goes_on_and_retries(command: Command, cache_dir: Path, t
     assert "no such file" in (broken / "outputs/report/report.md").read_text(), shown.stdout
 
     _weights(broken / "later.pth")
+    _kill_when(_sweep(broken, cache_dir, *rows), broken / "outputs", 2)
     _kill_when(_sweep(broken, cache_dir, *rows), broken / "outputs", 3)
     again = _sweep(broken, cache_dir, *rows)
     output, _ = again.communicate()
     assert again.returncode == 0, output
     assert output.count("finished before") == 3
-    assert output.count("failed before") == 1
+    assert output.count("goes on from its last checkpoint") == 1
 
     _weights(unbroken / "later.pth")
     output, _ = (process := _sweep(unbroken, cache_dir, *rows)).communicate()
@@ -167,18 +171,23 @@ def test_a_killed_sweep_goes_on_and_retries(command: Command, cache_dir: Path, t
 
 
 @pytest.mark.slow
-def test_the_whole_grid_survives_two_kills_and_a_failure(cache_dir: Path, tmp_path: Path) -> None:
+def test_the_whole_grid_survives_two_kills_and_a_failure(command: Command, cache_dir: Path, tmp_path: Path) -> None:
     broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"
     for folder in (broken, unbroken):
         folder.mkdir()
-    rows = ["paper=glob(*)", "model.weights=none"]
+    rows = ["paper=glob(*)", "model.weights=later.pth", "model.backbone=resnet18"]
+    for folder in (broken, unbroken):
+        _weights(folder / "later.pth")
     _kill_when(_sweep(broken, cache_dir, *rows), broken / "outputs", 5)
     _kill_when(_sweep(broken, cache_dir, *rows), broken / "outputs", 12)
-    process = _sweep(broken, cache_dir, "paper=3,4", "model.weights=missing.pth,none")
+    (broken / "later.pth").rename(broken / "gone.pth")
+    process = _sweep(broken, cache_dir, *rows)
     process.communicate()
     assert process.returncode == 1
     finished = len(_numbers(broken / "outputs"))
-    assert finished >= 12
+    assert 12 <= finished < 20
+    assert list((broken / "outputs").glob("*/error.txt"))
+    (broken / "gone.pth").rename(broken / "later.pth")
     again = _sweep(broken, cache_dir, *rows)
     output, _ = again.communicate()
     assert again.returncode == 0
@@ -188,6 +197,9 @@ def test_the_whole_grid_survives_two_kills_and_a_failure(cache_dir: Path, tmp_pa
     assert process.returncode == 0, output
     assert len(_numbers(unbroken / "outputs")) == 20
     assert _numbers(broken / "outputs") == _numbers(unbroken / "outputs")
+    for folder in (broken, unbroken):
+        command("report", "outputs", cwd=folder)
+    assert _tables(broken / "outputs/report") == _tables(unbroken / "outputs/report")
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from scipy import stats
 
 from brain_tumor import door
 from brain_tumor.reports import analysis, chapters, estimates, page, paper
+from brain_tumor.reports.compose import compose as compose_report
 from brain_tumor.reports.runs import Collection, Run, collect
 from brain_tumor.results import baselines, record, scoring
 from tests.conftest import Command
@@ -142,7 +143,7 @@ def test_one_pair_is_bootstrapped_over_patients(tmp_path: Path, wrong: list[int]
 def test_leakage_counts_neighbours_in_training(runs: list[Run]) -> None:
     table = analysis.leakage(runs, "SGD")
     # Every fourth slice is tested, so each has a neighbour in training.
-    assert table.loc[17, "neighbour n"] == 90
+    assert table.loc[17, "neighbour n"] == 30
     assert table.loc[17, "neighbour"] == pytest.approx(29 / 30)
     assert table.loc[17, "no neighbour n"] == 0
     assert math.isnan(table["no neighbour majority"][17])
@@ -157,6 +158,82 @@ def test_optimizers_stand_side_by_side(runs: list[Run]) -> None:
     assert table.loc[4, "Adam"] == pytest.approx(15 / 30)
     assert table.loc[17, "SGD first train loss"] == 1
     assert math.isnan(table["Adam"][17])
+
+
+def _change(folder: Path, **values: Any) -> None:
+    """Change a run's record; double underscores in a key lead into it."""
+    content = json.loads((folder / "results.json").read_text())
+    for key, value in values.items():
+        *path, last = key.split("__")
+        place = content
+        for name in path:
+            place = place[name]
+        place[last] = value
+    record.write_json(folder / "results.json", content)
+
+
+def test_a_diverged_run_does_not_stop_the_report(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, 17, [0])
+    make_run(tmp_path, 9, [0])
+    undefined = {"value": None, "low": None, "high": None}
+    content = json.loads((folder / "results.json").read_text())
+    for epoch in content["history"]:
+        epoch["train"]["loss"] = epoch["test"]["loss"] = None
+    _change(folder, test__loss=undefined, test__auroc=undefined, history=content["history"])
+    predictions = folder / "predictions.csv"
+    predictions.write_text(re.sub(r",0\.\d+,0\.\d+$", ",,", predictions.read_text(), flags=re.MULTILINE))
+    found = collect([tmp_path])
+    text = page.markdown("", compose_report(found))
+    assert "| 17 | resnet18, finetune" in text
+    assert found.runs[1].predictions().filter(regex="^p[(]").isna().all(axis=None)
+
+
+def test_the_papers_data_comes_first(tmp_path: Path) -> None:
+    for seed in range(3):
+        make_run(tmp_path, 17, [0], seed=seed)
+    assert "Not the paper's data (Phantom)" in page.markdown("", compose_report(collect([tmp_path])))
+    lgg = {"config__data___target_": "brain_tumor.data.sources.LggDataModule", "data__key": "lgg", "id": "lgg"}
+    _change(make_run(tmp_path, 9, [0]), **lgg)
+    text = page.markdown("", compose_report(collect([tmp_path])))
+    assert "1 finished run on" in text
+    assert "Left out: 3 finished runs on other data" in text
+    assert "Not the paper's data" not in text
+
+
+def test_table_2_has_the_papers_rows_and_the_best_of_all_optimizers(runs: list[Run], tmp_path: Path) -> None:
+    make_run(tmp_path, 12, [], optimizer="adam")
+    lines = chapters.best([*runs, *collect([tmp_path]).runs], ["SGD", "Adam"])[-1]
+    assert isinstance(lines, page.Table)
+    assert list(lines.shown["the paper's best"]) == ["experiment 19: 97%", "experiment 20: 96%"]
+    assert lines.shown["ours by slice"][1] == "experiment 12, Adam: 100.0%"
+
+
+def test_a_sweep_over_something_else_is_not_averaged_as_seeds(tmp_path: Path) -> None:
+    for seed in range(2):
+        for dropout in (0.3, 0.5):
+            make_run(tmp_path, 12, [0], seed=seed, **{"model.dropout": dropout})
+    make_run(tmp_path, 12, [0], seed=2, **{"model.dropout": 0.5})
+    chosen = estimates.of_row(collect([tmp_path]).runs, 12, "SGD", "slice")
+    assert [(run.seed, run.record["config"]["model"]["dropout"]) for run in chosen] == [(0, 0.5), (1, 0.5), (2, 0.5)]
+
+
+def test_unlike_runs_decide_no_claim(tmp_path: Path) -> None:
+    make_run(tmp_path, 17, [])
+    folder = make_run(tmp_path, 9, [0, 3, 6, 9, 12])
+    assert _both_against_resized(collect([tmp_path]).runs, "slice")["verdict"] == "holds"
+    _change(folder, weights__source="none")
+    assert _both_against_resized(collect([tmp_path]).runs, "slice")["verdict"] == "cannot tell, unlike weights"
+    _change(folder, split__seed=1)
+    assert _both_against_resized(collect([tmp_path]).runs, "slice")["verdict"] == "not run"
+
+
+def test_a_report_removes_its_own_files_only(tmp_path: Path) -> None:
+    folder = tmp_path / "thesis"
+    tables = [page.Table(name, pd.DataFrame(), pd.DataFrame()) for name in ("first", "second")]
+    page.write("", tables, folder)
+    (folder / "mine.csv").touch()
+    page.write("", tables[1:], folder)
+    assert {path.name for path in folder.glob("*.csv")} == {"second.csv", "mine.csv"}
 
 
 def test_a_collapsed_run_is_counted(tmp_path: Path) -> None:

@@ -22,7 +22,13 @@ ROOMS = {
     "reports": {"reports", "results"},
     "speed": {"speed", "models", "data"},
 }
-LIGHTNING = {"data/datamodule.py", "models/classifier.py", "speed/loops.py", "speed/sections.py"}
+LIGHTNING = {
+    "data/datamodule.py",
+    "models/classifier.py",
+    "models/checkpoint.py",
+    "speed/loops.py",
+    "speed/sections.py",
+}
 
 
 def _imports(path: Path) -> set[str]:

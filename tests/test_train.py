@@ -1,15 +1,19 @@
 """Which GPU a job of a parallel sweep gets, and what is refused before it starts."""
 
 import contextlib
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import lightning as L
 import pytest
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from lightning.pytorch.plugins import TorchCheckpointIO
 
 from brain_tumor import processes
+from brain_tumor.models.checkpoint import WholeCheckpointIO
 
 
 @pytest.mark.parametrize(
@@ -38,6 +42,20 @@ def test_parallel_jobs_take_gpus_in_turn(
     config = SimpleNamespace(mode=mode, launcher={"n_jobs": jobs}, job=SimpleNamespace(num=number))
     monkeypatch.setattr(HydraConfig, "get", lambda: config)
     assert processes.devices({"devices": asked, "accelerator": accelerator}, gpus) == given
+
+
+def test_a_checkpoint_is_whole_or_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer, path = WholeCheckpointIO(), tmp_path / "last.ckpt"
+    writer.save_checkpoint({"epoch": 1}, path)
+
+    def cut_short(*arguments: Any) -> None:
+        arguments[2].write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TorchCheckpointIO, "save_checkpoint", cut_short)
+    with pytest.raises(KeyboardInterrupt):
+        writer.save_checkpoint({"epoch": 2}, path)
+    assert torch.load(path, weights_only=True) == {"epoch": 1}
 
 
 @pytest.mark.parametrize(

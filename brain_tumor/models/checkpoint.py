@@ -1,12 +1,27 @@
-"""Load a classifier's checkpoint, and only a classifier's."""
+"""Write checkpoints whole or not at all, and load a classifier's, and only a classifier's."""
 
 import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.plugins import TorchCheckpointIO
 
 from brain_tumor.models.classifier import Classifier
+
+
+class WholeCheckpointIO(TorchCheckpointIO):
+    """Write beside the checkpoint and rename: a process killed while it writes leaves the last one as it was.
+
+    Lightning's own writes into the system's temporary folder, from where a move to another disk is a slow copy.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write a checkpoint."""
+        target = Path(path)
+        temporary = target.with_suffix(".tmp")
+        super().save_checkpoint(checkpoint, temporary, storage_options)
+        temporary.replace(target)
 
 
 def load(model: Classifier, path: Path) -> None:

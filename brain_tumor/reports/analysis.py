@@ -54,14 +54,22 @@ def _note(chosen: Sequence[Run], row: int) -> str:
 
 
 def baselines(runs: Sequence[Run]) -> pd.DataFrame:
-    """Average each baseline's accuracy over the splits that runs were scored on: rows baselines, columns splits."""
+    """Average each baseline's accuracy over the splits of the tables' runs: rows baselines, columns splits."""
     found: dict[str, dict[str, float]] = {}
+    names = {run.optimizer for run in runs}
     for split in SPLITS:
-        records = {run.record["split"]["seed"]: run.record["baselines"] for run in runs if run.split == split}
+        shown = [of_row(runs, row, name, split) for row in paper.table().index for name in names]
+        drawn = {_drawn_split(chosen[0]): chosen[0].record["baselines"] for chosen in shown if chosen}
         for name in ("majority", "position", "nearest_slice"):
-            values = [scores[name]["accuracy"]["value"] for scores in records.values() if name in scores]
+            values = [scores[name]["accuracy"]["value"] for scores in drawn.values() if name in scores]
             found.setdefault(name, {})[split] = mean(values)
-    return pd.DataFrame(found).T
+    return pd.DataFrame.from_dict(found, orient="index")
+
+
+def _drawn_split(run: Run) -> tuple[object, ...]:
+    """Identify which slices a run was tested on, on one data set."""
+    settings = run.record["config"]["data"]
+    return run.split, run.record["split"]["seed"], settings["test_fraction"], settings["val_fraction"]
 
 
 def comparisons(runs: Sequence[Run], optimizer: str) -> pd.DataFrame:
@@ -69,19 +77,20 @@ def comparisons(runs: Sequence[Run], optimizer: str) -> pd.DataFrame:
 
     Columns: `claim`, `better`, `worse` (rows), `paper` (the difference of accuracy in its table), `split`,
     `difference`, `low`, `high`, `n` (pairs) and `verdict`: "holds" or "does not hold" where the interval leaves out 0,
-    "cannot tell" where it does not or weights are partial, "not run" where there is no pair. With one pair the interval
-    is a bootstrap over patients, which leaves out what another seed would change.
+    "cannot tell" where it does not, or where weights are partial or unlike or settings are not the rows', "not run"
+    where there is no pair. With one pair the interval is a bootstrap over patients, which leaves out what another seed
+    would change; with more it is over seeds, which leaves out what other patients would.
     """
     table, lines = paper.table()["test_accuracy"], []
     for claim in paper.CLAIMS:
         for split in SPLITS:
             better, worse = (
-                {run.seed: run for run in of_row(runs, row, optimizer, split)} for row in (claim.better, claim.worse)
+                {(run.seed, _drawn_split(run)): run for run in of_row(runs, row, optimizer, split)}
+                for row in (claim.better, claim.worse)
             )
-            seeds = sorted(better.keys() & worse.keys())
-            differences = [better[seed].accuracy - worse[seed].accuracy for seed in seeds]
-            alone = paired(better[seeds[0]], worse[seeds[0]]) if len(seeds) == 1 else (math.nan, math.nan)
-            found = estimate(differences, alone)
+            pairs = [(better[key], worse[key]) for key in better if key in worse]
+            differences = [first.accuracy - second.accuracy for first, second in pairs]
+            found = estimate(differences, paired(*pairs[0]) if len(pairs) == 1 else (math.nan, math.nan))
             lines.append(
                 {
                     "claim": claim.text,
@@ -93,7 +102,7 @@ def comparisons(runs: Sequence[Run], optimizer: str) -> pd.DataFrame:
                     "low": found.low,
                     "high": found.high,
                     "n": found.n,
-                    "verdict": _verdict(found, [*better.values(), *worse.values()]),
+                    "verdict": _verdict(found, [run for pair in pairs for run in pair]),
                 }
             )
     return pd.DataFrame(lines)
@@ -104,6 +113,10 @@ def _verdict(found: Estimate, runs: Sequence[Run]) -> str:
         return "not run"
     if any(run.record["weights"]["missing"] for run in runs):
         return "cannot tell, partial weights"
+    if len({run.weights for run in runs}) > 1:
+        return "cannot tell, unlike weights"
+    if any(paper.deviations(run.record["config"], run.row) for run in runs if run.row):
+        return "cannot tell, other settings than the rows'"
     if found.low > 0:
         return "holds"
     return "does not hold" if found.high < 0 else "cannot tell"
@@ -144,7 +157,8 @@ def leakage(runs: Sequence[Run], optimizer: str) -> pd.DataFrame:
 
     Columns: `slice` and `patient` (mean accuracy), `difference`, and of the test slices of the split by slice with a
     neighbour in training the accuracy (`neighbour`), what always answering their commonest class would score
-    (`neighbour majority`) and the number (`neighbour n`), and the same of those without (`no neighbour`, ...).
+    (`neighbour majority`) and the number (`neighbour n`), and the same of those without (`no neighbour`, ...); means
+    over seeds, whose test slices are the same.
     """
     lines = []
     for number in paper.table().index:
@@ -153,12 +167,14 @@ def leakage(runs: Sequence[Run], optimizer: str) -> pd.DataFrame:
             continue
         line = {"experiment": number, "slice": accuracy(by_slice).value, "patient": accuracy(by_patient).value}
         line["difference"] = line["slice"] - line["patient"]
-        beside = pd.concat([_neighbours(run) for run in by_slice]) if by_slice else pd.DataFrame()
+        # Folders of images may give no slice numbers, and so no neighbours.
+        placed = [table for table in map(_neighbours, by_slice) if (table["slice"] >= 0).all()]
+        beside = pd.concat(placed) if placed else pd.DataFrame()
         for name, wanted in (("neighbour", True), ("no neighbour", False)):
             chosen = beside[beside["neighbour"] == wanted] if len(beside) else pd.DataFrame(columns=["right", "label"])
             line[name] = mean(chosen["right"].tolist())
             line[f"{name} majority"] = mean((chosen["label"] == chosen["label"].mode().max()).tolist())
-            line[f"{name} n"] = len(chosen)
+            line[f"{name} n"] = len(chosen) // max(1, len(placed))
         lines.append(line)
     kinds = [f"{name}{what}" for name in ("neighbour", "no neighbour") for what in ("", " majority", " n")]
     columns = ["experiment", "slice", "patient", "difference", *kinds]

@@ -28,7 +28,7 @@ def compose(found: Collection, pictures: bool = True) -> list[Block]:
     blocks += chapters.grid(runs, main)
     for optimizer in optimizers[1:]:
         blocks += chapters.grid(runs, optimizer)
-    blocks += chapters.best(runs, main) + chapters.curves(runs, optimizers) + chapters.comparisons(runs, main)
+    blocks += chapters.best(runs, optimizers) + chapters.curves(runs, optimizers) + chapters.comparisons(runs, main)
     blocks += chapters.optimizers(runs, optimizers) + chapters.leakage(runs, main) + chapters.closer(runs, pictures)
     return blocks + chapters.costs(runs)
 
@@ -62,8 +62,9 @@ def short(runs: Sequence[Run]) -> str:
 
 
 def _optimizer_names(runs: Sequence[Run]) -> list[str]:
-    """Name the optimizers that runs used, the paper's first."""
-    return sorted({run.optimizer for run in runs}, key=lambda name: (name != "SGD", name))
+    """Name the optimizers that runs of the paper's rows used, or if there are none all, the paper's first."""
+    rows = [run for run in runs if run.row] or runs
+    return sorted({run.optimizer for run in rows}, key=lambda name: (name != "SGD", name))
 
 
 def _state(found: Collection, runs: Sequence[Run]) -> list[Block]:
@@ -75,13 +76,18 @@ def _state(found: Collection, runs: Sequence[Run]) -> list[Block]:
         )
     ]
     if runs:
-        data = runs[0].record["data"]
+        data, kind = runs[0].record["data"], runs[0].dataset
+        if kind != "Lgg":
+            blocks.append(
+                Text(f"Not the paper's data ({kind}): what stands beside the paper's numbers is another task.", True)
+            )
         blocks.append(
             Text(
-                f"{count} on {data['slices']:,} slices of {data['patients']} patients (content {data['key']}). "
+                f"{count} on {data['slices']:,} slices of {data['patients']} patients ({kind}, content {data['key']}). "
                 "Every accuracy is of the test part after the last epoch, or after the best one on a validation part "
                 "where there was one. Intervals are 95 %: Student's t over seeds where there are several (n), a "
-                "bootstrap over patients where there is one."
+                "bootstrap over patients where there is one. The first leaves out what other patients in the test "
+                "part would change, the second what another seed would; both leave out another draw of the split."
             )
         )
     else:

@@ -12,6 +12,7 @@ from scipy import stats
 
 from brain_tumor.reports import paper
 from brain_tumor.reports.runs import WEIGHTS, Run
+from brain_tumor.results import record
 from brain_tumor.results.metrics import LEVEL, RESAMPLES
 
 
@@ -32,23 +33,34 @@ class Estimate(NamedTuple):
 
 
 def one_data_set(runs: Sequence[Run]) -> list[Run]:
-    """Keep the runs on the data set that most runs are on: numbers of different data do not belong in one table."""
-    keys = Counter(run.record["data"]["key"] for run in runs)
-    return [run for run in runs if run.record["data"]["key"] == max(keys, key=lambda key: keys[key])]
+    """Keep the runs on one data set, since numbers of different data do not belong in one table.
+
+    It is the paper's where runs are on that, and of several the one that most runs are on.
+    """
+    keys = Counter((run.dataset == "Lgg", run.record["data"]["key"]) for run in runs)
+    chosen = max(keys, key=lambda key: (key[0], keys[key]), default=None)
+    return [run for run in runs if (run.dataset == "Lgg", run.record["data"]["key"]) == chosen]
 
 
 def of_row(runs: Sequence[Run], row: int, optimizer: str, split: str) -> list[Run]:
     """Choose the runs of a row that may be averaged: equal but for the seed, and nearest to what the table asks for.
 
-    Each seed counts once.
+    Of groups that are equally near it is the one with most seeds. Each seed counts once.
     """
     groups: dict[tuple[int, int, str], dict[int, Run]] = {}
     for run in runs:
         if (run.row, run.optimizer, run.split) == (row, optimizer, split):
-            different = paper.deviations(run.record["config"], row)
-            rest = f"{different} {run.record['weights']['detail']} {run.record['split']['seed']}"
-            groups.setdefault((len(different), WEIGHTS.index(run.weights), rest), {})[run.seed] = run
-    return list(groups[min(groups)].values()) if groups else []
+            distance = len(paper.deviations(run.record["config"], row)), WEIGHTS.index(run.weights)
+            groups.setdefault((*distance, _but_for_seed(run)), {})[run.seed] = run
+    chosen = min(groups, key=lambda group: (*group[:2], -len(groups[group]), group[2]), default=None)
+    return list(groups[chosen].values()) if chosen else []
+
+
+def _but_for_seed(run: Run) -> str:
+    """Name a run's configuration without its seed, and without where its data and weights lie."""
+    config, weights = run.record["config"], run.record["weights"]
+    model = {**config["model"], "weights": [weights["source"], weights["detail"]]}
+    return record.run_id({**config, "seed": 0, "model": model, "data": {**config["data"], "root": ""}})
 
 
 def estimate(values: Sequence[float], alone: tuple[float, float] = (math.nan, math.nan)) -> Estimate:
@@ -72,11 +84,17 @@ def accuracy(runs: Sequence[Run]) -> Estimate:
 
 
 def paired(first: Run, second: Run) -> tuple[float, float]:
-    """Bootstrap the difference of accuracy of two runs over the patients of their common test slices."""
+    """Bootstrap the difference of accuracy of two runs over the patients of their common test slices.
+
+    Returns:
+        Its 95 % interval; NaN where there is no common slice, or only one patient's.
+    """
     both = rightness(first).merge(rightness(second)[["path", "right"]], on="path", suffixes=("", " second"))
     both["difference"] = both["right"].astype(float) - both["right second"].astype(float)
     unit = both["case"] if (both["case"] != "").all() else both["path"]
     sums = both.groupby(unit)["difference"].agg(["sum", "count"])
+    if len(sums) < 2:
+        return math.nan, math.nan
     generator = np.random.default_rng(0)
     drawn = generator.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=RESAMPLES)
     means = drawn @ sums["sum"].to_numpy() / (drawn @ sums["count"].to_numpy())
@@ -93,6 +111,6 @@ def rightness(run: Run) -> pd.DataFrame:
     )
 
 
-def mean(values: Sequence[float]) -> float:
-    """Average; NaN for nothing."""
-    return float(np.mean(values)) if len(values) else math.nan
+def mean(values: Sequence[float | None]) -> float:
+    """Average; NaN for nothing, and with a diverged run, whose record has None."""
+    return float(np.mean(np.array(values, dtype=float))) if len(values) else math.nan

@@ -77,14 +77,13 @@ def curves(title: str, runs: Mapping[str, Sequence[Run]], row: int) -> Figure:
 
 
 def _band(axes: Axes, runs: Sequence[Run], part: str, metric: str, colour: str, style: str, label: str) -> None:
-    histories = [[epoch[part][metric] for epoch in run.record["history"] if part in epoch] for run in runs]
-    length = min(map(len, histories))
-    if not length:  # with a validation part the test is not scored after every epoch
+    scored = [(epoch["epoch"], epoch[part][metric]) for run in runs for epoch in run.record["history"] if part in epoch]
+    if not scored:  # with a validation part the test is not scored after every epoch
         return
-    values = np.array([history[:length] for history in histories])
-    epochs = np.arange(1, length + 1)
-    axes.plot(epochs, values.mean(0), style, color=colour, label=label)
-    axes.fill_between(epochs, values.min(0), values.max(0), color=colour, alpha=0.15, linewidth=0)
+    values = pd.DataFrame(scored, columns=["epoch", "value"], dtype=float).groupby("epoch")["value"]
+    spread = values.agg(["mean", "min", "max"])
+    axes.plot(spread.index, spread["mean"], style, color=colour, label=label)
+    axes.fill_between(spread.index, spread["min"], spread["max"], color=colour, alpha=0.15, linewidth=0)
 
 
 def roc(runs: Sequence[Run]) -> Figure:

@@ -70,22 +70,20 @@ Block = Heading | Text | Table | Picture
 def write(title: str, blocks: Sequence[Block], folder: Path) -> None:
     """Write report.md, report.html, and a PNG a figure and a CSV a table, each complete or not at all.
 
-    Figures and tables of an earlier report in the folder are removed where this one has none of that name.
+    What an earlier report has left in the folder, and this one has not, is removed: `report.files` names it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if (folder / "report.html").exists():
-        for kind, suffix in ((Picture, ".png"), (Table, ".csv")):
-            kept = {block.name for block in blocks if isinstance(block, kind)}
-            for path in folder.glob(f"*{suffix}"):
-                if path.stem not in kept:
-                    path.unlink()
-    for block in blocks:
-        if isinstance(block, Picture):
-            _replace(folder / f"{block.name}.png", block.png)
-        elif isinstance(block, Table):
-            _replace(folder / f"{block.name}.csv", block.numbers.to_csv().encode())
-    _replace(folder / "report.md", markdown(title, blocks).encode())
-    _replace(folder / "report.html", html(title, blocks).encode())
+    files = {f"{block.name}.png": block.png for block in blocks if isinstance(block, Picture)}
+    files |= {f"{block.name}.csv": block.numbers.to_csv().encode() for block in blocks if isinstance(block, Table)}
+    files |= {"report.md": markdown(title, blocks).encode(), "report.html": html(title, blocks).encode()}
+    listed = folder / "report.files"
+    earlier = listed.read_text().splitlines() if listed.exists() else []
+    _replace(listed, "\n".join(sorted({*files, *earlier})).encode())
+    for name, content in files.items():
+        _replace(folder / name, content)
+    for name in set(earlier) - set(files):
+        (folder / name).unlink(missing_ok=True)
+    _replace(listed, "\n".join(sorted(files)).encode())
 
 
 def markdown(title: str, blocks: Sequence[Block]) -> str:
@@ -111,7 +109,7 @@ def table_markdown(shown: pd.DataFrame) -> str:
 
 
 def _cell(value: object) -> str:
-    return str(value).replace("|", "\\|")
+    return str(value).replace("|", "\\|").replace("<", "&lt;")
 
 
 def html(title: str, blocks: Sequence[Block]) -> str:

@@ -41,6 +41,11 @@ class Run:
         return str(self.record["config"]["optimizer"]["_target_"]).rpartition(".")[2]
 
     @property
+    def dataset(self) -> str:
+        """What kind of data it is on, as the class of its data module is named: "Lgg", "Phantom" or "Folder"."""
+        return str(self.record["config"]["data"]["_target_"]).rpartition(".")[2].removesuffix("DataModule")
+
+    @property
     def seed(self) -> int:
         """Its seed."""
         return int(self.record["config"]["seed"])
@@ -58,8 +63,10 @@ class Run:
         return kind + (", partial" if weights["missing"] else "")
 
     def predictions(self) -> pd.DataFrame:
-        """Read the test slices' predictions."""
-        return _table(self.folder / "predictions.csv")
+        """Read the test slices' predictions; a diverged run's probabilities are NaN."""
+        table = _table(self.folder / "predictions.csv")
+        scores = list(table.filter(regex=r"^p\("))
+        return table.assign(**table[scores].apply(pd.to_numeric, errors="coerce"))
 
     def parts(self) -> pd.DataFrame:
         """Read which part every slice is in."""

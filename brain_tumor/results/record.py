@@ -143,7 +143,7 @@ def discard_unstarted(folder: Path) -> None:
 
 def started(folder: Path) -> bool:
     """Return whether a run has left anything of its own in its folder."""
-    return folder.is_dir() and not {path.name for path in folder.iterdir()} <= {".hydra", ".lock"}
+    return folder.is_dir() and not {path.name for path in folder.iterdir()} <= {".hydra", ".lock", ".id"}
 
 
 def write_failure(folder: Path, line: str, trace: str) -> None:
@@ -156,6 +156,19 @@ def failure(folder: Path) -> str:
     """Return the line that a failed run has left; "" where it has not failed."""
     path = folder / "error.txt"
     return path.read_text().strip() if path.exists() else ""
+
+
+def claim_identity(folder: Path, identity: str) -> None:
+    """Note which configuration a folder belongs to.
+
+    Raises:
+        ValueError: it is another one's.
+    """
+    path = folder / ".id"
+    known = read(folder)["id"] if finished(folder) else path.read_text() if path.exists() else identity
+    if known != identity:
+        raise ValueError(f"{folder}: holds a run of another configuration; choose another folder")
+    path.write_text(identity)
 
 
 def clear_failure(folder: Path) -> None:
