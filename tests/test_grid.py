@@ -1,5 +1,6 @@
 """The paper's grid: its rows, the sweep that goes on where it was cut off, and the launchers."""
 
+import itertools
 import json
 import re
 import signal
@@ -127,11 +128,11 @@ def _tables(folder: Path) -> dict[str, str]:
     }
 
 
-def _weights(path: Path) -> None:
+def _weights(path: Path, name: str = "resnet18") -> None:
     from torchvision import models
 
     torch.manual_seed(0)
-    torch.save(models.resnet18(weights=None).state_dict(), path)
+    torch.save(models.get_model(name, weights=None).state_dict(), path)
 
 
 def test_a_killed_sweep_goes_on_and_retries(command: Command, cache_dir: Path, tmp_path: Path) -> None:
@@ -175,19 +176,19 @@ def test_the_whole_grid_survives_two_kills_and_a_failure(command: Command, cache
     broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"
     for folder in (broken, unbroken):
         folder.mkdir()
-    rows = ["paper=glob(*)", "model.weights=later.pth", "model.backbone=resnet18"]
-    for folder in (broken, unbroken):
-        _weights(folder / "later.pth")
+    rows = ["paper=glob(*)", "model.weights=${model.backbone}.pth"]
+    for folder, name in itertools.product((broken, unbroken), ("resnet18", "resnet50")):
+        _weights(folder / f"{name}.pth", name)
     _kill_when(_sweep(broken, cache_dir, *rows), broken / "outputs", 5)
     _kill_when(_sweep(broken, cache_dir, *rows), broken / "outputs", 12)
-    (broken / "later.pth").rename(broken / "gone.pth")
+    (broken / "resnet50.pth").rename(broken / "gone.pth")
     process = _sweep(broken, cache_dir, *rows)
     process.communicate()
     assert process.returncode == 1
     finished = len(_numbers(broken / "outputs"))
     assert 12 <= finished < 20
     assert list((broken / "outputs").glob("*/error.txt"))
-    (broken / "gone.pth").rename(broken / "later.pth")
+    (broken / "gone.pth").rename(broken / "resnet50.pth")
     again = _sweep(broken, cache_dir, *rows)
     output, _ = again.communicate()
     assert again.returncode == 0
