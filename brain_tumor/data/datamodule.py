@@ -190,7 +190,7 @@ class SliceDataModule(L.LightningDataModule):
         return self._eval_batch_size or (256 if device.type == "cuda" else 16)
 
     def _loader(
-        self, dataset: "Rows", batch_size: int, sampler: "DistributedSampler[Any] | None" = None
+        self, dataset: Rows, batch_size: int, sampler: DistributedSampler[Any] | None = None
     ) -> DataLoader[Any]:
         # A generator of its own: an iterator draws a seed when it is made, and a resumed run makes one more than an
         # unbroken one. Drawn from the global generator, that would change every augmentation after it.

@@ -157,9 +157,8 @@ class Classifier(L.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Score the epoch and add it to `history`."""
         self._score("train")
-        parts = [
-            part for part in ("train", self.monitored) if part in self._scores
-        ]  # not every epoch need be validated
+        # Not every epoch need be validated.
+        parts = [part for part in ("train", self.monitored) if part in self._scores]
         self.history.append({"epoch": self.current_epoch + 1, **{part: self._scores.pop(part) for part in parts}})
         self.epoch_seconds.append(time.perf_counter() - self._epoch_started)
 
