@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from brain_tumor import door
+from brain_tumor import cli
 
 KEYS = {
     "data", "transforms", "optimizer", "trainer", "model", "models", "sections", "repeats", "batches", "epochs",
@@ -22,11 +22,12 @@ KEYS = {
 }  # fmt: skip
 
 
-@hydra.main(config_path=door.CONF, config_name="benchmark", version_base="1.3")
+@hydra.main(config_path=cli.CONF, config_name="benchmark", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     """Run the sections, print the table, and save it as JSON and Markdown."""
-    config = door.plain(cfg, KEYS)
-    from brain_tumor.results import record
+    config = cli.plain(cfg, KEYS)
+    from brain_tumor.results import record, run_folder
+    from brain_tumor.results.versions import versions as find_versions
     from brain_tumor.speed import measure
     from brain_tumor.speed.sections import SECTIONS
 
@@ -38,15 +39,15 @@ def main(cfg: DictConfig) -> None:
         raise ValueError(f"sections: no {', '.join(unknown)}; choose from {', '.join(SECTIONS)}")
     if config["trainer"]["compile"]:
         raise ValueError("trainer.compile=true: the benchmark measures without; leave it out")
-    bench = _bench(cfg, config)
+    bench = _bench(config)
     rows = []
     print(measure.HEAD)
     for name in config["sections"]:
         for row in SECTIONS[name](bench):
             print(measure.line(row), flush=True)
             rows.append(row)
-    folder = record.new_folder(Path(config["output_dir"]) / "benchmark")
-    versions = {**record.versions(bench.device), "arithmetic": bench.precision}
+    folder = run_folder.numbered(Path(config["output_dir"]) / "benchmark")
+    versions = find_versions(bench.device, bench.precision)
     measured: dict[str, Any] = {
         "config": config,
         "data": bench.data.describe(),
@@ -61,20 +62,20 @@ def main(cfg: DictConfig) -> None:
     print(f"\nsaved: {folder}")
 
 
-def _bench(cfg: DictConfig, config: dict[str, Any]) -> Any:
+def _bench(config: dict[str, Any]) -> Any:
     import lightning as L
 
     from brain_tumor.models import precision
     from brain_tumor.speed.bench import Bench
 
-    door.quieten_lightning()
+    cli.quieten_lightning()
     L.seed_everything(config["seed"], verbose=False)
-    data = instantiate(cfg.data, transforms=instantiate(cfg.transforms), seed=config["seed"])
+    data = cli.make(config, "data", transforms=cli.make(config, "transforms"), seed=config["seed"])
     data.prepare_data()
     data.setup()
     if min(len(data.rows["train"]) // data.batch_size, len(data.rows["test"]) // data.batch_size) < 3:
         raise ValueError("data: too few slices to measure; three training and test batches are needed")
-    optimizer = instantiate(cfg.optimizer)
+    optimizer = cli.make(config, "optimizer")
     known = {model["backbone"]: model for model in config["model"].values()}
     missing = sorted(set(config["models"]) - set(known))
     if missing:
@@ -87,7 +88,7 @@ def _bench(cfg: DictConfig, config: dict[str, Any]) -> Any:
     choices = HydraConfig.get().runtime.choices
     shared = [f"{group}={choices[group]}" for group in ("data", "transforms", "optimizer", "trainer")]
     shared += _values(HydraConfig.get().overrides.task)
-    if "cases" in config["data"]:
+    if data.kind == "phantom":
         # The phantoms are there; a process with an empty cache would draw them again.
         shared = [text for text in shared if not text.startswith(("data=", "data.cases", "data.phantom_seed"))]
         shared += ["data=lgg", f"data.root={data.listing().root}", f"data.size={data.size}"]
@@ -110,4 +111,4 @@ def _values(overrides: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    door.enter(main)
+    cli.enter(main)

@@ -1,23 +1,68 @@
-"""Which processes and devices train a run."""
+"""Which processes and devices train a run, whoever has started them: Lightning, torchrun or srun."""
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 if TYPE_CHECKING:
     import lightning as L
+    from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+
+T = TypeVar("T")
+_RANKS = ("RANK", "SLURM_PROCID", "LOCAL_RANK")
 
 
 def leads() -> bool:
     """Whether this process is the first of those that train together."""
-    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK"))
+    return all(os.environ.get(name, "0") == "0" for name in _RANKS)
 
 
 def sweeps() -> bool:
     """Whether this run is one of a sweep."""
     return bool(HydraConfig.get().mode == RunMode.MULTIRUN)
+
+
+def started_from_outside() -> bool:
+    """Whether torchrun or srun has started this process as one of several."""
+    return any(int(os.environ.get(name, "1")) > 1 for name in ("WORLD_SIZE", "SLURM_NTASKS")) and _outside() is not None
+
+
+@contextmanager
+def connected() -> Iterator[None]:
+    """Connect the processes that torchrun or srun has started, so that `agree` can be asked.
+
+    Lightning finds them connected and trains over the same connection.
+    """
+    if not started_from_outside():
+        yield
+        return
+    import torch
+    from torch import distributed
+
+    environment = _outside()
+    assert environment is not None
+    os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = environment.main_address, str(environment.main_port)
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    distributed.init_process_group(backend, rank=environment.global_rank(), world_size=environment.world_size())
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()
+
+
+def agree(value: T) -> T:
+    """Return what the first of the connected processes gives; a process on its own agrees with itself."""
+    if not started_from_outside():
+        return value
+    from torch import distributed
+
+    given: list[T] = [value]
+    distributed.broadcast_object_list(given, src=0)
+    return given[0]
 
 
 def devices(settings: dict[str, Any], gpus: int) -> object:
@@ -29,25 +74,25 @@ def devices(settings: dict[str, Any], gpus: int) -> object:
     """
     job, asked = HydraConfig.get(), settings.get("devices", "auto")
     parallel = sweeps() and job.launcher.get("n_jobs", 1) != 1
-    wanted = asked == 1 and settings["accelerator"] in {"auto", "gpu", "cuda"}
+    wanted = asked == 1 and settings.get("accelerator", "auto") in {"auto", "gpu", "cuda"}
     return [job.job.num % gpus] if parallel and wanted and gpus > 1 else asked
 
 
-def require_own(trainer: "L.Trainer") -> None:
-    """Refuse several processes where they would not agree on the run's folder.
+def refuse_sweep(trainer: "L.Trainer") -> None:
+    """Refuse to train one run of a sweep with several processes.
 
     Raises:
-        ValueError: something else than Lightning has started them, so that each names a folder of its own; or it is a
-            sweep, of which Lightning would start a second one, since it repeats the command's line.
+        ValueError: they would each start a sweep of their own, since they repeat the command's line.
     """
-    if trainer.world_size == 1:
-        return
-    from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-
-    if not isinstance(getattr(trainer.strategy, "cluster_environment", None), LightningEnvironment):
-        raise ValueError(
-            "trainer.devices: Lightning starts the processes itself; use python -m brain_tumor.train trainer=ddp "
-            "trainer.devices=N, without torchrun or srun"
-        )
-    if sweeps():
+    if trainer.world_size > 1 and sweeps():
         raise ValueError("trainer.devices: in a sweep a run has one device; start runs on several devices one by one")
+
+
+def _outside() -> "ClusterEnvironment | None":
+    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+    from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
+    for kind in (TorchElasticEnvironment, SLURMEnvironment):
+        if kind.detect():
+            return kind()
+    return None

@@ -7,7 +7,7 @@ python -m brain_tumor.report outputs other/outputs --to report
 import argparse
 from pathlib import Path
 
-from brain_tumor import door
+from brain_tumor import cli
 
 
 def main() -> None:
@@ -29,4 +29,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    door.enter(main)
+    cli.enter(main)

@@ -1,4 +1,4 @@
-"""Train and test a classifier, and leave a complete record.
+"""Train and test a model, and leave a complete record.
 
 python -m brain_tumor.train
 python -m brain_tumor.train model=resnet18 transforms=flip_norm
@@ -7,136 +7,79 @@ python -m brain_tumor.train data=lgg data.root=/data/lgg data.split=patient
 python -m brain_tumor.train --multirun 'paper=glob(*)' seed=0,1,2 data=lgg data.root=/data/lgg
 """
 
-import contextlib
-import ctypes
-import gc
 import os
 import sys
 import time
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
-from brain_tumor import door, processes
+from brain_tumor import cli, job, processes
 
 if TYPE_CHECKING:  # imported late at run time, so that --help and --cfg answer at once
+    import lightning as L
     from lightning.pytorch.callbacks import ModelCheckpoint
+    from lightning.pytorch.loggers import TensorBoardLogger
 
     from brain_tumor.data.datamodule import SliceDataModule
-    from brain_tumor.models.classifier import Classifier
+    from brain_tumor.models.task import Task
+    from brain_tumor.results.record import Record
 
 KEYS = {
     "data", "model", "transforms", "optimizer", "trainer",
-    "seed", "experiment", "resume", "cache_features", "output_dir", "cache_dir", "name",
+    "seed", "experiment", "resume", "cache_features", "allow_overlap", "output_dir", "cache_dir", "name",
 }  # fmt: skip
 
 
-@hydra.main(config_path=door.CONF, config_name="train", version_base="1.3")
+@hydra.main(config_path=cli.CONF, config_name="train", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     """Run one training, go on with it, or say that it has been run."""
-    from brain_tumor.results import record
-
     folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
-    if not processes.leads():
-        train(cfg, door.plain(cfg, KEYS), folder)
-        return
-    with record.claim(folder) as claimed:
-        if not claimed:
-            print(f"under way in another process: {folder}")
-            return
-        config = door.plain(cfg, KEYS)
-        if (folder / "checkpoints").exists() and not cfg.resume:
-            raise ValueError(f"{folder}: holds a run already; go on with it by resume=true, or choose another folder")
-        record.claim_identity(folder, record.run_id(config))
-        try:
-            _run(cfg, config, folder)
-        except Exception as error:
-            if record.started(folder) or processes.sweeps():
-                record.write_failure(folder, door.one_line(error), traceback.format_exc())
-                print(f"failed: {door.one_line(error)} ({folder}/traceback.txt)", file=sys.stderr)
-            # Hydra keeps the error until the sweep ends; its frames would keep the model and what it computed.
-            traceback.clear_frames(error.__traceback__)
-            raise
-        finally:
-            _release()
+    with job.leaving_no_empty(folder):
+        config = cli.plain(cfg, KEYS)
+    job.run(config, folder, train)
 
 
-def _run(cfg: DictConfig, config: dict[str, Any], folder: Path) -> None:
-    """Train unless that is done, and say what came of it."""
-    from brain_tumor.results import record, tables
-
-    if record.finished(folder):
-        print(f"finished before (resume=false trains it anew): {folder}")
-        if processes.sweeps():
-            return
-        found = record.read(folder)
-    else:
-        if earlier := record.failure(folder):
-            print(f"failed before ({earlier}), tries again: {folder}")
-            record.clear_failure(folder)
-        found = train(cfg, config, folder)
-    print(f"\n{tables.summary(found)}\n\n{tables.next_steps(found['config'], folder)}\n\nrun: {folder}")
-
-
-def _release() -> None:
-    """Give a run's memory back, so that a sweep does not grow: models lie in cycles, and malloc keeps what it has."""
-    gc.collect()
-    if "torch" in sys.modules:
-        import torch
-
-        torch.cuda.empty_cache()
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):  # another C library than GNU's
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
-
-
-def train(cfg: DictConfig, config: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Compose data, model and trainer; fit, test, record. Returns the record (on the first process; {} on others)."""
+def train(config: dict[str, Any], folder: Path) -> "Record | None":
+    """Compose data, model and trainer; fit, test, record. Returns the record on the first process, None on others."""
     started = time.perf_counter()
     import lightning as L
-    import torch
     from lightning.pytorch.loggers import TensorBoardLogger
 
-    from brain_tumor import outcome
+    from brain_tumor import recording
     from brain_tumor.models import checkpoint, features, precision
     from brain_tumor.results import plots
 
-    door.quieten_lightning()
+    cli.quieten_lightning()
     L.seed_everything(config["seed"], verbose=False)
-    if config["trainer"]["max_epochs"] < 1:
-        raise ValueError(f"trainer.max_epochs={config['trainer']['max_epochs']}: must be at least 1")
-    optimizer = instantiate(cfg.optimizer)
-    data: SliceDataModule = instantiate(cfg.data, transforms=instantiate(cfg.transforms), seed=config["seed"])
+    data: SliceDataModule = cli.make(config, "data", transforms=cli.make(config, "transforms"), seed=config["seed"])
     data.prepare_data()
     data.setup()
-    model: Classifier = instantiate(
-        cfg.model, optimizer=optimizer, num_classes=data.num_classes, monitored=data.monitored, seed=config["seed"]
+    model: Task = cli.make(
+        config,
+        "model",
+        optimizer=cli.make(config, "optimizer"),
+        num_classes=data.num_classes,
+        monitored=data.monitored,
+        seed=config["seed"],
     )
-    _require_trainable(config, data)
-    arithmetic = precision.resolve(config["trainer"]["precision"], config["trainer"]["accelerator"])
+    if model.uses_masks:
+        data.serve_masks()
+    model.weights.refuse_overlap(data.table.iloc[data.rows["test"]], allow=config["allow_overlap"])
+    settings = config["trainer"]
+    arithmetic = precision.resolve(settings.get("precision", "auto"), settings.get("accelerator", "auto"))
     precision.use(arithmetic)
     logger = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
-    with open_dict(cfg):
-        compiled = cfg.trainer.pop("compile", False)  # ours, not Lightning's
-    trainer: L.Trainer = instantiate(
-        cfg.trainer,
-        precision=arithmetic,
-        devices=processes.devices(config["trainer"], torch.cuda.device_count()),
-        logger=logger,
-        callbacks=_checkpoints(folder, data.monitored),
-        plugins=checkpoint.WholeCheckpointIO(),
-    )
-    processes.require_own(trainer)
-    if model.frozen and config["cache_features"]:
-        data.features = features.cached(model, data, arithmetic, trainer.strategy.root_device)
-    if compiled:
-        on_gpu = trainer.strategy.root_device.type == "cuda"
-        model.backbone.compile(mode="reduce-overhead" if on_gpu else None)
+    trainer = _trainer(settings, arithmetic, logger, _checkpoints(folder, data.monitored))
+    _require_trainable(config, data, model, trainer)
+    if model.frozen_part is not None and config["cache_features"]:
+        data.features = features.cached(model.frozen_part, data, arithmetic, trainer.strategy.root_device)
+    if settings.get("compile"):
+        model.compile_network("reduce-overhead" if trainer.strategy.root_device.type == "cuda" else None)
+    facts = recording.facts(config, data, model, trainer)
     if trainer.is_global_zero:
         if model.weights.warning:
             print(f"\n*** WARNING: {model.weights.warning} ***\n", file=sys.stderr)
@@ -152,25 +95,31 @@ def train(cfg: DictConfig, config: dict[str, Any], folder: Path) -> dict[str, An
     trainer.test(model, data, ckpt_path=best if data.monitored == "val" else None, weights_only=True, verbose=False)
     tested = time.perf_counter()
     if not trainer.is_global_zero:
-        return {}
+        return None
     seconds = {"setup_seconds": ready - started, "fit_seconds": fitted - ready, "test_seconds": tested - fitted}
-    return outcome.leave(folder, config, data, model, trainer, seconds)
+    return recording.write(folder, facts, data, model, seconds, logger.experiment)
 
 
-def _require_trainable(config: dict[str, Any], data: "SliceDataModule") -> None:
-    """Refuse what torch or Lightning would refuse in the middle of an epoch, in words that help less."""
-    if config["experiment"] not in {None, *range(1, 21)}:
-        raise ValueError(f"experiment={config['experiment']}: a row of the paper's table, 1 to 20, which paper=N sets")
-    count, size, batch = len(data.rows["train"]), config["data"]["size"], config["data"]["batch_size"]
-    if not count:
-        raise ValueError(f"data.split={config['data']['split']}: leaves no slice to train on; choose slice or patient")
-    if config["model"]["strategy"] == "finetune" and size <= 32 and count % batch == 1 % batch:
-        raise ValueError(
-            f"data.batch_size={batch}: the last of {count} training slices is alone in its batch, and of {size} pixels "
-            "one feature is left, which cannot be normalised. Choose another data.batch_size or a larger data.size"
-        )
-    if config["trainer"].get("gradient_clip_val") and config["optimizer"].get("fused"):
-        raise ValueError("trainer.gradient_clip_val: needs optimizer.fused=false; a fused step clips nothing")
+def _trainer(
+    settings: dict[str, Any], arithmetic: str, logger: "TensorBoardLogger", callbacks: "list[ModelCheckpoint]"
+) -> "L.Trainer":
+    """Build Lightning's trainer from its group of the configuration."""
+    import torch
+
+    from brain_tumor.models.checkpoint import WholeCheckpointIO
+
+    theirs = {name: value for name, value in settings.items() if name != "compile"}  # which is ours
+    trainer: L.Trainer = cli.make(
+        {"trainer": theirs},
+        "trainer",
+        precision=arithmetic,
+        devices=processes.devices(settings, torch.cuda.device_count()),
+        logger=logger,
+        callbacks=callbacks,
+        plugins=WholeCheckpointIO(),
+    )
+    processes.refuse_sweep(trainer)
+    return trainer
 
 
 def _checkpoints(folder: Path, monitored: str) -> "list[ModelCheckpoint]":
@@ -185,5 +134,25 @@ def _checkpoints(folder: Path, monitored: str) -> "list[ModelCheckpoint]":
     return kept
 
 
+def _require_trainable(config: dict[str, Any], data: "SliceDataModule", model: "Task", trainer: "L.Trainer") -> None:
+    """Refuse what torch or Lightning would refuse in the middle of an epoch, in words that help less."""
+    if trainer.max_epochs is not None and trainer.max_epochs < 1 and trainer.max_steps < 1:
+        raise ValueError(f"trainer.max_epochs={trainer.max_epochs}: must be at least 1")
+    if config["experiment"] not in {None, *range(1, 21)}:
+        raise ValueError(f"experiment={config['experiment']}: a row of the paper's table, 1 to 20, which paper=N sets")
+    count, size, batch = len(data.rows["train"]), data.size, data.batch_size
+    if not count:
+        raise ValueError(
+            f"data.split={config['data'].get('split')}: leaves no slice to train on; choose slice or patient"
+        )
+    if model.frozen_part is None and size <= 32 and count % batch == 1 % batch:
+        raise ValueError(
+            f"data.batch_size={batch}: the last of {count} training slices is alone in its batch, and of {size} pixels "
+            "one feature is left, which cannot be normalised. Choose another data.batch_size or a larger data.size"
+        )
+    if trainer.gradient_clip_val and config["optimizer"].get("fused"):
+        raise ValueError("trainer.gradient_clip_val: needs optimizer.fused=false; a fused step clips nothing")
+
+
 if __name__ == "__main__":
-    door.enter(main)
+    cli.enter(main)

@@ -8,10 +8,9 @@ import sys
 from typing import TYPE_CHECKING
 
 import hydra
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from brain_tumor import door
+from brain_tumor import cli
 
 if TYPE_CHECKING:
     from brain_tumor.data.datamodule import SliceDataModule
@@ -19,16 +18,16 @@ if TYPE_CHECKING:
 KEYS = {"data", "published", "cache_dir"}
 
 
-@hydra.main(config_path=door.CONF, config_name="verify", version_base="1.3")
+@hydra.main(config_path=cli.CONF, config_name="verify", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     """Print what is there; exit with 1 where anything is unsound."""
     from brain_tumor.data import inspection, lgg
     from brain_tumor.data.transforms import Transforms
 
-    config = door.plain(cfg, KEYS)
-    data: SliceDataModule = instantiate(cfg.data, transforms=Transforms())
+    config = cli.plain(cfg, KEYS)
+    data: SliceDataModule = cli.make(config, "data", transforms=Transforms())
     listing = data.listing()
-    if config["published"] and "lgg" not in type(data).__name__.lower():
+    if config["published"] and data.kind != "lgg":
         raise ValueError("published=true: only data=lgg has published digests")
     found = inspection.inspect(listing)
     if config["published"]:
@@ -39,4 +38,4 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    door.enter(main)
+    cli.enter(main)

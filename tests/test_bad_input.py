@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from brain_tumor import door, evaluate, train, verify
-from brain_tumor.results import record
+from brain_tumor import cli, evaluate, train, verify
+from brain_tumor.results import run_folder
 from tests.conftest import SMALL, write_image
 
 Refusal = Callable[..., str]
@@ -33,12 +33,12 @@ def refusal(
         monkeypatch.setattr(sys, "argv", [f"brain_tumor.{verb}", *arguments])
         monkeypatch.setattr("warnings.filters", list(warnings.filters))
         with pytest.raises(SystemExit) as stop:
-            door.enter(module.main)
+            cli.enter(module.main)
         message = str(stop.value.code)
         assert message.startswith("error: "), capfd.readouterr()
         assert "\n" not in message
         if clean:
-            assert list((tmp_path / "outputs").glob("*/")) == []
+            assert list((tmp_path / "outputs").glob("[!.]*/")) == []
         return message
 
     return run
@@ -168,8 +168,8 @@ def test_a_folder_that_holds_a_run(refusal: Refusal, tmp_path: Path) -> None:
 def test_a_folder_of_another_configuration(refusal: Refusal, tmp_path: Path) -> None:
     folder = tmp_path / "taken"
     (folder / "checkpoints").mkdir(parents=True)
-    record.claim_identity(folder, "12345678")
-    record.claim_identity(folder, "12345678")
+    run_folder.mark(folder, "12345678")
+    run_folder.mark(folder, "12345678")
     assert "taken: holds a run of another configuration" in refusal("train", *SMALL, "hydra.run.dir=taken")
     assert not (folder / "error.txt").exists()
 

@@ -11,6 +11,8 @@ import pytest
 
 from brain_tumor.data import cache, slices
 from brain_tumor.data.images import read_image, read_mask
+from brain_tumor.data.sources import FolderDataModule, LggDataModule
+from brain_tumor.data.transforms import Transforms
 from tests.conftest import write_image
 
 
@@ -26,21 +28,41 @@ def _load(root: Path, cache_dir: Path) -> cache.Slices:
 
 
 def test_holds_what_the_files_hold(phantoms: Path, cache_dir: Path) -> None:
-    found = cache.load(slices.list_kaggle_3m(phantoms), 64, cache_dir)
+    listing = slices.list_kaggle_3m(phantoms)
+    found, table = cache.load(listing, 64, cache_dir), listing.table
     assert isinstance(found.images, np.memmap)
     assert found.masks is not None
     tree = phantoms / "kaggle_3m"
-    for row in (0, 50, len(found.table) - 1):
-        path, mask = str(found.table["path"][row]), str(found.table["mask"][row])
+    for row in (0, 50, len(table) - 1):
+        path, mask = str(table["path"][row]), str(table["mask"][row])
         np.testing.assert_array_equal(found.images[row], read_image(tree / path, 64).pixels)
         np.testing.assert_array_equal(found.masks[row], read_mask(tree / mask, 64).pixels)
-        assert found.table["label"][row] == read_mask(tree / mask, 256).pixels.any()
+        assert found.facts["positive"][row] == read_mask(tree / mask, 256).pixels.any()
+        np.testing.assert_array_equal(found.original_mask(row), read_mask(tree / mask, 64).original)
 
 
 def test_the_second_load_decodes_nothing(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = _load(root, tmp_path)
     monkeypatch.setattr(cache, "_decode", lambda *_: pytest.fail("decoded again"))
     assert _load(root, tmp_path).key == first.key
+
+
+def test_another_target_and_split_decode_nothing(
+    phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = []
+    for settings in ({}, {"target": "tumour", "split": "patient"}, {"folds": 3, "fold": 1}):
+        data = LggDataModule(root=str(phantoms), transforms=Transforms(), cache_dir=str(tmp_path), size=32, **settings)
+        data.setup()
+        keys.append(data.decoded.key)
+        monkeypatch.setattr(cache, "_decode", lambda *_: pytest.fail("decoded again"))
+    assert len(set(keys)) == 1
+
+
+def test_a_target_that_the_data_does_not_allow(root: Path, tmp_path: Path) -> None:
+    data = FolderDataModule(root=str(root), target="tumour", transforms=Transforms(), cache_dir=str(tmp_path), size=32)
+    with pytest.raises(ValueError, match=r"data.target=tumour: this data allows class"):
+        data.setup()
 
 
 def test_equal_data_elsewhere_shares_the_array(root: Path, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from brain_tumor.data import lgg, slices
-from brain_tumor.data.split import split
+from brain_tumor.data.split import Split
+from brain_tumor.data.targets import classify
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "lgg"
 
@@ -71,5 +72,6 @@ def test_the_real_data_is_as_published() -> None:
     assert found.problems == []
     assert (found.facts["cases"], found.facts["slices"], found.facts["class 'tumour'"]) == ("110", "3929", "1373")
     assert lgg.compare(listing.root) == []
-    parts = pd.Series(split(listing.table.assign(digest=listing.table["path"]), "slice", 0.15, 0, 0))
+    table = listing.table.assign(digest=listing.table["path"], positive=False)
+    parts = pd.Series(Split().draw(table, classify(table, "tumour")[1]))
     assert parts.value_counts().to_dict() == {"train": 3339, "test": 590}

@@ -1,5 +1,7 @@
 """Every metric against scikit-learn, the intervals against theory, the baselines against hand counts."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ import torch
 from sklearn import metrics as sk
 from torchmetrics import functional as tm
 
-from brain_tumor.results import baselines, metrics
+from brain_tumor.results import baselines, classification
 
 
 def _predictions(classes: int, n: int = 400) -> tuple[torch.Tensor, torch.Tensor]:
@@ -15,6 +17,11 @@ def _predictions(classes: int, n: int = 400) -> tuple[torch.Tensor, torch.Tensor
     labels = rng.integers(0, classes, n)
     logits = rng.normal(size=(n, classes)) + 1.2 * np.eye(classes)[labels]
     return torch.softmax(torch.from_numpy(logits), 1), torch.from_numpy(labels)
+
+
+def _values(probabilities: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
+    scores = classification.score(probabilities, labels, [""] * len(labels), resamples=1)
+    return {name: math.nan if score["value"] is None else score["value"] for name, score in scores.items()}
 
 
 def test_two_classes_match_scikit_learn() -> None:
@@ -30,16 +37,16 @@ def test_two_classes_match_scikit_learn() -> None:
         "auroc": sk.roc_auc_score(y, p),
         "average_precision": sk.average_precision_score(y, p),
     }
-    found = metrics.compute(probabilities, labels)
+    found = _values(probabilities, labels)
     assert found.pop("calibration_error") == pytest.approx(_calibration_error(probabilities, labels), abs=1e-5)
     assert found == pytest.approx(expected, abs=1e-5)
-    assert metrics.confusion_matrix(probabilities, labels) == sk.confusion_matrix(y, hard).tolist()
+    assert classification.confusion_matrix(probabilities, labels) == sk.confusion_matrix(y, hard).tolist()
 
 
 def test_three_classes_match_scikit_learn() -> None:
     probabilities, labels = _predictions(3)
     p, y, hard = probabilities.numpy(), labels.numpy(), probabilities.argmax(1).numpy()
-    found = metrics.compute(probabilities, labels)
+    found = _values(probabilities, labels)
     assert found["accuracy"] == pytest.approx(sk.accuracy_score(y, hard), abs=1e-5)
     assert found["sensitivity"] == pytest.approx(sk.recall_score(y, hard, average="macro"), abs=1e-5)
     assert found["precision"] == pytest.approx(sk.precision_score(y, hard, average="macro"), abs=1e-5)
@@ -55,10 +62,10 @@ def test_a_weighting_is_the_resample_it_stands_for(classes: int) -> None:
     probabilities = (probabilities * 8).round() / 8  # many slices of equal score
     drawn = torch.from_numpy(np.random.default_rng(0).integers(0, 60, (5, 60)))
     weights = torch.stack([torch.bincount(rows, minlength=60) for rows in drawn]).double()
-    found = metrics._weighted(probabilities, labels, weights)
+    found = classification._weighted(probabilities, labels, weights)
     for index, rows in enumerate(drawn):
         p, y = probabilities[rows], labels[rows]
-        alone = metrics.compute(p, y)
+        alone = _values(p, y)
         assert {name: float(values[index]) for name, values in found.items()} == pytest.approx(alone)
         average = {"task": "multiclass", "num_classes": classes, "average": "macro"}
         assert alone["calibration_error"] == pytest.approx(
@@ -81,7 +88,7 @@ def _calibration_error(probabilities: torch.Tensor, labels: torch.Tensor) -> flo
 
 def test_what_is_undefined_is_none() -> None:
     probabilities, _ = _predictions(2, 20)
-    scores = metrics.score(probabilities, torch.zeros(20, dtype=torch.int64), [""] * 20, resamples=10)
+    scores = classification.score(probabilities, torch.zeros(20, dtype=torch.int64), [""] * 20, resamples=10)
     assert scores["auroc"] == {"value": None, "low": None, "high": None}
     assert scores["accuracy"]["value"] is not None
 
@@ -89,7 +96,7 @@ def test_what_is_undefined_is_none() -> None:
 def test_the_interval_of_independent_slices_is_the_binomial_one() -> None:
     labels = torch.tensor([1] * 80 + [0] * 20).repeat(4)
     probabilities = torch.tensor([[0.1, 0.9]]).repeat(400, 1)
-    interval = metrics.score(probabilities, labels, [""] * 400)["accuracy"]
+    interval = classification.score(probabilities, labels, [""] * 400)["accuracy"]
     assert interval["value"] == pytest.approx(0.8)
     assert interval["low"] == pytest.approx(0.8 - 1.96 * 0.02, abs=0.006)
     assert interval["high"] == pytest.approx(0.8 + 1.96 * 0.02, abs=0.006)
@@ -99,8 +106,8 @@ def test_patients_widen_the_interval() -> None:
     right = np.repeat(np.random.default_rng(0).random(20) < 0.8, 20)
     probabilities = torch.from_numpy(np.where(right[:, None], [0.1, 0.9], [0.9, 0.1]))
     labels = torch.ones(400, dtype=torch.int64)
-    by_slice = metrics.score(probabilities, labels, [""] * 400)["accuracy"]
-    by_patient = metrics.score(probabilities, labels, [f"p{i // 20}" for i in range(400)])["accuracy"]
+    by_slice = classification.score(probabilities, labels, [""] * 400)["accuracy"]
+    by_patient = classification.score(probabilities, labels, [f"p{i // 20}" for i in range(400)])["accuracy"]
     widths = [(i["high"] or 0) - (i["low"] or 0) for i in (by_slice, by_patient)]
     assert widths[1] > 3 * widths[0]
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torchvision import models
 
-from brain_tumor import door
+from brain_tumor import cli
 from brain_tumor.data.sources import PhantomDataModule
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.models import backbone, checkpoint, features, precision
@@ -41,7 +41,7 @@ def data(cache_dir: Path) -> PhantomDataModule:
 
 
 def _trainer(epochs: int = 2, arithmetic: Any = "32-true") -> L.Trainer:
-    door.quieten_lightning()
+    cli.quieten_lightning()
     return L.Trainer(
         max_epochs=epochs,
         precision=arithmetic,
@@ -94,9 +94,9 @@ class _Malicious:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "cannot be loaded safely"),
-        (b"garbage", "cannot be loaded safely"),
-        (_Malicious(), "cannot be loaded safely"),
+        (b"", "can be loaded safely"),
+        (b"garbage", "can be loaded safely"),
+        (_Malicious(), "can be loaded safely"),
         ([1, 2], "not a state dict"),
         ({"epoch": 3}, "not a state dict"),
         ({"encoder.weight": torch.zeros(1)}, "weights of another model; unknown: encoder.weight"),
@@ -149,7 +149,7 @@ def test_without_imagenet_auto_warns_and_imagenet_refuses(tmp_path: Path, monkey
 def test_frozen_means_frozen(make: Make, data: PhantomDataModule, cached: bool) -> None:
     model = make(strategy="freeze")
     if cached:
-        data.features = features.cached(model, data, "32-true", torch.device("cpu"))
+        data.features = features.cached(model.backbone, data, "32-true", torch.device("cpu"))
     before = {name: value.clone() for name, value in model.backbone.state_dict().items()}
     head = model.head.state_dict()["0.weight"].clone()
     _trainer().fit(model, data)
@@ -177,7 +177,7 @@ def test_cached_features_train_to_the_same_bits(make: Make, cache_dir: Path, tra
         data.setup()
         model = make(strategy="freeze", monitored="test")
         if cached:
-            data.features = features.cached(model, data, "32-true", torch.device("cpu"))
+            data.features = features.cached(model.backbone, data, "32-true", torch.device("cpu"))
             assert data.features is not None
             assert data.features.shape == (1 + bool(transforms.flip), len(data.table), 512)
         trainer = _trainer()
@@ -203,10 +203,13 @@ def test_images_in_the_devices_memory_give_the_same_bits(make: Make, cache_dir: 
         trainer.fit(model, data)
         trainer.test(model, data, verbose=False)
         results.append((model.history, model.predictions[1].tolist()))
-        assert (data.resident_images is not None) == resident
+        assert data.is_resident == resident
     assert results[0] == results[1]
 
 
+@pytest.mark.skipif(
+    precision.resolve("auto", "cpu") != "bf16-mixed", reason="this processor does bfloat16 in software, in minutes"
+)
 def test_bfloat16_reaches_the_accuracy_of_float32(make: Make, cache_dir: Path) -> None:
     found: dict[str, list[float]] = {"32-true": [], "bf16-mixed": []}
     for arithmetic, accuracies in found.items():
@@ -229,10 +232,9 @@ def test_features_are_computed_once_and_shared(
     make: Make, data: PhantomDataModule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     device = torch.device("cpu")
-    first = features.cached(make(strategy="freeze"), data, "32-true", device)
+    first = features.cached(make(strategy="freeze").backbone, data, "32-true", device)
     monkeypatch.setattr(features, "_extract", lambda *_: pytest.fail("computed again"))
-    data.split_seed = 7
-    again = features.cached(make(strategy="freeze"), data, "32-true", device)
+    again = features.cached(make(strategy="freeze").backbone, data, "32-true", device)
     assert first is not None
     assert again is not None
     assert torch.equal(first, again)
@@ -242,7 +244,7 @@ def test_without_finite_variants_features_are_not_cached(
     make: Make, data: PhantomDataModule, caplog: pytest.LogCaptureFixture
 ) -> None:
     data.transforms = Transforms(rotate=10)
-    assert features.cached(make(strategy="freeze"), data, "32-true", torch.device("cpu")) is None
+    assert features.cached(make(strategy="freeze").backbone, data, "32-true", torch.device("cpu")) is None
     assert "no finite set of variants" in caplog.text
 
 

@@ -13,11 +13,11 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from scipy import stats
 
-from brain_tumor import door
+from brain_tumor import cli
 from brain_tumor.reports import analysis, chapters, estimates, page, paper
 from brain_tumor.reports.compose import compose as compose_report
 from brain_tumor.reports.runs import Collection, Run, collect
-from brain_tumor.results import baselines, record, scoring
+from brain_tumor.results import baselines, classification, record, run_folder
 from tests.conftest import Command
 
 CLASSES = ["no tumour", "tumour"]
@@ -35,11 +35,16 @@ def _slices(split: str) -> pd.DataFrame:
     return table.assign(part=np.where(chosen, "test", "train"))
 
 
+def _count(table: pd.DataFrame) -> dict[str, Any]:
+    labels = {name: int((table["label"] == index).sum()) for index, name in enumerate(CLASSES)}
+    return {"slices": len(table), "patients": table["case"].nunique(), "labels": labels}
+
+
 def make_run(home: Path, row: int, wrong: list[int], **overrides: Any) -> Path:
-    """Write the folder of a finished run of a row that is wrong about the given test slices."""
+    """Write the folder of a finished run of a row that is wrong about the given test slices, in format 1."""
     options = {"data.split": "slice", "seed": 0, "optimizer": "sgd", **overrides}
     arguments = [f"paper='{row}'", *(f"{name}={value}" for name, value in options.items())]
-    with initialize_config_dir(door.CONF, version_base="1.3"):
+    with initialize_config_dir(cli.CONF, version_base="1.3"):
         composed = compose("train", arguments)
     config: Any = OmegaConf.to_container(composed, resolve=False)
     config["name"] = "phantom"
@@ -47,20 +52,25 @@ def make_run(home: Path, row: int, wrong: list[int], **overrides: Any) -> Path:
     test = table[table["part"] == "test"]
     scores = np.where(test["label"] == 1, 0.9, 0.2)
     scores[wrong] = 1 - scores[wrong]
-    predictions = record.predictions(test, np.stack([1 - scores, scores], 1), CLASSES)
+    predictions = classification.predictions(test, np.stack([1 - scores, scores], 1), CLASSES)
     import torch
 
-    tested, _ = scoring.score_test(
+    tested, _ = classification.score_test(
         table, CLASSES, torch.tensor(test.index.to_numpy()), torch.log(torch.tensor(np.stack([1 - scores, scores], 1)))
     )
     epochs = range(1, config["trainer"]["max_epochs"] + 1)
     found = {
-        "id": record.run_id(config),
+        "id": run_folder.run_id(config),
         "config": config,
-        "data": {"key": "k", "classes": CLASSES, "slices": 120, "patients": 10},
-        "split": {"method": options["data.split"], "seed": 0, "test": {"slices": len(test)}},
-        "weights": {"source": "imagenet", "missing": [], "detail": "", "warning": ""},
-        "baselines": scoring.score_baselines(table, CLASSES),
+        "data": {"key": "k", "classes": CLASSES, **_count(table)},
+        "split": {
+            "method": options["data.split"],
+            "seed": 0,
+            "duplicates_dropped": 0,
+            **{part: _count(table[table["part"] == part]) for part in ("train", "val", "test")},
+        },
+        "weights": {"requested": "imagenet", "source": "imagenet", "missing": [], "detail": "", "warning": ""},
+        "baselines": classification.score_baselines(table, CLASSES),
         "history": [
             {"epoch": epoch, "train": {"loss": 1 / epoch, "accuracy": 0.9}, "test": {"loss": 0.5, "accuracy": 0.8}}
             for epoch in epochs
@@ -191,7 +201,7 @@ def test_a_diverged_run_does_not_stop_the_report(tmp_path: Path) -> None:
 def test_the_papers_data_comes_first(tmp_path: Path) -> None:
     for seed in range(3):
         make_run(tmp_path, 17, [0], seed=seed)
-    assert "Not the paper's data (Phantom)" in page.markdown("", compose_report(collect([tmp_path])))
+    assert "Not the paper's data (phantom)" in page.markdown("", compose_report(collect([tmp_path])))
     lgg = {"config__data___target_": "brain_tumor.data.sources.LggDataModule", "data__key": "lgg", "id": "lgg"}
     _change(make_run(tmp_path, 9, [0]), **lgg)
     text = page.markdown("", compose_report(collect([tmp_path])))
@@ -291,7 +301,7 @@ def test_the_command_writes_every_file(runs: list[Run], command: Command, tmp_pa
     home = runs[0].folder.parent
     for name in ("failed", "cut-off"):
         (tmp_path / "more" / name / ".hydra").mkdir(parents=True)
-    record.write_failure(tmp_path / "more" / "failed", "data: a <broken> file", "Traceback ...")
+    run_folder.write_failure(tmp_path / "more" / "failed", "data: a <broken> file", "Traceback ...")
     output = command("report", str(home), "more", "--to", "page", cwd=tmp_path).stdout
     assert output.strip() == "report: page/report.html"
     written = {path.name for path in (tmp_path / "page").iterdir()}

@@ -77,8 +77,7 @@ def test_lists_class_folders_of_any_name(tmp_path: Path) -> None:
         write_image(tmp_path / name / f"Case {index} b.Jpeg", seed=10 + index)
     (tmp_path / "glioma" / "Thumbs.db").write_bytes(b"x")
     listing = slices.list_class_folders(tmp_path, r"^(Case \d+)")
-    assert listing.classes == ["Meningioma", "glioma", "no tumour"]
-    assert sorted(listing.table["label"]) == [0, 0, 1, 1, 2, 2]
+    assert sorted(listing.table["class"]) == ["Meningioma"] * 2 + ["glioma"] * 2 + ["no tumour"] * 2
     assert set(listing.table["case"]) == {"Case 0", "Case 1", "Case 2"}
     assert listing.ignored == ["glioma/Thumbs.db"]
 
@@ -91,7 +90,24 @@ def test_takes_given_parts_and_finds_files_on_both_sides(tmp_path: Path) -> None
     shutil.copy(tmp_path / "Training" / "yes" / "0.png", tmp_path / "Testing" / "yes" / "copy.png")
     listing = slices.list_class_folders(tmp_path)
     assert set(listing.table["part"]) == {"train", "test"}
-    assert any("identical files across train/ and test/" in problem for problem in inspect(listing).problems)
+    assert any("identical files across train/, val/ and test/" in problem for problem in inspect(listing).problems)
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "Validation"])
+def test_takes_a_validation_folder(tmp_path: Path, name: str) -> None:
+    for seed, (part, label) in enumerate(itertools.product(("train", name, "test"), ("no", "yes"))):
+        write_image(tmp_path / part / label / "a.png", seed=seed)
+    table = slices.list_class_folders(tmp_path).table
+    assert sorted(table["part"]) == ["test"] * 2 + ["train"] * 2 + ["val"] * 2
+    assert sorted(set(table["class"])) == ["no", "yes"]
+
+
+def test_takes_folders_of_folds(tmp_path: Path) -> None:
+    for seed, (fold, label) in enumerate(itertools.product(("fold1", "Fold_2", "fold-10"), ("no", "yes"))):
+        write_image(tmp_path / fold / label / "a.png", seed=seed)
+    table = slices.list_class_folders(tmp_path).table
+    assert sorted(table["fold"]) == [1, 1, 2, 2, 10, 10]
+    assert set(table["part"]) == {""}
 
 
 @pytest.mark.parametrize(
@@ -100,6 +116,7 @@ def test_takes_given_parts_and_finds_files_on_both_sides(tmp_path: Path) -> None
         ([], None, "the folder is empty"),
         (["yes"], None, "1 class folder"),
         (["train/yes", "train/no"], None, "without its counterpart"),
+        (["train/yes", "train/no", "val/yes", "val/no"], None, "without its counterpart"),
         (["yes", "no"], "(", "not a regular expression"),
     ],
 )

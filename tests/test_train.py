@@ -1,6 +1,5 @@
 """Which GPU a job of a parallel sweep gets, and what is refused before it starts."""
 
-import contextlib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -58,27 +57,18 @@ def test_a_checkpoint_is_whole_or_the_one_before(tmp_path: Path, monkeypatch: py
     assert torch.load(path, weights_only=True) == {"epoch": 1}
 
 
-@pytest.mark.parametrize(
-    ("mode", "devices", "external", "refused"),
-    [
-        (RunMode.RUN, 1, True, ""),
-        (RunMode.MULTIRUN, 1, False, ""),
-        (RunMode.RUN, 2, False, ""),
-        (RunMode.RUN, 2, True, "without torchrun or srun"),
-        (RunMode.MULTIRUN, 2, False, "one by one"),
-    ],
-)
-def test_processes_that_would_not_agree_on_a_folder_are_refused(
-    monkeypatch: pytest.MonkeyPatch, mode: RunMode, devices: int, external: bool, refused: str
+@pytest.mark.parametrize(("mode", "devices"), [(RunMode.RUN, 1), (RunMode.MULTIRUN, 1), (RunMode.RUN, 2)])
+def test_runs_on_several_devices_are_trained_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, mode: RunMode, devices: int
 ) -> None:
     monkeypatch.setattr(HydraConfig, "get", lambda: SimpleNamespace(mode=mode))
-    if external:
-        monkeypatch.setenv("LOCAL_RANK", "0")  # as torchrun sets it
-        monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
-        monkeypatch.setenv("GROUP_RANK", "0")
-        monkeypatch.setenv("WORLD_SIZE", str(devices))
-        monkeypatch.setenv("RANK", "0")
     quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = L.Trainer(accelerator="cpu", devices=devices, strategy="ddp" if devices > 1 else "auto", **quiet)
-    with pytest.raises(ValueError, match=refused) if refused else contextlib.nullcontext():
-        processes.require_own(trainer)
+    processes.refuse_sweep(trainer)
+
+
+def test_a_sweep_over_several_devices_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HydraConfig, "get", lambda: SimpleNamespace(mode=RunMode.MULTIRUN))
+    trainer = L.Trainer(accelerator="cpu", devices=2, strategy="ddp", logger=False, enable_checkpointing=False)
+    with pytest.raises(ValueError, match="one by one"):
+        processes.refuse_sweep(trainer)

@@ -1,5 +1,7 @@
 """Per-sample randomness, on training only, from the seed alone."""
 
+from typing import Any
+
 import pytest
 import torch
 from torchvision.transforms import v2
@@ -39,6 +41,23 @@ def test_the_seed_decides(images: torch.Tensor) -> None:
         results.append(transforms(images))
     assert torch.equal(results[0], results[1])
     assert not torch.equal(results[0], results[2])
+
+
+@pytest.mark.parametrize("settings", [{"flip": 0.5}, {"flip": 0.5, "rotate": 30, "scale": (0.8, 1.2)}])
+def test_masks_move_with_their_images(settings: dict[str, Any]) -> None:
+    masks = torch.zeros(64, 40, 40, dtype=torch.uint8)
+    masks[:, 6:22, 4:15] = 1
+    images = 255 * masks[:, None].expand(-1, 3, -1, -1)
+    torch.manual_seed(0)
+    shown, moved = Transforms(**settings).train().together(images, masks)
+    assert moved is not None
+    assert (moved.dtype, moved.shape) == (torch.uint8, masks.shape)
+    assert 16 < (moved != masks).flatten(1).any(1).sum() <= 64
+    # An edge that bilinear sampling softens is where nearest neighbour decides.
+    torch.testing.assert_close((shown[:, 0] > 0.5).float(), moved.float(), atol=1.01, rtol=0)
+    assert ((shown[:, 0] > 0.5) != moved).float().mean() < 0.01
+    torch.manual_seed(0)
+    assert torch.equal(Transforms(**settings).train()(images), shown)
 
 
 def test_evaluation_is_not_random(images: torch.Tensor) -> None:

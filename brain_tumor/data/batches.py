@@ -13,14 +13,18 @@ class Batch(NamedTuple):
     """What the model gets.
 
     Attributes:
-        inputs: float32 (B, 3, size, size) images, or (B, D) features where the backbone's output is cached.
+        inputs: float32 (B, 3, size, size) images, or with `cached` (B, D) features that a backbone has made of them.
         labels: int64 (B,).
         rows: int64 (B,), the slices' rows in the data module's table.
+        masks: uint8 (B, size, size) of 0 and 1, transformed like the images; None where the task asks for none.
+        cached: whether `inputs` are features.
     """
 
     inputs: Tensor
     labels: Tensor
     rows: Tensor
+    masks: Tensor | None = None
+    cached: bool = False
 
 
 class Rows(Dataset[Tensor]):

@@ -1,9 +1,10 @@
-"""Decode every slice once into memory-mapped uint8 arrays that all later runs share.
+"""Decode every slice once into memory-mapped uint8 arrays that all later runs share, whatever they are to tell.
 
-    <cache_dir>/slices/<key>/images.npy   uint8 (N, size, size, 3), channels last as the convolutions want them
-    <cache_dir>/slices/<key>/masks.npy    uint8 (N, size, size), 0 or 1; absent for data without masks
-    <cache_dir>/slices/<key>/slices.csv   the listing with labels, digests and original sizes
-    <cache_dir>/slices/<stamp>.key        which key the files with these names, sizes and times had
+    <cache_dir>/slices/<key>/images.npy     uint8 (N, size, size, 3), channels last as the convolutions want them
+    <cache_dir>/slices/<key>/masks.npy      uint8 (N, size, size), 0 or 1; absent for data without masks
+    <cache_dir>/slices/<key>/originals.bin  the masks at their files' own sizes, one bit a pixel, each from a new byte
+    <cache_dir>/slices/<key>/facts.csv      digests, original sizes, and whether a mask has any foreground
+    <cache_dir>/slices/<stamp>.key          which key the files with these names, sizes and times had
 
 The key is made of the files' contents, so equal data shares one entry wherever it lies. The stamp is made of names,
 sizes and modification times: it finds the key without reading 1 GB, and a changed file changes it.
@@ -11,7 +12,9 @@ sizes and modification times: it finds the key without reading 1 GB, and a chang
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -22,7 +25,9 @@ from numpy.typing import NDArray
 from brain_tumor.data import folders
 from brain_tumor.data.slices import Listing, read
 
-FORMAT = 1  # raised whenever the same files would decode to other pixels
+FORMAT = 2  # raised whenever the same files would decode to other arrays
+_Count = TypeVar("_Count", int, NDArray[np.int64])
+FACTS = ["digest", "mask_digest", "positive", "height", "width"]
 
 
 @dataclass(frozen=True)
@@ -30,17 +35,42 @@ class Slices:
     """Decoded slices.
 
     Attributes:
-        key: identifies content, order and size; 16 hexadecimal digits.
-        table: the listing's rows with `label` filled in, and the columns `digest` (SHA-256 of the image file),
-            `height` and `width` (before resizing).
+        key: identifies pixels, order and size; 16 hexadecimal digits.
+        facts: one row a slice: `digest` and `mask_digest` (SHA-256 of the files; "" for no mask), `positive` (whether
+            the mask has any foreground at its own size), `height` and `width` (before resizing).
         images: uint8 (N, size, size, 3), memory-mapped.
         masks: uint8 (N, size, size) of 0 and 1, memory-mapped; None for data without masks.
     """
 
     key: str
-    table: pd.DataFrame
+    facts: pd.DataFrame
     images: NDArray[np.uint8]
     masks: NDArray[np.uint8] | None
+    _packed: NDArray[np.uint8] | None
+
+    def original_mask(self, row: int) -> NDArray[np.uint8]:
+        """Return a mask at its file's own size: uint8 (height, width) of 0 and 1.
+
+        Raises:
+            ValueError: the data has no masks.
+        """
+        if self._packed is None or not self.facts["mask_digest"].iloc[row]:
+            raise ValueError(f"slice {row} of this data has no mask")
+        height, width = int(self.facts["height"].iloc[row]), int(self.facts["width"].iloc[row])
+        packed = self._packed[self._ends[row] - _packed_size(height * width) : self._ends[row]]
+        return np.unpackbits(packed, count=height * width).reshape(height, width)
+
+    @cached_property
+    def _ends(self) -> NDArray[np.int64]:
+        """Where each slice's mask ends in `_packed`: int64 (N,)."""
+        pixels = self.facts["height"].to_numpy(dtype=np.int64) * self.facts["width"].to_numpy(dtype=np.int64)
+        ends: NDArray[np.int64] = np.cumsum(_packed_size(pixels) * (self.facts["mask_digest"] != "").to_numpy())
+        return ends
+
+
+def _packed_size(pixels: _Count) -> _Count:
+    """Return how many bytes so many bits take."""
+    return (pixels + 7) // 8
 
 
 def load(listing: Listing, size: int, cache_dir: Path) -> Slices:
@@ -55,7 +85,7 @@ def load(listing: Listing, size: int, cache_dir: Path) -> Slices:
     home.mkdir(parents=True, exist_ok=True)
     stamp = home / f"{_stamp(listing, size)}.key"
     with FileLock(home / f"{stamp.stem}.lock"):
-        if not (stamp.exists() and (home / stamp.read_text() / "slices.csv").exists()):
+        if not (stamp.exists() and (home / stamp.read_text() / "facts.csv").exists()):
             _write_atomically(stamp, _decode(listing, size, home))
     return _open(home, stamp.read_text())
 
@@ -68,35 +98,36 @@ def summarise(problems: list[str]) -> str:
 
 def _decode(listing: Listing, size: int, home: Path) -> str:
     """Decode into a temporary folder, then rename it to its key; return the key."""
-    count = len(listing.table)
+    count, masked = len(listing.table), bool((listing.table["mask"] != "").any())
     with folders.temporary(home, "decoding") as temporary:
         images = open_memmap(temporary / "images.npy", mode="w+", dtype=np.uint8, shape=(count, size, size, 3))
-        masks = open_memmap(temporary / "masks.npy", mode="w+", dtype=np.uint8, shape=(count, size, size))
-        content = hashlib.sha256(f"{FORMAT} {size} {listing.classes}".encode())
+        masks = open_memmap(
+            temporary / "masks.npy", mode="w+", dtype=np.uint8, shape=(count if masked else 0, size, size)
+        )
+        content = hashlib.sha256(f"{FORMAT} {size}".encode())
         problems: list[str] = []
-        facts: list[tuple[int, str, int, int]] = []
-        names = zip(listing.table["path"], listing.table["label"], strict=True)
-        for row, ((name, label), result) in enumerate(zip(names, read(listing, size, "decoding"), strict=True)):
-            if isinstance(result, ValueError):
-                problems.append(str(result))
-                continue
-            image, mask = result
-            images[row] = image.pixels
-            if mask is not None:
-                masks[row] = mask.pixels
-                label = int(mask.positive)
-            facts.append((label, image.digest, *image.shape))
-            content.update(repr((name, label, image.digest, mask.digest if mask else "")).encode())
+        facts: list[tuple[str, str, bool, int, int]] = []
+        with (temporary / "originals.bin").open("wb") as originals:
+            for row, result in enumerate(read(listing, size, "decoding")):
+                if isinstance(result, ValueError):
+                    problems.append(str(result))
+                    continue
+                image, mask = result
+                images[row] = image.pixels
+                if mask is not None:
+                    masks[row] = mask.pixels
+                    originals.write(np.packbits(mask.original).tobytes())
+                facts.append((image.digest, mask.digest if mask else "", bool(mask and mask.positive), *image.shape))
+                content.update(repr(facts[-1][:2]).encode())
         if problems:
             raise ValueError(summarise(problems))
         images.flush()
         masks.flush()
         del images, masks  # Windows renames and removes no file that is mapped
-        if not (listing.table["mask"] != "").any():
+        if not masked:
             (temporary / "masks.npy").unlink()
-        table = listing.table.copy()
-        table[["label", "digest", "height", "width"]] = pd.DataFrame(facts, index=table.index)
-        table.to_csv(temporary / "slices.csv", index=False)
+            (temporary / "originals.bin").unlink()
+        pd.DataFrame(facts, columns=FACTS).to_csv(temporary / "facts.csv", index=False)
         key = content.hexdigest()[:16]
         if not (home / key).exists():
             temporary.rename(home / key)
@@ -105,19 +136,20 @@ def _decode(listing: Listing, size: int, home: Path) -> str:
 
 def _open(home: Path, key: str) -> Slices:
     folder = home / key
-    text = dict.fromkeys(("path", "mask", "case", "part", "digest"), str)
-    table = pd.read_csv(folder / "slices.csv", dtype=text, keep_default_na=False)
+    facts = pd.read_csv(folder / "facts.csv", dtype={"digest": str, "mask_digest": str}, keep_default_na=False)
     # Copy-on-write: torch wants writable memory, and the file stays as it is.
-    masks = np.load(folder / "masks.npy", mmap_mode="c") if (folder / "masks.npy").exists() else None
-    return Slices(key, table, np.load(folder / "images.npy", mmap_mode="c"), masks)
+    images = np.load(folder / "images.npy", mmap_mode="c")
+    if not (folder / "masks.npy").exists():
+        return Slices(key, facts, images, None, None)
+    packed = np.memmap(folder / "originals.bin", dtype=np.uint8, mode="r")
+    return Slices(key, facts, images, np.load(folder / "masks.npy", mmap_mode="c"), packed)
 
 
 def _stamp(listing: Listing, size: int) -> str:
-    stamp = hashlib.sha256(f"{FORMAT} {size} {listing.root.resolve()} {listing.classes}".encode())
-    columns = (listing.table[name] for name in ("path", "mask", "case", "label", "part"))
-    for path, mask, *rest in zip(*columns, strict=True):
+    stamp = hashlib.sha256(f"{FORMAT} {size} {listing.root.resolve()}".encode())
+    for path, mask in zip(listing.table["path"], listing.table["mask"], strict=True):
         stats = [(listing.root / name).stat() for name in (path, mask) if name]
-        stamp.update(repr((path, mask, rest, [(stat.st_size, stat.st_mtime_ns) for stat in stats])).encode())
+        stamp.update(repr((path, mask, [(stat.st_size, stat.st_mtime_ns) for stat in stats])).encode())
     return stamp.hexdigest()[:16]
 
 

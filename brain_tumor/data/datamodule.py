@@ -1,7 +1,8 @@
-"""The LightningDataModule: whatever the kind of data, the same split, transforms and batches."""
+"""The LightningDataModule: whatever the kind of data, the same targets, splits, transforms and batches."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning as L
 import numpy as np
@@ -11,25 +12,30 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler, default_convert
 
-from brain_tumor.data import cache, slices
+from brain_tumor.data import cache, slices, targets
 from brain_tumor.data.batches import Batch, Rows
-from brain_tumor.data.split import METHODS, split
+from brain_tumor.data.split import Split
 from brain_tumor.data.transforms import Transforms
 
 
 class SliceDataModule(L.LightningDataModule):
-    """Split decoded slices and serve them in batches.
+    """Label and split decoded slices, and serve them in batches.
 
     The loaders yield rows only. Their images are gathered from the memory-mapped array and moved as uint8, or drawn
-    from the device's own memory where that holds them all; either way they are transformed on the device.
+    from the device's own memory where that holds them all; either way they are transformed on the device. Masks, where
+    a task asks for them (`serve_masks`), take the same way.
 
     Args:
         transforms: applied to every batch, with its random part in training only.
         cache_dir: where decoded slices are kept for all runs.
-        split: "slice", "patient", "given" or "none" (see `brain_tumor.data.split`).
+        target: what is to be told of a slice (see `brain_tumor.data.targets`).
+        split: as the following five a setting of `brain_tumor.data.split.Split`.
         test_fraction: share of the slices, or patients, to test.
         val_fraction: share of the training part to validate on; 0, as in the paper, for none.
         split_seed: of the split's draw.
+        folds: how many folds to divide the patients into.
+        fold: the one to test.
+        test_cases: the patients to test.
         batch_size: of training.
         eval_batch_size: of validation, test and features; changes speed, not results. None for what is fast there.
         size: side of the square images, in pixels.
@@ -37,22 +43,36 @@ class SliceDataModule(L.LightningDataModule):
             speed, not results.
         seed: of the order of training batches.
 
+    Attributes:
+        table: one row a slice, once set up: the listing's columns, the cache's facts, `label`, and the drawn `part`.
+        classes: class names; a label is an index into them.
+        rows: the rows of `table` in each part.
+
     Raises:
         ValueError: a value out of range.
     """
 
-    images: Tensor
+    kind: ClassVar[str]  # "lgg", "phantom", ...: stands in records and run names
+    key: str  # identifies names, pixels and labels
+    table: pd.DataFrame
+    classes: list[str]
+    rows: dict[str, NDArray[np.intp]]
     labels: Tensor
+    images: Tensor
 
     def __init__(
         self,
         *,
         transforms: Transforms,
         cache_dir: str,
-        split: str = "slice",
+        target: str | None = None,
+        split: str | None = "slice",
         test_fraction: float = 0.15,
         val_fraction: float = 0.0,
         split_seed: int = 0,
+        folds: int | None = None,
+        fold: int | None = None,
+        test_cases: Sequence[str] | None = None,
         batch_size: int = 8,
         eval_batch_size: int | None = None,
         size: int = 224,
@@ -67,16 +87,12 @@ class SliceDataModule(L.LightningDataModule):
         ):
             if value is not None and value < least:
                 raise ValueError(f"data.{name}={value}: must be at least {least}")
-        if split not in METHODS:
-            raise ValueError(f"data.split={split}: choose one of {', '.join(METHODS)}")
         if resident not in (True, False, "auto"):
             raise ValueError(f"data.resident={resident}: choose one of auto, true, false")
         self.transforms = transforms
         self.cache_dir = Path(cache_dir).expanduser()
-        self.split = split
-        self.test_fraction = test_fraction
-        self.val_fraction = val_fraction
-        self.split_seed = split_seed
+        self.target = target
+        self.split = Split(split, test_fraction, val_fraction, split_seed, folds, fold, test_cases)
         self.batch_size = batch_size
         self._eval_batch_size = eval_batch_size
         self.size = size
@@ -84,7 +100,10 @@ class SliceDataModule(L.LightningDataModule):
         self.seed = seed
         self.features: Tensor | None = None  # (V, N, D): what a frozen backbone makes of every variant of every image
         self._slices: cache.Slices | None = None
-        self.resident_images: Tensor | None = None  # (N, 3, size, size) uint8, where the device holds them all
+        self._masks: Tensor | None = None  # uint8 (N, size, size), where the task asks for them
+        # uint8 (N, 3, size, size) and (N, size, size), where the device holds them all
+        self._resident_images: Tensor | None = None
+        self._resident_masks: Tensor | None = None
 
     def listing(self) -> slices.Listing:
         """List the files of the data set; each kind of data has its own way."""
@@ -96,33 +115,51 @@ class SliceDataModule(L.LightningDataModule):
             cache.load(self.listing(), self.size, self.cache_dir)
 
     def setup(self, stage: str | None = None) -> None:  # noqa: ARG002, Lightning's signature
-        """Open the decoded slices and split them, and with a trainer move to its device what belongs there.
+        """Open the decoded slices, label and split them; with a trainer, move to its device what belongs there.
 
         Raises:
-            ValueError: the data or the split does not allow training (see `cache.load` and `split`).
+            ValueError: the data does not allow the target or the split (see `cache.load`, `targets` and `Split`).
         """
         if self._slices is None:
             self._open()
         if self.trainer is not None:
             self.place(self.trainer.strategy.root_device)
 
+    def serve_masks(self) -> None:
+        """Put masks into every batch from now on.
+
+        Raises:
+            ValueError: not every slice has one.
+        """
+        if self.decoded.masks is None or (self.table["mask"] == "").any():
+            raise ValueError("data: has no masks, which this model learns from; choose data that has them, such as lgg")
+        self._masks = torch.from_numpy(self.decoded.masks)
+
     def place(self, device: torch.device) -> None:
-        """Move transforms and labels to a device, and the images where `resident` asks for that."""
+        """Move transforms and labels to a device, and images and masks where `resident` asks for that."""
         self.transforms.to(device)
         self.labels = self.labels.to(device)
-        if self.features is None and self.resident_images is None and self._fits(device):
-            self.resident_images = self.images.to(device, copy=True)
+        if self.features is None and not self.is_resident and self._fits(device):
+            self._resident_images = self.images.to(device, copy=True)
+            self._resident_masks = None if self._masks is None else self._masks.to(device, copy=True)
+
+    @property
+    def is_resident(self) -> bool:
+        """Whether the device holds all images."""
+        return self._resident_images is not None
 
     def _open(self) -> None:
         listing = self.listing()
         self._slices = cache.load(listing, self.size, self.cache_dir)
-        self.classes = listing.classes
-        self.table = self._slices.table
-        parts = split(self.table, self.split, self.test_fraction, self.val_fraction, self.split_seed)
-        self.table["part"] = parts
+        self.table = listing.table.join(self._slices.facts)
+        self.classes, labels = targets.classify(self.table, self.target)
+        parts = self.split.draw(self.table, labels)
+        self._describe_split = self.split.describe(self.table)
+        self.key = targets.content_key(self.table, labels, self.classes, self.size)
+        self.table["label"], self.table["part"] = labels, parts
         self.rows = {part: np.flatnonzero(parts == part) for part in ("train", "val", "test")}
-        self.labels = torch.tensor(self.table["label"].to_numpy(), dtype=torch.int64)
-        if self.split != "none":
+        self.labels = torch.from_numpy(labels)
+        if len(self.rows["train"]):
             self._require_classes()
         # Stored channels last; this view is (N, 3, size, size) without a copy.
         self.images = torch.from_numpy(self._slices.images).permute(0, 3, 1, 2)
@@ -130,7 +167,8 @@ class SliceDataModule(L.LightningDataModule):
     def _fits(self, device: torch.device) -> bool:
         if self.resident == "auto":
             # Half of what is free leaves room for the model.
-            return device.type == "cuda" and self.images.nbytes < torch.cuda.mem_get_info(device)[0] / 2
+            size = self.images.nbytes + (0 if self._masks is None else self._masks.nbytes)
+            return device.type == "cuda" and size < torch.cuda.mem_get_info(device)[0] / 2
         return bool(self.resident)
 
     def _require_classes(self) -> None:
@@ -143,11 +181,11 @@ class SliceDataModule(L.LightningDataModule):
                 )
 
     @property
-    def key(self) -> str:
-        """Identify the decoded slices by content."""
+    def decoded(self) -> cache.Slices:
+        """The decoded slices: pixels, masks and facts."""
         if self._slices is None:
             raise RuntimeError("call setup() first")
-        return self._slices.key
+        return self._slices
 
     @property
     def num_classes(self) -> int:
@@ -157,12 +195,7 @@ class SliceDataModule(L.LightningDataModule):
     @property
     def monitored(self) -> str:
         """The part scored after every epoch: "val" where there is one, else, as in the paper's figures, "test"."""
-        return "val" if self.val_fraction > 0 else "test"
-
-    def _count(self, table: pd.DataFrame) -> dict[str, Any]:
-        labels = np.bincount(table["label"], minlength=self.num_classes).tolist()
-        patients = set(table["case"]) - {""}
-        return {"slices": len(table), "patients": len(patients), "labels": dict(zip(self.classes, labels, strict=True))}
+        return "val" if len(self.rows["val"]) else "test"
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Serve the training rows, shuffled by seed and epoch alone, so that a resumed run sees the same batches."""
@@ -196,32 +229,53 @@ class SliceDataModule(L.LightningDataModule):
         # unbroken one. Drawn from the global generator, that would change every augmentation after it.
         return DataLoader(dataset, batch_size, sampler=sampler, generator=torch.Generator(), collate_fn=default_convert)
 
-    def on_before_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> tuple[Tensor, ...]:  # noqa: ARG002
-        """Gather the images (B, 3, size, size) of a batch of rows (B,) as uint8, if the device lacks them."""
-        there = self.features is not None or self.resident_images is not None
-        if there:
-            return (batch,)
-        # Gathered as they are stored: twenty times as fast as from the permuted view.
-        stored = self.images.permute(0, 2, 3, 1).index_select(0, batch)
-        return batch, stored.permute(0, 3, 1, 2)
+    def on_before_batch_transfer(
+        self,
+        batch: Tensor,
+        dataloader_idx: int,  # noqa: ARG002, Lightning's signature
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Gather what the device lacks of a batch of rows (B,)."""
+        return batch, *self._gather(batch)
 
-    def on_after_batch_transfer(self, batch: tuple[Tensor, ...], dataloader_idx: int) -> Batch:  # noqa: ARG002
-        """Turn rows, and images where they were gathered, into transformed images, or features, and labels."""
+    def on_after_batch_transfer(
+        self,
+        batch: tuple[Tensor, Tensor | None, Tensor | None],
+        dataloader_idx: int,  # noqa: ARG002, Lightning's signature
+    ) -> Batch:
+        """Turn rows, and what was gathered of them, into transformed images, or features, with labels and masks."""
         self.transforms.train(self.trainer is not None and self.trainer.training)
-        return Batch(self.inputs(*batch), self.labels[batch[0]], batch[0])
+        return self._assemble(*batch)
 
-    def inputs(self, rows: Tensor, gathered: Tensor | None = None) -> Tensor:
-        """Return the model's input for `rows`, on their device and in the mode that the transforms are in.
+    def batch(self, rows: Tensor, device: torch.device) -> Batch:
+        """Return the batch of `rows`, int64 (B,) on the CPU, on a device where the data module has been placed.
 
-        Args:
-            rows: int64 (B,).
-            gathered: their images uint8 (B, 3, size, size), where neither these nor features are on the device.
+        The transforms are random if they are in training mode.
         """
+        images, masks = self._gather(rows)
+        return self._assemble(
+            rows.to(device),
+            None if images is None else images.to(device),
+            None if masks is None else masks.to(device),
+        )
+
+    def _gather(self, rows: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Gather images uint8 (B, 3, size, size) and masks uint8 (B, size, size), each where the device lacks it."""
+        if self.features is not None or self.is_resident:
+            return None, None
+        # Gathered as they are stored: twenty times as fast as from the permuted view.
+        stored = self.images.permute(0, 2, 3, 1).index_select(0, rows)
+        return stored.permute(0, 3, 1, 2), None if self._masks is None else self._masks.index_select(0, rows)
+
+    def _assemble(self, rows: Tensor, images: Tensor | None, masks: Tensor | None) -> Batch:
         if self.features is not None:
-            return self.features[self.transforms.draw_variants(len(rows), rows.device), rows]
-        images = gathered if self.resident_images is None else self.resident_images[rows]
-        transformed: Tensor = self.transforms(images)
-        return transformed
+            inputs = self.features[self.transforms.draw_variants(len(rows), rows.device), rows]
+            return Batch(inputs, self.labels[rows], rows, cached=True)
+        if self._resident_images is not None:
+            images = self._resident_images[rows]
+            masks = None if self._resident_masks is None else self._resident_masks[rows]
+        assert images is not None, "neither gathered nor on the device"
+        images, masks = self.transforms.together(images, masks)
+        return Batch(images, self.labels[rows], rows, masks)
 
     def sample(self, part: str, count: int) -> Tensor:
         """Return `count` images from across a part as training sees them: float32 (B, 3, size, size), on the CPU."""
@@ -233,9 +287,8 @@ class SliceDataModule(L.LightningDataModule):
 
     def pixels(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
         """Return slices as decoded, uint8 (n, size, size, 3), and their masks (n, size, size) if there are any."""
-        assert self._slices is not None, "call setup() first"
-        masks = self._slices.masks
-        return self._slices.images[rows], None if masks is None else masks[rows]
+        masks = self.decoded.masks
+        return self.decoded.images[rows], None if masks is None else masks[rows]
 
     def reorder(self, classes: list[str]) -> None:
         """Number the classes, all of them, in another order."""
@@ -244,21 +297,31 @@ class SliceDataModule(L.LightningDataModule):
         self.table["label"] = places[self.table["label"]]
         self.labels = torch.from_numpy(places)[self.labels]
 
-    def describe(self) -> dict[str, Any]:
-        """Return the record's facts about the data: content key, classes, slices, patients, labels."""
+    @property
+    def hyperparameters(self) -> dict[str, bool | int | float | str]:
+        """What the record and TensorBoard's HParams say of the data and its split."""
         return {
-            "key": self.key,
-            "classes": self.classes,
-            **self._count(self.table),
+            "data": self.kind,
+            "split": self._describe_split["method"],
+            "fold": -1 if self.split.fold is None else self.split.fold,
+            "split_seed": self.split.split_seed,
+            "test_fraction": self.split.test_fraction,
+            "val_fraction": self.split.val_fraction,
+            "batch_size": self.batch_size,
+            "size": self.size,
         }
+
+    def describe(self) -> dict[str, Any]:
+        """Return the record's facts about the data: kind, content key, classes, slices, patients, labels."""
+        return {"kind": self.kind, "key": self.key, "classes": self.classes, **self._count(self.table)}
 
     def describe_split(self) -> dict[str, Any]:
         """Return the record's facts about the split: how it was drawn, and what each part holds."""
         dropped = int((self.table["part"] == "").sum())
         parts = {part: self._count(self.table.iloc[rows]) for part, rows in self.rows.items()}
-        return {
-            "method": self.split,
-            "seed": self.split_seed,
-            "duplicates_dropped": dropped,
-            **parts,
-        }
+        return {**self._describe_split, "duplicates_dropped": dropped, **parts}
+
+    def _count(self, table: pd.DataFrame) -> dict[str, Any]:
+        labels = np.bincount(table["label"], minlength=self.num_classes).tolist()
+        patients = set(table["case"]) - {""}
+        return {"slices": len(table), "patients": len(patients), "labels": dict(zip(self.classes, labels, strict=True))}

@@ -14,19 +14,37 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
 
 @dataclass(frozen=True)
 class Picture:
-    """One decoded file.
+    """One decoded image.
 
     Attributes:
-        pixels: uint8, (size, size, 3) for an image and (size, size) for a mask.
+        pixels: uint8 (size, size, 3).
         shape: height and width of the file before resizing.
         digest: SHA-256 of the file's bytes, hexadecimal.
-        positive: whether a mask has any foreground at full resolution; False for an image.
     """
 
     pixels: NDArray[np.uint8]
     shape: tuple[int, int]
     digest: str
-    positive: bool = False
+
+
+@dataclass(frozen=True)
+class Mask:
+    """One decoded mask.
+
+    Attributes:
+        pixels: uint8 (size, size) of 0 and 1.
+        original: uint8 (H, W) of 0 and 1, as the file has it.
+        digest: SHA-256 of the file's bytes, hexadecimal.
+    """
+
+    pixels: NDArray[np.uint8]
+    original: NDArray[np.uint8]
+    digest: str
+
+    @property
+    def positive(self) -> bool:
+        """Whether any pixel of the file is foreground, also one that resizing loses."""
+        return bool(self.original.any())
 
 
 def read_image(path: Path, size: int) -> Picture:
@@ -52,7 +70,7 @@ def read_image(path: Path, size: int) -> Picture:
     return Picture(np.array(fitted, dtype=np.uint8), (rgb.height, rgb.width), digest)
 
 
-def read_mask(path: Path, size: int) -> Picture:
+def read_mask(path: Path, size: int) -> Mask:
     """Decode a two-valued mask and fit it like its image, by nearest neighbour; foreground becomes 1.
 
     Raises:
@@ -67,9 +85,9 @@ def read_mask(path: Path, size: int) -> Picture:
             f"{path}: a mask must have two values, 0 and one other; this one has {len(levels)} "
             f"from {levels[0]} to {levels[-1]}. Save it as a lossless two-valued image"
         )
-    foreground = Image.fromarray((values > 0).astype(np.uint8))
-    fitted = ImageOps.pad(foreground, (size, size), method=Image.Resampling.NEAREST, color=0)
-    return Picture(np.array(fitted, dtype=np.uint8), (values.shape[0], values.shape[1]), digest, bool(levels[-1] > 0))
+    original = (values > 0).astype(np.uint8)
+    fitted = ImageOps.pad(Image.fromarray(original), (size, size), method=Image.Resampling.NEAREST, color=0)
+    return Mask(np.array(fitted, dtype=np.uint8), original, digest)
 
 
 def _open(path: Path) -> tuple[Image.Image, str]:

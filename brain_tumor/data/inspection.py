@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from brain_tumor.data import targets
 from brain_tumor.data.slices import Listing, read
 
 _SIZE = 32  # pixels are thrown away; only whether they can be read counts
@@ -39,8 +40,9 @@ def inspect(listing: Listing) -> Inspection:
     table = listing.table
     problems = list(listing.problems)
     sizes: Counter[tuple[int, int]] = Counter()
-    given: list[int] = table["label"].tolist()
-    labels: dict[int, int] = {}
+    masked = "tumour" in targets.available(table)[:1]
+    classes: list[str] = table["class"].tolist()
+    found: dict[int, str] = {}
     equal: dict[str, list[int]] = defaultdict(list)
 
     for row, result in enumerate(read(listing, _SIZE, "reading")):
@@ -50,30 +52,31 @@ def inspect(listing: Listing) -> Inspection:
         image, mask = result
         equal[image.digest].append(row)
         sizes[image.shape] += 1
-        labels[row] = int(mask.positive) if mask else given[row]
+        found[row] = targets.TUMOUR_CLASSES[mask.positive] if masked and mask else classes[row]
 
     copies = [rows for rows in equal.values() if len(rows) > 1]
     notes = [f"the same tree stands again in {copy}; it is not counted" for copy in listing.copies]
     for rows in copies:
         names = ", ".join(table["path"].iloc[rows])
         if len(set(table["part"].iloc[rows])) > 1:
-            problems.append(f"identical files across train/ and test/: {names}; keep one of them")
-        elif len({labels[row] for row in rows}) > 1:
+            problems.append(f"identical files across train/, val/ and test/: {names}; keep one of them")
+        elif len({found[row] for row in rows}) > 1:
             problems.append(f"identical files in different classes: {names}; keep the one whose class is right")
         else:
             notes.append(f"identical files: {names}; they will stay on one side of any split")
     if listing.ignored:
         notes.append(f"{len(listing.ignored)} other file(s) ignored, such as {listing.ignored[0]}")
-    counts = Counter(labels.values())
+    counts = Counter(found.values())
     if len(counts) < 2:
         problems.append("slices of one class only; a classifier needs at least two")
+    named = targets.TUMOUR_CLASSES if masked else sorted(set(classes))
     cases = table["case"].replace("", np.nan)
     facts = {
         "folder": str(listing.root),
         "cases": str(cases.nunique()) if cases.notna().any() else "unknown",
         "slices": str(len(table)),
         "readable": str(sum(sizes.values())),
-        **{f"class '{name}'": str(counts[index]) for index, name in enumerate(listing.classes)},
+        **{f"class '{name}'": str(counts[name]) for name in named},
         "sizes (w x h)": ", ".join(f"{width}x{height}: {count}" for (height, width), count in sizes.most_common(5)),
         "identical files": str(sum(map(len, copies))),
     }

@@ -55,7 +55,7 @@ def generate(cache_dir: Path, cases: int, seed: int) -> Path:
 
 def write_case(tree: Path, seed: int, number: int) -> None:
     """Draw one case and write its slices and masks as TIFF files."""
-    case = f"PHANTOM_{number:04d}_20000101"
+    case = f"PHANTOM{seed or ''}_{number:04d}_20000101"  # patients of another seed are others
     folder = tree / case
     folder.mkdir(parents=True)
     for index, (image, mask) in enumerate(draw_case(seed, number), start=1):

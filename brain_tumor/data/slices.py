@@ -6,13 +6,14 @@ A listing is a `pandas.DataFrame` with the columns
     mask    its mask, likewise; "" where the data has none
     case    the patient's or scan's name; "" where unknown
     slice   the slice's number within its case; -1 where unknown
-    label   the class index; -1 until the mask has been read
-    part    "train" or "test" where the folders say so; "" elsewhere
+    class   the name of its class; "" where folders name none
+    part    "train", "val" or "test" where the folders say so; "" elsewhere
+    fold    the number of its fold where the folders say so; -1 elsewhere
 """
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,11 +21,15 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from brain_tumor.data.images import IMAGE_SUFFIXES, Picture, read_image, read_mask
+from brain_tumor.data.images import IMAGE_SUFFIXES, Mask, Picture, read_image, read_mask
 
-COLUMNS = ["path", "mask", "case", "slice", "label", "part"]
-TUMOUR_CLASSES = ["no tumour", "tumour"]
-PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
+COLUMNS = ["path", "mask", "case", "slice", "class", "part", "fold"]
+PARTS = {
+    "train": "train", "training": "train",
+    "val": "val", "valid": "val", "validation": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+_FOLD = re.compile(r"^fold[ _-]?(\d+)$", re.IGNORECASE)
 _NUMBERED = re.compile(r"^(?P<stem>.+?)_(?P<number>\d+)(?P<mask>_mask)?$", re.IGNORECASE)
 
 
@@ -35,7 +40,6 @@ class Listing:
     Attributes:
         root: the folder that every path in `table` is relative to.
         table: one row a slice (see the module's docstring).
-        classes: class names; a label is an index into them.
         problems: what is wrong with the files' names and pairing, a line each.
         ignored: files that are neither image nor mask.
         copies: other folders that hold the same tree again, left out.
@@ -43,7 +47,6 @@ class Listing:
 
     root: Path
     table: pd.DataFrame
-    classes: list[str]
     problems: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     copies: list[Path] = field(default_factory=list)
@@ -65,7 +68,7 @@ def list_kaggle_3m(root: Path) -> Listing:
             "Point data.root at the unpacked LGG Segmentation Dataset"
         )
     tree, *copies = trees
-    rows: list[tuple[str, str, str, int, int, str]] = []
+    rows: list[tuple[str, str, str, int, str, str, int]] = []
     problems: list[str] = []
     ignored: list[str] = []
     for case in sorted(path for path in tree.iterdir() if path.is_dir()):
@@ -84,8 +87,8 @@ def list_kaggle_3m(root: Path) -> Listing:
         problems += [f"{masks[n]}: mask without image" for n in sorted(masks.keys() - images.keys())]
         for number in sorted(images.keys() & masks.keys()):
             image, mask = (side[number].relative_to(tree).as_posix() for side in (images, masks))
-            rows.append((image, mask, case.name, number, -1, ""))
-    return Listing(tree, pd.DataFrame(rows, columns=COLUMNS), TUMOUR_CLASSES, problems, ignored, copies)
+            rows.append((image, mask, case.name, number, "", "", -1))
+    return Listing(tree, pd.DataFrame(rows, columns=COLUMNS), problems, ignored, copies)
 
 
 def find_trees(root: Path) -> list[Path]:
@@ -96,26 +99,23 @@ def find_trees(root: Path) -> list[Path]:
 
 
 def list_class_folders(root: Path, patient_pattern: str | None = None) -> Listing:
-    """List a folder with one subfolder a class, optionally under `train/` and `test/`.
+    """List a folder with one subfolder a class.
+
+    They lie in `root` itself, or under `train/`, `test/` and perhaps `val/` (or `training/`, `testing/`, `valid/`,
+    `validation/`), or under folders of folds (`fold1/`, `fold_2/`, ...).
 
     Args:
-        root: the folder; its subfolders' names, sorted, are the classes.
+        root: the folder; its classes are named by the subfolders that hold images.
         patient_pattern: regular expression searched in each file name; its first group (or whole match) names
             the patient.
 
     Raises:
-        ValueError: `root` is missing or empty, fewer than two classes, or a bad or never-matching pattern.
+        ValueError: `root` is missing or empty, fewer than two classes, train/ without test/, or a bad pattern.
     """
     _require_folder(root)
     pattern = _compile(patient_pattern)
-    parts = {path: PARTS[path.name.lower()] for path in _folders(root) if path.name.lower() in PARTS}
-    if parts and set(parts.values()) != {"train", "test"}:
-        raise ValueError(
-            f"data.root={root}: found {', '.join(p.name for p in parts)}/ without its counterpart. "
-            "Give both train/ and test/, or neither"
-        )
-    homes = [(folder, part) for base, part in (parts or {root: ""}).items() for folder in _folders(base)]
-    images = {folder: _images(folder) for folder, _ in homes}
+    homes = _homes(root)
+    images = {folder: _images(folder) for folder, _, _ in homes}
     classes = sorted({folder.name for folder in images if images[folder]})
     if len(classes) < 2:
         raise ValueError(
@@ -123,21 +123,37 @@ def list_class_folders(root: Path, patient_pattern: str | None = None) -> Listin
             f"needed, such as yes/ and no/, with files ending in {' '.join(sorted(IMAGE_SUFFIXES))}"
         )
     rows, problems = [], []
-    for folder, part in homes:
+    for folder, part, fold in homes:
         for path in images[folder]:
             match = pattern.search(path.name) if pattern else None
             if pattern and not match:
                 problems.append(f"{path}: data.patient_pattern={patient_pattern} finds no patient in this name")
             case = (match[1] if match.re.groups else match[0]) if match else ""
-            rows.append((path.relative_to(root).as_posix(), "", case, -1, classes.index(folder.name), part))
+            rows.append((path.relative_to(root).as_posix(), "", case, -1, folder.name, part, fold))
     taken = {row[0] for row in rows}
     ignored = [
         name for p in sorted(root.rglob("*")) if p.is_file() and (name := p.relative_to(root).as_posix()) not in taken
     ]
-    return Listing(root, pd.DataFrame(rows, columns=COLUMNS), classes, problems, ignored)
+    return Listing(root, pd.DataFrame(rows, columns=COLUMNS), problems, ignored)
 
 
-def read(listing: Listing, size: int, title: str) -> Iterator[tuple[Picture, Picture | None] | ValueError]:
+def _homes(root: Path) -> list[tuple[Path, str, int]]:
+    """Return every class folder with its part and fold, where it lies in one."""
+    parts = {path: PARTS[path.name.lower()] for path in _folders(root) if path.name.lower() in PARTS}
+    if parts and not {"train", "test"} <= set(parts.values()):
+        raise ValueError(
+            f"data.root={root}: found {', '.join(path.name for path in parts)}/ without its counterpart. "
+            "Give both train/ and test/ (and val/ beside them if you like), or none of them"
+        )
+    if parts:
+        return [(folder, part, -1) for base, part in parts.items() for folder in _folders(base)]
+    folds = {path: int(match[1]) for path in _folders(root) if (match := _FOLD.match(path.name))}
+    if folds:
+        return [(folder, "", fold) for base, fold in folds.items() for folder in _folders(base)]
+    return [(folder, "", -1) for folder in _folders(root)]
+
+
+def read(listing: Listing, size: int, title: str) -> Iterator[tuple[Picture, Mask | None] | ValueError]:
     """Decode every slice in order: its image and its mask (None for data without), or what is wrong with them.
 
     Args:
@@ -146,7 +162,7 @@ def read(listing: Listing, size: int, title: str) -> Iterator[tuple[Picture, Pic
         title: of the progress bar.
     """
 
-    def one(names: tuple[str, str]) -> tuple[Picture, Picture | None] | ValueError:
+    def one(names: tuple[str, str]) -> tuple[Picture, Mask | None] | ValueError:
         try:
             return _read_slice(listing.root / names[0], listing.root / names[1] if names[1] else None, size)
         except ValueError as error:
@@ -157,15 +173,15 @@ def read(listing: Listing, size: int, title: str) -> Iterator[tuple[Picture, Pic
         yield from tqdm(pool.map(one, pairs), title, len(pairs), unit=" slices", leave=False, disable=None)
 
 
-def _read_slice(image: Path, mask: Path | None, size: int) -> tuple[Picture, Picture | None]:
+def _read_slice(image: Path, mask: Path | None, size: int) -> tuple[Picture, Mask | None]:
     picture = read_image(image, size)
     if mask is None:
         return picture, None
     outline = read_mask(mask, size)
-    if outline.shape != picture.shape:
-        height, width = picture.shape
+    if outline.original.shape != picture.shape:
+        (mask_height, mask_width), (height, width) = outline.original.shape, picture.shape
         raise ValueError(
-            f"{mask}: the mask is {outline.shape[1]}x{outline.shape[0]} pixels, its image {width}x{height}. "
+            f"{mask}: the mask is {mask_width}x{mask_height} pixels, its image {width}x{height}. "
             "Both must have one size"
         )
     return picture, outline
@@ -193,5 +209,5 @@ def _images(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
 
 
-def _named(classes: list[str]) -> str:
+def _named(classes: Sequence[str]) -> str:
     return f" ({', '.join(classes)})" if classes else ""

@@ -16,6 +16,8 @@ class PhantomDataModule(SliceDataModule):
         **common: as for `SliceDataModule`.
     """
 
+    kind = "phantom"
+
     def __init__(self, *, cases: int, phantom_seed: int = 0, **common: Any) -> None:
         super().__init__(**common)
         self.cases = cases
@@ -34,6 +36,8 @@ class LggDataModule(SliceDataModule):
         **common: as for `SliceDataModule`.
     """
 
+    kind = "lgg"
+
     def __init__(self, *, root: str, **common: Any) -> None:
         super().__init__(**common)
         self.root = Path(root).expanduser()
@@ -50,19 +54,15 @@ class FolderDataModule(SliceDataModule):
     Args:
         root: the folder (see `brain_tumor.data.slices.list_class_folders`).
         patient_pattern: regular expression on the file name that finds the patient; None where names hold none.
-        split: as for `SliceDataModule`; None for train/ and test/ where the folder has them, else "slice".
         **common: as for `SliceDataModule`.
     """
 
-    def __init__(
-        self, *, root: str, patient_pattern: str | None = None, split: str | None = None, **common: Any
-    ) -> None:
+    kind = "folder"
+
+    def __init__(self, *, root: str, patient_pattern: str | None = None, **common: Any) -> None:
+        super().__init__(**common)
         self.root = Path(root).expanduser()
         self.patient_pattern = patient_pattern
-        if split is None:
-            found = self.listing()
-            split = "given" if (found.table["part"] != "").any() else "slice"
-        super().__init__(split=split, **common)
 
     def listing(self) -> slices.Listing:
         """List the class folders."""

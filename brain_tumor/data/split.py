@@ -1,69 +1,196 @@
-"""Divide slices into training, validation and test part."""
+"""Divide slices into training, validation and test part, in every way there is."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 METHODS = ("slice", "patient", "given", "none")
 
 
-def split(table: pd.DataFrame, method: str, test_fraction: float, val_fraction: float, seed: int) -> NDArray[np.str_]:
-    """Return "train", "val" or "test" for every row of `table`; "" for a training row that a test row duplicates.
+@dataclass(frozen=True)
+class Split:
+    """A way to divide slices. Rows with identical files always share a part.
 
     Args:
-        table: columns `case`, `digest`, `part` (see `brain_tumor.data.slices`).
-        method: "slice" draws slices at random, as the paper does (section III: 85 % to train, the rest to test;
-            3,339 and 590 of LGG's 3,929). "patient" draws whole patients. "given" takes the folders' train/ and
-            test/. "none" puts everything into the test part.
+        split: "slice" draws slices at random, as the paper does (section III: 85 % to train, the rest to test; 3,339
+            and 590 of LGG's 3,929). "patient" draws whole patients. "given" takes what the data's folders say: train/,
+            test/ and perhaps val/, or the fold named by `fold`. "none" puts everything into the test part. None is
+            "given" where the folders say anything, and "slice" elsewhere.
         test_fraction: share of slices (or of patients) to test; rounded up.
         val_fraction: share of the training part taken out for validation, by the same rule; 0 for none.
-        seed: of the draw.
-
-    Rows with identical files (equal `digest`) always share a part.
+        split_seed: of the draw.
+        folds: divide the patients into so many folds instead, alike in their labels, and test one of them.
+        fold: which one: from 0 to `folds` - 1, or with "given" a number that the data has.
+        test_cases: test just these patients instead.
 
     Raises:
-        ValueError: an unknown method, a fraction out of range, patients or folders missing, or an empty part.
+        ValueError: a value out of range, or settings that exclude each other.
     """
-    if method not in METHODS:
-        raise ValueError(f"data.split={method}: choose one of {', '.join(METHODS)}")
-    if not 0 < test_fraction < 1:
-        raise ValueError(f"data.test_fraction={test_fraction}: must lie between 0 and 1, both excluded")
-    if not 0 <= val_fraction < 1:
-        raise ValueError(f"data.val_fraction={val_fraction}: must be at least 0 and below 1")
-    if method == "none":
-        return np.full(len(table), "test")
-    if method == "given":
-        parts = _given(table)
-    else:
-        generator = np.random.default_rng(seed)
-        parts = np.full(len(table), "train", dtype="<U5")
-        parts[_draw(table, method, test_fraction, generator)] = "test"
-    if val_fraction > 0:
-        train = np.flatnonzero(parts == "train")
+
+    split: str | None = "slice"
+    test_fraction: float = 0.15
+    val_fraction: float = 0.0
+    split_seed: int = 0
+    folds: int | None = None
+    fold: int | None = None
+    test_cases: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.split is not None and self.split not in METHODS:
+            raise ValueError(f"data.split={self.split}: choose one of {', '.join(METHODS)}")
+        if not 0 < self.test_fraction < 1:
+            raise ValueError(f"data.test_fraction={self.test_fraction}: must lie between 0 and 1, both excluded")
+        if not 0 <= self.val_fraction < 1:
+            raise ValueError(f"data.val_fraction={self.val_fraction}: must be at least 0 and below 1")
+        if self.folds is not None and self.test_cases is not None:
+            raise ValueError("data.folds and data.test_cases: each says who is tested; give one of them")
+        if (self.folds is not None or self.test_cases is not None) and self.split in {"given", "none"}:
+            raise ValueError(f"data.split={self.split}: leaves nothing to data.folds or data.test_cases; leave it out")
+        if self.folds is not None and (self.folds < 2 or self.fold is None or not 0 <= self.fold < self.folds):
+            raise ValueError(
+                f"data.folds={self.folds} data.fold={self.fold}: give at least 2 folds, and a fold from 0 to folds - 1"
+            )
+        if self.folds is None and self.fold is not None and self.split not in {None, "given"}:
+            raise ValueError(
+                f"data.fold={self.fold}: of how many? Give data.folds, or data.split=given for the data's own"
+            )
+
+    def method(self, table: pd.DataFrame) -> str:
+        """Name the rule for these slices: "slice", "patient", "given", "none", "folds" or "cases"."""
+        if self.folds is not None:
+            return "folds"
+        if self.test_cases is not None:
+            return "cases"
+        return self.split or ("given" if _is_given(table) else "slice")
+
+    def draw(self, table: pd.DataFrame, labels: NDArray[np.int64]) -> NDArray[np.str_]:
+        """Return "train", "val" or "test" for every row; "" for a training row that a test row duplicates.
+
+        Args:
+            table: columns `case`, `digest`, `part`, `fold` (see `brain_tumor.data.slices`).
+            labels: (n,), which folds are to have alike.
+
+        Raises:
+            ValueError: patients or folders are missing, or a part would be empty.
+        """
+        method = self.method(table)
+        if method == "none":
+            return np.full(len(table), "test")
         if method == "given":
-            method = "patient" if (table["case"] != "").all() else "slice"
-        drawn = _draw(table.iloc[train], method, val_fraction, np.random.default_rng([seed, 1]))
-        parts[train[drawn]] = "val"
+            parts = _given(table, self.fold)
+        else:
+            parts = np.where(self._tested(table, labels, method), "test", "train").astype("<U5")
+        if self.val_fraction > 0:
+            self._take_validation(parts, table, method)
+        return parts
+
+    def describe(self, table: pd.DataFrame) -> dict[str, Any]:
+        """Return the record's facts about the rule."""
+        return {"method": self.method(table), "seed": self.split_seed, "folds": self.folds, "fold": self.fold}
+
+    def _tested(self, table: pd.DataFrame, labels: NDArray[np.int64], method: str) -> NDArray[np.bool_]:
+        if method == "folds":
+            assert self.folds is not None
+            assert self.fold is not None
+            return np.equal(_folds(table, labels, self.folds, self.split_seed), self.fold)
+        if method == "cases":
+            return _named(table, self.test_cases or ())
+        return _fraction(table, method, self.test_fraction, np.random.default_rng(self.split_seed))
+
+    def _take_validation(self, parts: NDArray[np.str_], table: pd.DataFrame, method: str) -> None:
+        if (parts == "val").any():
+            raise ValueError(
+                f"data.val_fraction={self.val_fraction}: the data has a validation folder of its own; leave it at 0"
+            )
+        by_slice = method == "slice" or (method == "given" and (table["case"] == "").any())
+        train = np.flatnonzero(parts == "train")
+        generator = np.random.default_rng([self.split_seed, 1])
+        chosen = _fraction(table.iloc[train], "slice" if by_slice else "patient", self.val_fraction, generator)
+        parts[train[chosen]] = "val"
+
+
+def _is_given(table: pd.DataFrame) -> bool:
+    return bool((table["part"] != "").any() or (table["fold"] >= 0).any())
+
+
+def _given(table: pd.DataFrame, fold: int | None) -> NDArray[np.str_]:
+    """Take the parts that the data's folders name; a row that a later part holds, too, is left out."""
+    known = sorted(set(table["fold"]) - {-1})
+    if known:
+        if fold not in known:
+            raise ValueError(f"data.fold={fold}: the data has the folds {known[0]} to {known[-1]}; choose one of them")
+        parts = np.where(table["fold"] == fold, "test", "train").astype("<U5")
+    elif fold is not None:
+        raise ValueError(f"data.fold={fold}: the data has no folds of its own; give data.folds to divide its patients")
+    else:
+        parts = table["part"].to_numpy(dtype="<U5").copy()
+    if not (set(parts) >= {"train", "test"}):
+        raise ValueError("data.split=given: the data has no train/ and test/ folders; choose slice or patient")
+    for part, later in (("train", ("val", "test")), ("val", ("test",))):
+        held = table["digest"].isin(table["digest"][np.isin(parts, later)]).to_numpy()
+        parts[(parts == part) & held] = ""
     return parts
 
 
-def _given(table: pd.DataFrame) -> NDArray[np.str_]:
-    parts = table["part"].to_numpy(dtype="<U5")
-    if not (set(parts) >= {"train", "test"}):
-        raise ValueError("data.split=given: the data has no train/ and test/ folders; choose slice or patient")
-    leaked = (parts == "train") & table["digest"].isin(table["digest"][parts == "test"]).to_numpy()
-    return np.where(leaked, "", parts)
+def _named(table: pd.DataFrame, names: Sequence[str]) -> NDArray[np.bool_]:
+    """Choose the named patients, with those who share a file with them."""
+    _require_patients(table, "data.test_cases")
+    unknown = sorted(set(names) - set(table["case"]))
+    if unknown or not names:
+        raise ValueError(
+            f"data.test_cases: {', '.join(unknown[:3]) or 'names nobody'}{' and more' * (len(unknown) > 3)}: no such "
+            f"patient; the data names them like {table['case'].iloc[0]}"
+        )
+    groups = _groups(table, by_patient=True)
+    chosen = np.isin(groups, groups[table["case"].isin(names).to_numpy()])
+    if chosen.all():
+        raise ValueError("data.test_cases: names every patient; leave some to train on")
+    return chosen
 
 
-def _draw(table: pd.DataFrame, method: str, fraction: float, generator: np.random.Generator) -> NDArray[np.bool_]:
+def _folds(table: pd.DataFrame, labels: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.intp]:
+    """Number each row's fold: folds have equally many patients, and equally many of each kind, give or take one.
+
+    Patients of one label are kinds. Where patients have slices of either of two labels, they are sorted by the share
+    of the second, and each run of `folds` neighbours goes into different folds.
+    """
+    _require_patients(table, "data.folds")
+    groups = _groups(table, by_patient=True)
+    count = int(groups.max()) + 1
+    if count < folds:
+        raise ValueError(f"data.folds={folds}: there are only {count} patients who share no file")
+    shares = np.zeros((count, int(labels.max()) + 1))
+    np.add.at(shares, (groups, labels), 1)
+    shares /= shares.sum(1, keepdims=True)
+    sorts = shares.shape[1] == 2 and (shares.max(1) < 1).any()
+    kinds = np.zeros(count, dtype=np.intp) if sorts else shares.argmax(1)
+    generator = np.random.default_rng(seed)
+    shuffled = generator.permutation(count)
+    numbers, sizes = np.empty(count, dtype=np.intp), np.zeros(folds, dtype=np.intp)
+    for kind in np.unique(kinds):
+        own = shuffled[kinds[shuffled] == kind]
+        own = own[np.argsort(shares[own, -1], kind="stable")] if sorts else own
+        for start in range(0, len(own), folds):
+            drawn = generator.permutation(folds)
+            dealt = own[start : start + folds]
+            # The last few go where fewest are.
+            numbers[dealt] = drawn[np.argsort(sizes[drawn], kind="stable")][: len(dealt)]
+            sizes += np.bincount(numbers[dealt], minlength=folds)
+    return numbers[groups]
+
+
+def _fraction(table: pd.DataFrame, method: str, fraction: float, generator: np.random.Generator) -> NDArray[np.bool_]:
     """Choose whole groups at random: `fraction` of all slices (method "slice") or of all patients."""
     by_patient = method == "patient"
-    if by_patient and (table["case"] == "").any():
-        raise ValueError(
-            "data.split=patient: the data names no patients. Give data.patient_pattern, or choose data.split=slice"
-        )
+    if by_patient:
+        _require_patients(table, "data.split=patient")
     groups = _groups(table, by_patient)
     if by_patient:
         weights = table.groupby(groups)["case"].nunique().to_numpy()
@@ -87,16 +214,25 @@ def _draw(table: pd.DataFrame, method: str, fraction: float, generator: np.rando
     return chosen[groups]
 
 
+def _require_patients(table: pd.DataFrame, setting: str) -> None:
+    if (table["case"] == "").any():
+        raise ValueError(
+            f"{setting}: the data names no patients. Give data.patient_pattern, or choose data.split=slice"
+        )
+
+
 def _groups(table: pd.DataFrame, by_patient: bool) -> NDArray[np.intp]:
-    """Number the groups that must stay together: equal files, and where asked equal patients."""
-    codes, _ = pd.factorize(table["digest"])
+    """Number the groups that must stay together: equal files, and where asked equal patients.
+
+    Groups are numbered in the order in which they first appear.
+    """
+    files, _ = pd.factorize(table["digest"])
     if not by_patient:
-        return codes
-    # Patients who share a file belong together, also through a third: merge labels until nothing changes.
-    groups, _ = pd.factorize(table["case"])
-    while True:
-        shared = pd.Series(groups).groupby(codes).transform("min")
-        merged = shared.groupby(groups).transform("min").to_numpy(dtype=np.intp)
-        if (merged == groups).all():
-            return pd.factorize(groups)[0]
-        groups = merged
+        return files
+    # Patients who share a file belong together, also through a third.
+    cases, names = pd.factorize(table["case"])
+    links = coo_array((np.ones(len(table)), (cases, files)), shape=(len(names), int(files.max()) + 1))
+    shared = links @ links.T
+    _, joined = connected_components(shared, directed=False)
+    groups: NDArray[np.intp] = pd.factorize(joined[cases])[0]
+    return groups

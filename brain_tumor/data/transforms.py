@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 
 class Transforms(nn.Module):
-    """Convert, augment (training only) and normalize a batch of images.
+    """Convert, augment (training only) and normalize a batch of images, and move its masks along.
 
     The paper's four sets (section V, experiments 1-4) are `normalize` and `flip` on or off; rotation and scaling are
     its outlook (section VIII). Every random choice is drawn for each sample by itself, from torch's global generator.
@@ -56,16 +56,32 @@ class Transforms(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Transform uint8 (B, 3, H, W) into float32 (B, 3, H, W); random only in `.train()` mode."""
+        return self.together(images, None)[0]
+
+    def together(self, images: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Transform images with their masks, uint8 (B, H, W) of 0 and 1: one draw a sample moves both.
+
+        Masks stay uint8; they are flipped and warped (nearest neighbour), but neither scaled nor normalized.
+        """
         if self.training and self.flip:
-            # Both variants as bytes and in the order they are stored, and one picked each: the fastest way measured.
-            stored = images.permute(0, 2, 3, 1)
-            rows = torch.arange(len(images), device=images.device)
-            picked = rows + len(images) * self.draw_variants(len(images), images.device)
-            images = torch.cat([stored, stored.flip(2)]).index_select(0, picked).permute(0, 3, 1, 2)
+            flipped = self.draw_variants(len(images), images.device)
+            images, masks = _flip(images, flipped), None if masks is None else _flip(masks, flipped)
         x = images.to(torch.float32).div_(255)
         if self.training and self.warps:
-            x = self._warp(x)
-        return x.sub_(self.mean).div_(self.std) if self.normalize else x
+            grid = self._draw_grid(x)
+            x = _sample(x, grid, "bilinear")
+            masks = None if masks is None else _sample(masks[:, None].float(), grid, "nearest")[:, 0].to(torch.uint8)
+        return (x.sub_(self.mean).div_(self.std) if self.normalize else x), masks
+
+    @property
+    def hyperparameters(self) -> dict[str, bool | int | float | str]:
+        """What the record and TensorBoard's HParams say of these transforms."""
+        return {
+            "flip": self.flip,
+            "normalize": self.normalize,
+            "rotate": self.rotate,
+            "scale": "1" if self.scale == (1, 1) else " to ".join(f"{factor:g}" for factor in self.scale),
+        }
 
     @property
     def warps(self) -> bool:
@@ -78,11 +94,24 @@ class Transforms(nn.Module):
             return torch.zeros(count, dtype=torch.int64, device=device)
         return (torch.rand(count, device=device) < self.flip).long()
 
-    def _warp(self, x: Tensor) -> Tensor:
+    def _draw_grid(self, x: Tensor) -> Tensor:
+        """Draw a rotation and a zoom for each sample: a sampling grid float32 (B, H, W, 2)."""
         draw = torch.rand(2, len(x), device=x.device)
         angle = (2 * draw[0] - 1) * math.radians(self.rotate)
         zoom = self.scale[0] + draw[1] * (self.scale[1] - self.scale[0])
         cos, sin, zero = torch.cos(angle) / zoom, torch.sin(angle) / zoom, torch.zeros_like(angle)
         theta = torch.stack([torch.stack([cos, -sin, zero], 1), torch.stack([sin, cos, zero], 1)], 1)
-        grid = F.affine_grid(theta, list(x.shape), align_corners=False)
-        return F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+        return F.affine_grid(theta, list(x.shape), align_corners=False)
+
+
+def _flip(pictures: Tensor, flipped: Tensor) -> Tensor:
+    """Mirror those pictures, (B, C, H, W) or (B, H, W), whose `flipped`, int64 (B,), is 1."""
+    # Both variants as bytes and in the order they are stored, and one picked each: the fastest way measured.
+    stored = pictures.movedim(1, -1) if pictures.ndim == 4 else pictures
+    picked = torch.arange(len(pictures), device=pictures.device) + len(pictures) * flipped
+    chosen = torch.cat([stored, stored.flip(2)]).index_select(0, picked)
+    return chosen.movedim(-1, 1) if pictures.ndim == 4 else chosen
+
+
+def _sample(x: Tensor, grid: Tensor, mode: str) -> Tensor:
+    return F.grid_sample(x, grid, mode=mode, padding_mode="zeros", align_corners=False)

@@ -1,4 +1,4 @@
-"""Write checkpoints whole or not at all, and load a classifier's, and only a classifier's."""
+"""Write checkpoints whole or not at all, and load a task's, and only a task's."""
 
 import pickle
 from pathlib import Path
@@ -6,8 +6,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch.plugins import TorchCheckpointIO
-
-from brain_tumor.models.classifier import Classifier
+from torch import nn
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
@@ -24,20 +23,41 @@ class WholeCheckpointIO(TorchCheckpointIO):
         temporary.replace(target)
 
 
-def load(model: Classifier, path: Path) -> None:
-    """Copy the weights of a checkpoint into `model`.
+def read_safely(path: Path) -> Any:
+    """Read a file that torch has saved, tensors and plain values only: nothing in it is executed.
 
     Raises:
-        ValueError: the file is missing, damaged, no checkpoint of this program, or of another model.
+        ValueError: the file is damaged, or holds anything else.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+        raise ValueError(
+            f"{path}: damaged, or no checkpoint or state dict that can be loaded safely (weights_only=True)"
+        ) from error
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return a checkpoint's content; nothing in it is executed.
+
+    Raises:
+        ValueError: the file is missing, damaged, or no checkpoint of this program.
     """
     if not path.is_file():
         raise ValueError(f"{path}: no such checkpoint")
-    try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
-        raise ValueError(f"{path}: damaged, or no checkpoint that loads safely (weights_only=True)") from error
-    if not isinstance(content, dict) or "state_dict" not in content or "history" not in content:
+    content = read_safely(path)
+    if not isinstance(content, dict) or not {"state_dict", "history", "hyper_parameters"} <= content.keys():
         raise ValueError(f"{path}: not a checkpoint of brain_tumor; give one from a run's checkpoints folder")
+    return content
+
+
+def load(model: nn.Module, path: Path) -> None:
+    """Copy the weights of a checkpoint into `model`.
+
+    Raises:
+        ValueError: the file cannot be read (see `read`), or is of another model.
+    """
+    content = read(path)
     theirs, own = content["state_dict"], model.state_dict()
     unlike = [name for name in own if name not in theirs or theirs[name].shape != own[name].shape]
     unlike += [name for name in theirs if name not in own]

@@ -2,10 +2,17 @@
 
 import torch
 
+MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+
 
 def use(precision: str) -> None:
     """Keep "32-true" exact: only where a mixed precision is used may a GPU's float32 convolutions round to TF32."""
     torch.backends.cudnn.allow_tf32 = precision != "32-true"
+
+
+def autocast(precision: str, device: torch.device) -> torch.autocast:
+    """Return what Lightning's trainer computes under at this precision, for a loop without a trainer."""
+    return torch.autocast(device.type, dtype=MIXED.get(precision), enabled=precision in MIXED)
 
 
 def resolve(precision: str, accelerator: str) -> str:

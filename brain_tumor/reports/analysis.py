@@ -9,6 +9,7 @@ import pandas as pd
 from brain_tumor.reports import paper
 from brain_tumor.reports.estimates import Estimate, accuracy, estimate, mean, of_row, paired, rightness
 from brain_tumor.reports.runs import WEIGHTS, Run
+from brain_tumor.results import record as records
 
 SPLITS = ("slice", "patient")
 
@@ -50,7 +51,7 @@ def _note(chosen: Sequence[Run], row: int) -> str:
     if not chosen:
         return ""
     weights = "" if chosen[0].weights == WEIGHTS[0] else f"weights: {chosen[0].weights}"
-    return "; ".join(filter(None, [weights, *paper.deviations(chosen[0].record["config"], row)]))
+    return "; ".join(filter(None, [weights, *paper.deviations(chosen[0].record, row)]))
 
 
 def baselines(runs: Sequence[Run]) -> pd.DataFrame:
@@ -68,7 +69,7 @@ def baselines(runs: Sequence[Run]) -> pd.DataFrame:
 
 def _drawn_split(run: Run) -> tuple[object, ...]:
     """Identify which slices a run was tested on, on one data set."""
-    settings = run.record["config"]["data"]
+    settings = run.record["hyperparameters"]
     return run.split, run.record["split"]["seed"], settings["test_fraction"], settings["val_fraction"]
 
 
@@ -115,7 +116,7 @@ def _verdict(found: Estimate, runs: Sequence[Run]) -> str:
         return "cannot tell, partial weights"
     if len({run.weights for run in runs}) > 1:
         return "cannot tell, unlike weights"
-    if any(paper.deviations(run.record["config"], run.row) for run in runs if run.row):
+    if any(paper.deviations(run.record, run.row) for run in runs if run.row):
         return "cannot tell, other settings than the rows'"
     if found.low > 0:
         return "holds"
@@ -198,8 +199,7 @@ def costs(runs: Sequence[Run]) -> pd.DataFrame:
         lines.append(
             {
                 "experiment": run.row or 0,
-                "model": run.record["config"]["model"]["backbone"],
-                "strategy": run.record["config"]["model"]["strategy"],
+                **_network(run),
                 "minutes": (timing["setup_seconds"] + timing["fit_seconds"] + timing["test_seconds"]) / 60,
                 "images/s": timing["images_per_second"],
                 "trained parameters": timing["trained_parameters"],
@@ -212,25 +212,30 @@ def costs(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def every_run(runs: Sequence[Run]) -> pd.DataFrame:
-    """List every run with its settings and every test metric."""
+    """List every run, whatever its task, with its settings and every score."""
     lines = []
     for run in runs:
-        config, test = run.record["config"], run.record["test"]
+        settings = run.record["hyperparameters"]
         line = {
             "folder": run.folder.name,
+            "task": run.record["task"],
             "experiment": run.row,
-            "model": config["model"]["backbone"],
-            "strategy": config["model"]["strategy"],
+            **_network(run),
             "optimizer": run.optimizer,
-            "lr": config["optimizer"]["lr"],
-            "batch_size": config["data"]["batch_size"],
-            "epochs": config["trainer"]["max_epochs"],
+            "lr": settings["lr"],
+            "batch_size": settings["batch_size"],
+            "epochs": settings["max_epochs"],
             "split": run.split,
             "seed": run.seed,
             "weights": run.weights,
+            "measure": run.record["measure"],
         }
-        for name, interval in test.items():
-            if isinstance(interval, dict):
-                line |= {name: interval["value"], f"{name} low": interval["low"], f"{name} high": interval["high"]}
+        for name, interval in records.scores(run.record["test"]).items():
+            line |= {name: interval["value"], f"{name} low": interval["low"], f"{name} high": interval["high"]}
         lines.append(line)
     return pd.DataFrame(lines)
+
+
+def _network(run: Run) -> dict[str, str]:
+    settings = run.record["hyperparameters"]
+    return {"model": settings.get("backbone", run.record["task"]), "strategy": settings.get("strategy", "")}

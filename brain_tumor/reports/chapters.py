@@ -10,7 +10,7 @@ from brain_tumor.reports.estimates import of_row
 from brain_tumor.reports.page import Block, Heading, Picture, Table, Text
 from brain_tumor.reports.runs import Run
 from brain_tumor.reports.wording import counted, estimate, joined, losses, percent, points
-from brain_tumor.results.tables import BASELINE_TITLES
+from brain_tumor.results.summary import BASELINE_TITLES
 
 _DRAWN = 5  # runs a panel of ROC and reliability curves
 
@@ -87,7 +87,7 @@ def best(runs: Sequence[Run], optimizers: Sequence[str]) -> list[Block]:
 def curves(runs: Sequence[Run], optimizers: Sequence[str]) -> list[Block]:
     """The paper's figures, of experiments 19 and 20, and the same of every fine-tuned row that was run."""
     blocks: list[Block] = [Heading("Loss and accuracy over epochs")]
-    wanted = {19, 20} | {run.row for run in runs if run.row and run.record["config"]["model"]["strategy"] == "finetune"}
+    wanted = {19, 20} | {run.row for run in runs if run.row and run.record["hyperparameters"]["strategy"] == "finetune"}
     for row in sorted(wanted):
         for optimizer in optimizers:
             chosen = {split: of_row(runs, row, optimizer, split) for split in analysis.SPLITS}
@@ -255,11 +255,13 @@ def costs(runs: Sequence[Run]) -> list[Block]:
     shown["experiment"] = shown["experiment"].replace(0, "none")
     for name, form in (("minutes", "{:.1f}"), ("images/s", "{:,.0f}"), ("trained parameters", "{:,}")):
         shown[name] = shown[name].map(form.format)
-    lines = every[["folder", "experiment", "optimizer", "split", "seed", "weights", "accuracy", "loss", "auroc"]].copy()
+    measures = list(dict.fromkeys(every["measure"]))
+    numbers = [name for name in (*measures, "loss", "auroc") if name in every]
+    lines = every[["folder", "experiment", "optimizer", "split", "seed", "weights", *numbers]].copy()
     lines["experiment"] = lines["experiment"].map(lambda row: "none" if pd.isna(row) else str(int(row)))
-    lines["accuracy"] = lines["accuracy"].map(percent)
-    for name in ("loss", "auroc"):
-        lines[name] = lines[name].map(lambda value: "" if pd.isna(value) else f"{value:.3f}")
+    for name in numbers:
+        form = "{:.1%}" if name in measures else "{:.3f}"
+        lines[name] = ["" if pd.isna(value) else form.format(value) for value in lines[name]]
     return [
         Heading("Cost"),
         Text("Medians over a row's runs. A run that was cut off counts the minutes since it was last taken up."),

@@ -9,7 +9,7 @@ from brain_tumor.reports.estimates import one_data_set
 from brain_tumor.reports.page import Block, Heading, Table, Text, table_markdown
 from brain_tumor.reports.runs import Collection, Run
 from brain_tumor.reports.wording import estimate, percent
-from brain_tumor.results.tables import BASELINE_TITLES
+from brain_tumor.results.summary import BASELINE_TITLES
 
 
 def compose(found: Collection, pictures: bool = True) -> list[Block]:
@@ -23,14 +23,19 @@ def compose(found: Collection, pictures: bool = True) -> list[Block]:
     blocks = _state(found, runs)
     if not runs:
         return blocks
+    classifiers = [run for run in runs if run.record["task"] == "classification"]
+    return blocks + (_classification(classifiers, pictures) if classifiers else []) + chapters.costs(runs)
+
+
+def _classification(runs: Sequence[Run], pictures: bool) -> list[Block]:
+    """The chapters that stand beside the paper's numbers."""
     optimizers = _optimizer_names(runs)
-    main = optimizers[0]
-    blocks += chapters.grid(runs, main)
-    for optimizer in optimizers[1:]:
+    main, blocks = optimizers[0], []
+    for optimizer in optimizers:
         blocks += chapters.grid(runs, optimizer)
     blocks += chapters.best(runs, optimizers) + chapters.curves(runs, optimizers) + chapters.comparisons(runs, main)
-    blocks += chapters.optimizers(runs, optimizers) + chapters.leakage(runs, main) + chapters.closer(runs, pictures)
-    return blocks + chapters.costs(runs)
+    blocks += chapters.optimizers(runs, optimizers) + chapters.leakage(runs, main)
+    return blocks + chapters.closer(runs, pictures)
 
 
 def short(runs: Sequence[Run]) -> str:
@@ -77,7 +82,7 @@ def _state(found: Collection, runs: Sequence[Run]) -> list[Block]:
     ]
     if runs:
         data, kind = runs[0].record["data"], runs[0].dataset
-        if kind != "Lgg":
+        if kind != "lgg":
             blocks.append(
                 Text(f"Not the paper's data ({kind}): what stands beside the paper's numbers is another task.", True)
             )

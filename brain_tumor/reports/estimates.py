@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+import torch
 from scipy import stats
 
 from brain_tumor.reports import paper
 from brain_tumor.reports.runs import WEIGHTS, Run
-from brain_tumor.results import record
-from brain_tumor.results.metrics import LEVEL, RESAMPLES
+from brain_tumor.results import bootstrap, classification, run_folder
+from brain_tumor.results.bootstrap import LEVEL
 
 
 class Estimate(NamedTuple):
@@ -37,9 +37,9 @@ def one_data_set(runs: Sequence[Run]) -> list[Run]:
 
     It is the paper's where runs are on that, and of several the one that most runs are on.
     """
-    keys = Counter((run.dataset == "Lgg", run.record["data"]["key"]) for run in runs)
+    keys = Counter((run.dataset == "lgg", run.record["data"]["key"]) for run in runs)
     chosen = max(keys, key=lambda key: (key[0], keys[key]), default=None)
-    return [run for run in runs if (run.dataset == "Lgg", run.record["data"]["key"]) == chosen]
+    return [run for run in runs if (run.dataset == "lgg", run.record["data"]["key"]) == chosen]
 
 
 def of_row(runs: Sequence[Run], row: int, optimizer: str, split: str) -> list[Run]:
@@ -50,7 +50,7 @@ def of_row(runs: Sequence[Run], row: int, optimizer: str, split: str) -> list[Ru
     groups: dict[tuple[int, int, str], dict[int, Run]] = {}
     for run in runs:
         if (run.row, run.optimizer, run.split) == (row, optimizer, split):
-            distance = len(paper.deviations(run.record["config"], row)), WEIGHTS.index(run.weights)
+            distance = len(paper.deviations(run.record, row)), WEIGHTS.index(run.weights)
             groups.setdefault((*distance, _but_for_seed(run)), {})[run.seed] = run
     chosen = min(groups, key=lambda group: (*group[:2], -len(groups[group]), group[2]), default=None)
     return list(groups[chosen].values()) if chosen else []
@@ -60,7 +60,7 @@ def _but_for_seed(run: Run) -> str:
     """Name a run's configuration without its seed, and without where its data and weights lie."""
     config, weights = run.record["config"], run.record["weights"]
     model = {**config["model"], "weights": [weights["source"], weights["detail"]]}
-    return record.run_id({**config, "seed": 0, "model": model, "data": {**config["data"], "root": ""}})
+    return run_folder.run_id({**config, "seed": 0, "model": model, "data": {**config["data"], "root": ""}})
 
 
 def estimate(values: Sequence[float], alone: tuple[float, float] = (math.nan, math.nan)) -> Estimate:
@@ -90,25 +90,19 @@ def paired(first: Run, second: Run) -> tuple[float, float]:
         Its 95 % interval; NaN where there is no common slice, or only one patient's.
     """
     both = rightness(first).merge(rightness(second)[["path", "right"]], on="path", suffixes=("", " second"))
-    both["difference"] = both["right"].astype(float) - both["right second"].astype(float)
-    unit = both["case"] if (both["case"] != "").all() else both["path"]
-    sums = both.groupby(unit)["difference"].agg(["sum", "count"])
-    if len(sums) < 2:
+    cases = list(both["case"])
+    if len(set(cases if all(cases) else both["path"])) < 2:
         return math.nan, math.nan
-    generator = np.random.default_rng(0)
-    drawn = generator.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=RESAMPLES)
-    means = drawn @ sums["sum"].to_numpy() / (drawn @ sums["count"].to_numpy())
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+    difference = torch.tensor((both["right"].astype(float) - both["right second"].astype(float)).to_numpy())
+    found = bootstrap.intervals(lambda weights: {"": weights @ difference / weights.sum(1)}, cases)[""]
+    assert found["low"] is not None
+    assert found["high"] is not None
+    return found["low"], found["high"]
 
 
 def rightness(run: Run) -> pd.DataFrame:
     """Read a run's predictions with the columns `predicted`, `confidence` and `right`."""
-    table = run.predictions()
-    scores: NDArray[np.float64] = table.filter(regex=r"^p\(").to_numpy()
-    return table.assign(
-        predicted=scores.argmax(1), confidence=scores.max(1), right=scores.argmax(1) == table["label"].to_numpy()
-    )
+    return classification.answers(run.predictions())
 
 
 def mean(values: Sequence[float | None]) -> float:

@@ -12,6 +12,7 @@ from torchmetrics.functional.classification import binary_roc
 
 from brain_tumor.reports import paper
 from brain_tumor.reports.runs import Run
+from brain_tumor.results.classification import answers, probabilities_of
 from brain_tumor.results.plots import draw_confusion
 
 COLOURS = {"slice": "#1f77b4", "patient": "#d62728", "paper": "#555555"}
@@ -93,7 +94,7 @@ def roc(runs: Sequence[Run]) -> Figure:
         axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=0.8)
         for run in (run for run in runs if run.split == split):
             table = run.predictions()
-            scores = torch.from_numpy(table.filter(regex=r"^p\(").to_numpy()[:, 1])
+            scores = torch.from_numpy(probabilities_of(table).to_numpy()[:, 1])
             false, true, _ = binary_roc(scores, torch.tensor(table["label"].to_numpy()))
             axes.plot(false, true, label=f"{_name(run)}: {run.record['test']['auroc']['value']:.3f}")
         axes.set(xlabel="1 - specificity", ylabel="sensitivity", title=f"by {split}", aspect="equal")
@@ -107,15 +108,15 @@ def reliability(runs: Sequence[Run]) -> Figure:
     for split, axes in panels.items():
         axes.plot([0.5, 1], [0.5, 1], color="#bbbbbb", linewidth=0.8)
         for run in (run for run in runs if run.split == split):
-            table = run.predictions()
-            scores = table.filter(regex=r"^p\(").to_numpy()
-            sure, right = scores.max(1), scores.argmax(1) == table["label"].to_numpy()
-            bins = np.digitize(sure, np.linspace(0.5, 1, 11)[1:-1])
-            points = pd.DataFrame({"sure": sure, "right": right}).groupby(bins).agg(["mean", "count"])
+            table = answers(run.predictions())
+            bins = np.digitize(table["confidence"], np.linspace(0.5, 1, 11)[1:-1])
+            points = table[["confidence", "right"]].groupby(bins).agg(["mean", "count"])
             error = run.record["test"]["calibration_error"]["value"]
-            (line,) = axes.plot(points["sure", "mean"], points["right", "mean"], label=f"{_name(run)}: {error:.3f}")
-            sizes = 200 * points["sure", "count"] / len(table)
-            axes.scatter(points["sure", "mean"], points["right", "mean"], sizes, color=line.get_color())
+            (line,) = axes.plot(
+                points["confidence", "mean"], points["right", "mean"], label=f"{_name(run)}: {error:.3f}"
+            )
+            sizes = 200 * points["confidence", "count"] / len(table)
+            axes.scatter(points["confidence", "mean"], points["right", "mean"], sizes, color=line.get_color())
         axes.set(xlabel="probability of the predicted class", ylabel="share right", title=f"by {split}")
         axes.legend(fontsize="small", loc="lower right", title="calibration error", title_fontsize="small")
     return figure

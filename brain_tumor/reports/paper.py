@@ -3,12 +3,12 @@
 `table1.csv` holds the paper's 20 rows: settings, then average train loss, average test loss and test accuracy.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
 
 import pandas as pd
+
+from brain_tumor.results.record import Record
 
 # The authors' published curve of the 30-epoch run, after its first epoch.
 FIRST_EPOCH = {"train loss": 0.35, "test accuracy": 0.95}
@@ -60,33 +60,34 @@ def table() -> pd.DataFrame:
         return pd.read_csv(file, index_col="experiment")
 
 
-def row_of(config: Mapping[str, Any]) -> int | None:
+def row_of(record: Record) -> int | None:
     """Return the row that a run stands for: the one it was asked for, or the one whose settings it has."""
-    if config.get("experiment") in table().index:
-        return int(config["experiment"])
-    rows = [int(number) for number in table().index if not deviations(config, int(number))]
+    asked = record["hyperparameters"]["experiment"]
+    if record["task"] != "classification" or asked in table().index:
+        return int(asked) or None
+    rows = [int(number) for number in table().index if not deviations(record, int(number))]
     return rows[0] if rows else None
 
 
-def deviations(config: Mapping[str, Any], number: int) -> list[str]:
+def deviations(record: Record, number: int) -> list[str]:
     """Say where a run's settings differ from a row's, but for its optimizer's kind, data, split and seed."""
-    row = table().loc[number]
+    row, settings = table().loc[number], record["hyperparameters"]
     own = {
-        "model": config["model"]["backbone"],
-        "strategy": config["model"]["strategy"],
-        "batch_size": config["data"]["batch_size"],
-        "epochs": config["trainer"]["max_epochs"],
-        "lr": config["optimizer"]["lr"],
-        "momentum": config["optimizer"].get("momentum", row["momentum"]),
-        "resize": config["data"]["size"],
-        "horizontal_flip": int(config["transforms"]["flip"] > 0),
-        "normalize": int(config["transforms"]["normalize"]),
-        "test_fraction": config["data"]["test_fraction"],
-        "val_fraction": config["data"]["val_fraction"],
+        "model": settings.get("backbone"),
+        "strategy": settings.get("strategy"),
+        "batch_size": settings["batch_size"],
+        "epochs": settings["max_epochs"],
+        "lr": settings["lr"],
+        "momentum": settings["momentum"] if settings["optimizer"] == "SGD" else row["momentum"],
+        "resize": settings["size"],
+        "horizontal_flip": int(settings["flip"] > 0),
+        "normalize": int(settings["normalize"]),
+        "test_fraction": settings["test_fraction"],
+        "val_fraction": settings["val_fraction"],
     }
     asked = {**row, "test_fraction": 0.15, "val_fraction": 0}
     different = [f"{name} {value} instead of {asked[name]}" for name, value in own.items() if value != asked[name]]
-    if config["transforms"]["rotate"] or list(config["transforms"]["scale"]) != [1, 1]:
+    if settings["rotate"] or settings["scale"] != "1":
         different.append("rotation or scaling")
     return different
 

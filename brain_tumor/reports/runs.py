@@ -1,19 +1,19 @@
 """Read run folders: what is finished, what has failed, what is under way."""
 
-import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from brain_tumor.reports import paper
-from brain_tumor.results import record
+from brain_tumor.results import classification, run_folder
+from brain_tumor.results import record as records
+from brain_tumor.results.record import Record
 
 # What a backbone may have started from, the likest to the paper's first.
-WEIGHTS = ("torchvision's ImageNet", "a file", "a file, partial", "random start")
+WEIGHTS = ("torchvision's ImageNet", "a file", "a file, partial", "another run", "random start")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Run:
     """
 
     folder: Path
-    record: dict[str, Any]
+    record: Record
     row: int | None
 
     @property
@@ -38,39 +38,41 @@ class Run:
     @property
     def optimizer(self) -> str:
         """The name of its optimizer's class."""
-        return str(self.record["config"]["optimizer"]["_target_"]).rpartition(".")[2]
+        return str(self.record["hyperparameters"]["optimizer"])
 
     @property
     def dataset(self) -> str:
-        """What kind of data it is on, as the class of its data module is named: "Lgg", "Phantom" or "Folder"."""
-        return str(self.record["config"]["data"]["_target_"]).rpartition(".")[2].removesuffix("DataModule")
+        """What kind of data it is on: "lgg", "phantom" or "folder"."""
+        return self.record["data"]["kind"]
 
     @property
     def seed(self) -> int:
         """Its seed."""
-        return int(self.record["config"]["seed"])
+        return int(self.record["hyperparameters"]["seed"])
 
     @property
     def accuracy(self) -> float:
-        """Its test accuracy."""
+        """The test accuracy of a classification."""
         return float(self.record["test"]["accuracy"]["value"])
 
     @property
     def weights(self) -> str:
         """What its backbone started from, in a word or two."""
         weights = self.record["weights"]
-        kind = {"imagenet": "torchvision's ImageNet", "none": "random start", "file": "a file"}[weights["source"]]
+        kind = {
+            "imagenet": "torchvision's ImageNet", "none": "random start", "file": "a file", "run": "another run",
+        }[weights["source"]]  # fmt: skip
         return kind + (", partial" if weights["missing"] else "")
 
     def predictions(self) -> pd.DataFrame:
         """Read the test slices' predictions; a diverged run's probabilities are NaN."""
-        table = _table(self.folder / "predictions.csv")
-        scores = list(table.filter(regex=r"^p\("))
-        return table.assign(**table[scores].apply(pd.to_numeric, errors="coerce"))
+        table = records.read_csv(self.folder / "predictions.csv")
+        scores = classification.probabilities_of(table)
+        return table.assign(**scores.apply(pd.to_numeric, errors="coerce"))
 
     def parts(self) -> pd.DataFrame:
         """Read which part every slice is in."""
-        return _table(self.folder / "split.csv")
+        return records.read_csv(self.folder / "split.csv")
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,8 @@ class Collection:
 
 def of_records(paths: Iterable[Path]) -> list[Run]:
     """Read records that lie apart from their folders, such as those in docs/; they have no predictions."""
-    contents = [json.loads(path.read_text()) for path in paths]
-    return sorted((Run(Path(), content, paper.row_of(content["config"])) for content in contents), key=_place)
+    contents = [records.load(path) for path in paths]
+    return sorted((Run(Path(), content, paper.row_of(content)) for content in contents), key=_place)
 
 
 def collect(folders: Sequence[Path]) -> Collection:
@@ -111,10 +113,10 @@ def collect(folders: Sequence[Path]) -> Collection:
     finished: dict[str, Run] = {}
     failed, unfinished = [], []
     for folder in sorted(found, key=lambda path: path.stat().st_mtime):
-        if record.finished(folder):
-            content = record.read(folder)
-            finished[content["id"]] = Run(folder, content, paper.row_of(content["config"]))
-        elif line := record.failure(folder):
+        if run_folder.finished(folder):
+            content = records.read(folder)
+            finished[content["id"]] = Run(folder, content, paper.row_of(content))
+        elif line := run_folder.failure(folder):
             failed.append((folder, line))
         else:
             unfinished.append(folder)
@@ -123,7 +125,3 @@ def collect(folders: Sequence[Path]) -> Collection:
 
 def _place(run: Run) -> tuple[int, str, str, int, str]:
     return run.row or 99, run.optimizer, run.split, run.seed, str(run.record["id"])
-
-
-def _table(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, dtype={"path": str, "case": str, "part": str}, keep_default_na=False)

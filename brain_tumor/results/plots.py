@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from brain_tumor.results import classification
+
 
 def batch(images: Tensor) -> Tensor:
     """Tile a transformed training batch (B, 3, H, W) as the model sees it, stretched to [0, 1]: float (3, H', W')."""
@@ -49,9 +51,8 @@ def wrong(predictions: pd.DataFrame, count: int = 8) -> pd.DataFrame:
     Returns:
         Their rows, with the columns `predicted` and `confidence`.
     """
-    scores: NDArray[np.float64] = predictions.filter(regex=r"^p\(").to_numpy()
-    found = predictions.assign(predicted=scores.argmax(1), confidence=scores.max(1))
-    return found[found["predicted"] != found["label"]].nlargest(count, "confidence")
+    found = classification.answers(predictions)
+    return found[~found["right"]].nlargest(count, "confidence")
 
 
 def slices(

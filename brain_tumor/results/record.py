@@ -1,77 +1,153 @@
-"""The files a run leaves behind, and how a run is known.
+"""What is known of a finished run: results.json, its schema, and reading it in whatever format it was written.
 
-results.json      everything (see `RECORD_KEYS`)
-predictions.csv   path, case, slice, label and one probability a class, for every test slice
-split.csv         path, case, slice, label and part, for every slice
-error.txt         one line, where the run has failed; the traceback is in traceback.txt
+FORMAT 1 is that of revision 0205860 and before, which did not say so.
 """
 
-import hashlib
 import json
 import math
-import platform
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from importlib.metadata import version
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast, get_type_hints, is_typeddict
 
-import numpy as np
 import pandas as pd
-import torch
-from filelock import FileLock, Timeout
-from numpy.typing import NDArray
 
-RECORD_KEYS = (
-    "id", "config", "data", "split", "weights", "baselines", "history", "test", "timing", "versions",
-)  # fmt: skip
-# Changing one of these changes no number, so it is the same run.
-_IMMATERIAL = {
-    "output_dir", "cache_dir", "experiment", "resume", "name", "cache_features", "resident", "eval_batch_size",
-    "enable_progress_bar",
-}  # fmt: skip
-_PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "hydra-core", "numpy", "pillow")
+from brain_tumor.results.bootstrap import Interval
+
+FORMAT = 2
 
 
-def run_id(config: Mapping[str, Any]) -> str:
-    """Name a run by its resolved configuration: 8 hexadecimal digits."""
+class Count(TypedDict):
+    """How much a part of the data holds."""
 
-    def material(values: Mapping[str, Any]) -> dict[str, Any]:
-        kept = {key: value for key, value in values.items() if key not in _IMMATERIAL}
-        return {key: material(value) if isinstance(value, Mapping) else value for key, value in kept.items()}
-
-    return hashlib.sha256(json.dumps(material(config), sort_keys=True, default=str).encode()).hexdigest()[:8]
+    slices: int
+    patients: int
+    labels: dict[str, int]
 
 
-def find(output_dir: Path, identity: str) -> Path | None:
-    """Return the newest run folder of this identity, a finished one first; None where there is none."""
-    folders = [path for path in output_dir.glob(f"*-{identity}-*") if path.is_dir()]
-    return max(folders, key=lambda path: (finished(path), path.stat().st_mtime), default=None)
+class Data(Count):
+    """The data of a run: its kind, what identifies names, pixels and labels, and the classes' names."""
+
+    kind: str
+    key: str
+    classes: list[str]
 
 
-def finished(folder: Path) -> bool:
-    """Return whether the run in `folder` has ended and left its record, which is written last."""
-    return (folder / "results.json").exists()
+class Split(TypedDict):
+    """How the data was divided (see `brain_tumor.data.split`), and what each part holds."""
+
+    method: str
+    seed: int
+    folds: int | None
+    fold: int | None
+    duplicates_dropped: int
+    train: Count
+    val: Count
+    test: Count
 
 
-def read(folder: Path) -> dict[str, Any]:
-    """Return a run's record.
+class Weights(TypedDict):
+    """Where the network started from (see `brain_tumor.models.weights.Weights`)."""
+
+    requested: str
+    source: str
+    detail: str
+    missing: list[str]
+    overlap: list[str]
+    warning: str
+
+
+class Timing(TypedDict):
+    """What a run cost; a run that was cut off counts since it was last taken up."""
+
+    setup_seconds: float
+    fit_seconds: float
+    test_seconds: float
+    epoch_seconds: list[float]
+    images_per_second: float
+    trained_parameters: int
+
+
+class Record(TypedDict):
+    """A finished run.
+
+    Attributes:
+        format: of this schema.
+        id: a hash of `config` (see `brain_tumor.results.run_folder.run_id`).
+        task: what was learnt: "classification", ...
+        measure: the score that runs of this task are compared by, one of those in `test`.
+        config: the resolved configuration.
+        hyperparameters: what the run was trained with, as its objects say, defaults included.
+        data: what it was trained and tested on.
+        split: how that was divided.
+        weights: what it started from.
+        baselines: the scores of what sees no pixel, by name.
+        history: an entry an epoch: its number, from 1, and the curves of each part.
+        test: every score as value, low and high; how many `slices`; what the intervals have `resampled`; the `epoch`
+            and the name of the `checkpoint` that was scored; and what else the task keeps.
+        timing: what it cost.
+        versions: of everything that numbers may depend on.
+    """
+
+    format: int
+    id: str
+    task: str
+    measure: str
+    config: dict[str, Any]
+    hyperparameters: dict[str, Any]
+    data: Data
+    split: Split
+    weights: Weights
+    baselines: dict[str, dict[str, Interval]]
+    history: list[dict[str, Any]]
+    test: dict[str, Any]
+    timing: Timing
+    versions: dict[str, str]
+
+
+def read(folder: Path) -> Record:
+    """Return the record of the run in `folder`.
 
     Raises:
-        ValueError: `folder` is no finished run, or its record is damaged.
+        ValueError: there is no finished run, or its record is damaged.
     """
     path = folder / "results.json"
+    if not path.exists():
+        raise ValueError(f"{folder}: no finished run there (it has no results.json)")
+    return load(path)
+
+
+def load(path: Path) -> Record:
+    """Return the record in a file of any name.
+
+    Raises:
+        ValueError: it is damaged, of a later format, or no record.
+    """
     try:
-        record = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise ValueError(f"{folder}: no finished run there (it has no results.json)") from error
-    except (OSError, json.JSONDecodeError) as error:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path}: damaged or unreadable ({error})") from error
-    missing = [key for key in RECORD_KEYS if key not in record] if isinstance(record, dict) else list(RECORD_KEYS)
-    if missing:
-        raise ValueError(f"{path}: not a record of brain_tumor; it lacks {', '.join(missing)}")
-    return dict(record)
+    found = content.get("format", 1) if isinstance(content, dict) else 1
+    if found not in range(1, FORMAT + 1):
+        raise ValueError(f"{path}: of format {found}, which this version does not know; update brain_tumor")
+    try:
+        upgraded: Any = _from_format_1(content) if found == 1 else content
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: not a record of brain_tumor ({type(error).__name__} at {error})") from error
+    if lacking := _lacking(upgraded, Record):
+        raise ValueError(f"{path}: not a record of brain_tumor; it lacks {', '.join(lacking)}")
+    record: Record = upgraded
+    return record
+
+
+def scores(test: Mapping[str, Any]) -> dict[str, Interval]:
+    """Choose the scores with intervals of a record's `test`."""
+    return {name: cast("Interval", value) for name, value in test.items() if isinstance(value, dict)}
+
+
+def final(record: Record) -> float | None:
+    """Return the score that a run is compared by; None if it is undefined."""
+    value: float | None = record["test"][record["measure"]]["value"]
+    return value
 
 
 def write_json(path: Path, value: object) -> None:
@@ -88,102 +164,65 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
     temporary.replace(path)
 
 
-def predictions(table: pd.DataFrame, probabilities: NDArray[np.floating], classes: list[str]) -> pd.DataFrame:
-    """Put the test slices beside their probabilities (n, C), one column a class."""
-    columns = pd.DataFrame(probabilities, columns=[f"p({name})" for name in classes], index=table.index)
-    return pd.concat([table[["path", "case", "slice", "label"]], columns], axis=1)
-
-
-def versions(device: torch.device) -> dict[str, str]:
-    """Return the versions and the hardware that numbers may depend on."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
-    return {
-        "python": platform.python_version(),
-        **{package: version(package) for package in _PACKAGES},
-        "platform": platform.platform(),
-        "device": device.type,
-        "hardware": name,
-        "threads": str(torch.get_num_threads()),
-    }
-
-
-def new_folder(home: Path) -> Path:
-    """Make the next of the folders `home/1`, `home/2`, ... and return it."""
-    number = 1
-    while True:
-        try:
-            (home / str(number)).mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-        else:
-            return home / str(number)
-
-
-@contextmanager
-def claim(folder: Path) -> Iterator[bool]:
-    """Say whether this process may work on a run, because no other one does; a claim ends with its process."""
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
-        discard_unstarted(folder)
-
-
-def discard_unstarted(folder: Path) -> None:
-    """Remove a run folder that holds nothing but the configuration it would have run with."""
-    if not started(folder):
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def started(folder: Path) -> bool:
-    """Return whether a run has left anything of its own in its folder."""
-    return folder.is_dir() and not {path.name for path in folder.iterdir()} <= {".hydra", ".lock", ".id"}
-
-
-def write_failure(folder: Path, line: str, trace: str) -> None:
-    """Leave a failed run's error in its folder: one line, and the traceback in a file beside it."""
-    (folder / "traceback.txt").write_text(trace)
-    (folder / "error.txt").write_text(line + "\n")
-
-
-def failure(folder: Path) -> str:
-    """Return the line that a failed run has left; "" where it has not failed."""
-    path = folder / "error.txt"
-    return path.read_text().strip() if path.exists() else ""
-
-
-def claim_identity(folder: Path, identity: str) -> None:
-    """Note which configuration a folder belongs to.
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read a table of slices, names as text however they look.
 
     Raises:
-        ValueError: it is another one's.
+        ValueError: the file is missing or damaged.
     """
-    path = folder / ".id"
-    known = read(folder)["id"] if finished(folder) else path.read_text() if path.exists() else identity
-    if known != identity:
-        raise ValueError(f"{folder}: holds a run of another configuration; choose another folder")
-    path.write_text(identity)
+    names = dict.fromkeys(("path", "case", "part", "digest"), str)
+    try:
+        return pd.read_csv(path, dtype=names, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: missing or damaged ({error})") from error
 
 
-def clear_failure(folder: Path) -> None:
-    """Remove what an earlier attempt has left of its failure."""
-    for name in ("error.txt", "traceback.txt"):
-        (folder / name).unlink(missing_ok=True)
+def _lacking(value: Any, schema: Any, path: str = "") -> list[str]:
+    """Name the keys that `value` lacks of a TypedDict, and of those in it."""
+    if not is_typeddict(schema):
+        return []
+    if not isinstance(value, dict):
+        return [path or "everything"]
+    lacking = []
+    for key, kind in get_type_hints(schema).items():
+        place = f"{path}.{key}".lstrip(".")
+        lacking += _lacking(value[key], kind, place) if key in value else [place]
+    return lacking
 
 
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+def _from_format_1(old: dict[str, Any]) -> dict[str, Any]:
+    """Say what format 1 left to be found in the configuration, where every key stood."""
+    config = old["config"]
+    data, model, transforms, optimizer = (config[name] for name in ("data", "model", "transforms", "optimizer"))
+    kind = data["_target_"].rpartition(".")[2].removesuffix("DataModule").lower()
+    scale = list(transforms["scale"])
+    return {
+        **old,
+        "format": FORMAT,
+        "task": "classification",
+        "measure": "accuracy",
+        "hyperparameters": {
+            "experiment": config.get("experiment") or 0,
+            "task": "classification",
+            "data": kind,
+            "split": old["split"]["method"],
+            "fold": -1,
+            **{name: data[name] for name in ("split_seed", "test_fraction", "val_fraction", "batch_size", "size")},
+            **{name: transforms[name] for name in ("flip", "normalize", "rotate")},
+            "scale": "1" if scale == [1, 1] else " to ".join(f"{factor:g}" for factor in scale),
+            "weights": old["weights"]["source"],
+            "optimizer": optimizer["_target_"].rpartition(".")[2],
+            **{name: optimizer.get(name, 0.0) for name in ("lr", "momentum", "weight_decay")},
+            **{name: model[name] for name in ("backbone", "strategy", "dropout")},
+            "hidden": ", ".join(map(str, model["hidden"])),
+            "max_epochs": config["trainer"]["max_epochs"],
+            "seed": config["seed"],
+        },
+        "data": {"kind": kind, **old["data"]},
+        "split": {"folds": None, "fold": None, **old["split"]},
+        "weights": {"overlap": [], **old["weights"]},
+        "test": {**old["test"], "checkpoint": "best" if data["val_fraction"] else "last"},
+    }
 
 
 def _plain(value: Any) -> Any:

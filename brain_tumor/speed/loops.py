@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.models import precision as precisions
 from brain_tumor.models.classifier import Classifier
 
 WARM = 2  # first steps of a loop, which set up kernels and iterators
@@ -71,33 +72,25 @@ def framework(model: Classifier, data: SliceDataModule, settings: dict[str, Any]
     return clock.images / clock.seconds
 
 
-def moved(data: SliceDataModule, rows: torch.Tensor, device: torch.device) -> list[torch.Tensor]:
-    """Move a batch of rows to the device, with its images where they are not there."""
-    return [tensor.to(device) for tensor in data.on_before_batch_transfer(rows, 0)]
-
-
 def by_hand(model: Classifier, data: SliceDataModule, precision: str, device: torch.device, batches: int) -> float:
     """Train `batches` batches as `framework` does, in a loop that knows nothing else; return images per second."""
     model.to(device).train()
     data.place(device)
     data.transforms.train()
     optimizer = model.configure_optimizers()
-    dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
     order = torch.from_numpy(data.rows["train"])[torch.randperm(len(data.rows["train"]))]
     seen, started = 0, 0.0
     for index, there in enumerate(torch.split(order, data.batch_size)[: WARM + batches]):
-        rows, *gathered = moved(data, there, device)
-        inputs = data.inputs(rows, *gathered)
-        with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
-            logits = model.head(inputs) if data.features is not None else model(inputs)
-        loss = F.cross_entropy(logits.float(), data.labels[rows])
+        batch = data.batch(there, device)
+        with precisions.autocast(precision, device):
+            loss, _ = model.step(batch)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         if index + 1 == WARM:
             started = now(device)
         elif index + 1 > WARM:
-            seen += len(rows)
+            seen += len(there)
     return seen / (now(device) - started)
 
 
@@ -142,18 +135,18 @@ def evaluation(model: Classifier, data: SliceDataModule, precision: str, device:
     model.to(device).eval()
     data.place(device)
     data.transforms.eval()
-    dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
     seen, started = 0, now(device)
     for rows in torch.split(torch.from_numpy(data.rows["test"]), data.eval_batch_size(device))[:batches]:
-        with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
-            model(data.inputs(*moved(data, rows, device)))
+        batch = data.batch(rows, device)
+        with precisions.autocast(precision, device):
+            model(batch.inputs)
         seen += len(rows)
     return seen / (now(device) - started)
 
 
 def peak(precision: str, device: torch.device) -> float:
     """Return the operations a second of a large matrix product at this precision: the hardware's practical limit."""
-    dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision, torch.float32)
+    dtype = precisions.MIXED.get(precision, torch.float32)
     side, times = (2048, 1) if device.type == "cpu" else (8192, 10)  # an accelerator ends a small one too soon
     left, right = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     rates = []

@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from brain_tumor.data import phantom
 from brain_tumor.data.sources import LggDataModule
 from brain_tumor.models import features
+from brain_tumor.models import precision as precisions
 from brain_tumor.speed import loops, process
 from brain_tumor.speed.bench import Bench, rate, seconds
 from brain_tumor.speed.measure import Row, alone, compare, interleave
@@ -22,7 +23,7 @@ from brain_tumor.speed.training import training
 
 def computing(bench: Bench) -> Iterator[Row]:
     """Images per second of fine-tuning's computation alone, and what each step from the plain loop's way gives."""
-    fast = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(bench.precision, torch.float32)
+    fast = precisions.MIXED.get(bench.precision, torch.float32)
     batch, size = bench.data.batch_size, bench.data.size
     for name in bench.models:
         plain = bench.build(name, "finetune").to(bench.device).to(memory_format=torch.contiguous_format)
@@ -53,7 +54,7 @@ def loading(bench: Bench) -> list[Row]:
     def ours() -> int:
         seen = 0
         for rows in bench.data.train_dataloader():
-            seen += len(bench.data.inputs(*loops.moved(bench.data, rows, device)))
+            seen += len(bench.data.batch(rows, device).inputs)
         return seen
 
     device = bench.device
@@ -122,7 +123,7 @@ def scaling(bench: Bench) -> list[Row]:
             started = loops.now(device)
             data = open_phantoms(cases, 96, folder)
             decoded = loops.now(device)
-            data.features = features.cached(bench.build(name, "freeze"), data, bench.precision, device)
+            data.features = features.cached(bench.build(name, "freeze").backbone, data, bench.precision, device)
             extracted = loops.now(device)
             model = bench.build(name, "freeze")
             speed = loops.framework(model, data, bench.trainer, len(data.train_dataloader()) - 2)

@@ -100,7 +100,7 @@ def _overhead(what: str, by_hand: list[float], ours: list[float]) -> Row:
 def _features(bench: Bench, model: Classifier, folder: Path) -> Iterator[None]:
     """Give the data module the frozen model's features, kept in `folder`, for a while."""
     home, bench.data.cache_dir = bench.data.cache_dir, folder
-    bench.data.features = features.cached(model, bench.data, bench.precision, bench.device)
+    bench.data.features = features.cached(model.backbone, bench.data, bench.precision, bench.device)
     try:
         yield
     finally:

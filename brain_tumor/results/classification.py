@@ -1,42 +1,103 @@
-"""Score predictions, and put a 95 % interval around every number by bootstrap."""
+"""Score classified slices: every metric with its interval, and the table of predictions."""
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-RESAMPLES = 1000
-LEVEL = 0.95
+from brain_tumor.results import baselines, bootstrap
+from brain_tumor.results.bootstrap import Interval
+
 _BINS = 15  # of the calibration error
-Interval = dict[str, float | None]
 
 
-def compute(probabilities: Tensor, labels: Tensor) -> dict[str, float]:
-    """Return every test metric.
+def score_test(
+    table: pd.DataFrame, classes: list[str], rows: Tensor, logits: Tensor
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Score predictions on slices of `table`.
+
+    Args:
+        table: the data module's table.
+        classes: class names.
+        rows: int64 (n,), the scored rows of `table`.
+        logits: float32 (n, C).
+
+    Returns:
+        Every metric with its interval, the confusion matrix and what the intervals resample; and the predictions.
+    """
+    scored = table.iloc[rows.numpy()]
+    # In double precision the probabilities of one slice add up to 1 to the last digit that is written.
+    probabilities = torch.softmax(logits.double(), dim=1)
+    labels = torch.tensor(scored["label"].to_numpy())
+    cases = list(scored["case"])
+    scores = {
+        **score(probabilities, labels, cases),
+        "confusion_matrix": confusion_matrix(probabilities, labels),
+        "resampled": bootstrap.resampled_unit(cases),
+        "slices": len(scored),
+    }
+    return scores, predictions(scored, probabilities.numpy(), classes)
+
+
+def score_baselines(table: pd.DataFrame, classes: list[str]) -> dict[str, dict[str, Interval]]:
+    """Score every baseline that the data allows on the test part of the data module's table."""
+    train, test = (table[table["part"] == part] for part in ("train", "test"))
+    labels = torch.tensor(test["label"].to_numpy())
+    return {
+        name: score(torch.from_numpy(probabilities), labels, list(test["case"]))
+        for name, probabilities in baselines.predict(train, test, len(classes)).items()
+    }
+
+
+def predictions(table: pd.DataFrame, probabilities: NDArray[np.floating], classes: list[str]) -> pd.DataFrame:
+    """Put test slices beside their probabilities (n, C), one column `p(<class>)` each."""
+    columns = pd.DataFrame(probabilities, columns=[f"p({name})" for name in classes], index=table.index)
+    return pd.concat([table[["path", "case", "slice", "label"]], columns], axis=1)
+
+
+def answers(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Add to a table of predictions which class is `predicted`, with which `confidence`, and if that is `right`."""
+    scores: NDArray[np.float64] = probabilities_of(predictions).to_numpy()
+    predicted = scores.argmax(1)
+    return predictions.assign(
+        predicted=predicted, confidence=scores.max(1), right=predicted == predictions["label"].to_numpy()
+    )
+
+
+def probabilities_of(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of a table of predictions that hold probabilities, in the order of the classes."""
+    return predictions.filter(regex=r"^p\(")
+
+
+def score(probabilities: Tensor, labels: Tensor, cases: Sequence[str], **settings: int) -> dict[str, Interval]:
+    """Return every metric with its 95 % interval.
 
     Args:
         probabilities: float (n, C), rows adding up to 1.
         labels: int64 (n,) in [0, C).
+        cases: n names of patients; "" for unknown.
+        **settings: of `brain_tumor.results.bootstrap.intervals`.
 
     Returns:
         `loss` (mean cross-entropy in nats), `accuracy`, `sensitivity`, `specificity`, `precision`, `f1`, `auroc`,
         `average_precision` and `calibration_error` (expected, 15 bins, of the predicted class). With two classes the
         ones from sensitivity to average precision are about class 1; with more they are means over the classes. What
-        is undefined because a class has no slice is NaN.
+        is undefined because a class has no slice is None.
     """
-    weights = torch.ones(1, len(labels), dtype=torch.float64)
-    return {name: float(value) for name, value in _weighted(probabilities.double(), labels, weights).items()}
+    return bootstrap.intervals(partial(_weighted, probabilities.double(), labels), cases, **settings)
 
 
 def _weighted(probabilities: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Tensor]:
-    """Compute every metric for many weightings of the slices at once: weights (R, n) to values (R,), all float64.
+    """Compute every metric for many weightings of the slices at once (see `bootstrap.Measure`).
 
-    A resample is a weighting, so a bootstrap is a few matrix products instead of thousands of calls. The tests hold
-    the values against torchmetrics'.
+    The tests hold the values against torchmetrics'.
     """
     classes = probabilities.shape[1]
     total = weights.sum(1)
@@ -77,53 +138,6 @@ def _one_class(scores: Tensor, predicted: Tensor, actual: Tensor, weights: Tenso
         "average_precision": found,
     }
     return {name: value.masked_fill(undefined, torch.nan) for name, value in values.items()}
-
-
-def score(
-    probabilities: Tensor, labels: Tensor, cases: Sequence[str], resamples: int = RESAMPLES, seed: int = 0
-) -> dict[str, Interval]:
-    """Return every metric as `value`, `low` and `high`: the 95 % percentile interval of a bootstrap.
-
-    Slices of one patient resemble each other, so patients are resampled where they are known, and slices elsewhere.
-
-    Args:
-        probabilities: float (n, C).
-        labels: int64 (n,).
-        cases: n names of patients; "" for unknown.
-        resamples: number of bootstrap samples.
-        seed: of the bootstrap.
-
-    Returns:
-        For each metric of `compute` its interval; None stands for what is undefined.
-    """
-    point = compute(probabilities, labels)
-    codes, groups = np.unique(_groups(cases), return_inverse=True)
-    generator = np.random.default_rng(seed)
-    drawn = generator.multinomial(len(codes), np.full(len(codes), 1 / len(codes)), size=resamples)
-    # A few resamples at a time, so that memory stays small however many slices there are.
-    chunks = [
-        _weighted(probabilities.double(), labels, torch.from_numpy(counts[:, groups]).double())
-        for counts in np.array_split(drawn, max(1, resamples * len(labels) // 2**22))
-    ]
-    return {name: _interval(point[name], torch.cat([chunk[name] for chunk in chunks]).numpy()) for name in point}
-
-
-def resampled_unit(cases: Sequence[str]) -> str:
-    """Name what `score` resamples: "patient" or "slice"."""
-    return "patient" if all(cases) and len(set(cases)) > 1 else "slice"
-
-
-def _groups(cases: Sequence[str]) -> Sequence[str] | Sequence[int]:
-    """Name what each slice is resampled with."""
-    return cases if resampled_unit(cases) == "patient" else range(len(cases))
-
-
-def _interval(value: float, draws: NDArray[np.float64]) -> Interval:
-    defined = draws[~np.isnan(draws)]
-    if np.isnan(value) or not len(defined):
-        return {"value": None, "low": None, "high": None}
-    low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return {"value": value, "low": float(low), "high": float(high)}
 
 
 def confusion_matrix(probabilities: Tensor, labels: Tensor) -> list[list[int]]:

@@ -3,22 +3,31 @@
 import logging
 import os
 import re
-import secrets
 import sys
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Glob, RangeSweep
 from hydra.errors import HydraException, InstantiationException
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-CONF = str(Path(__file__).resolve().parents[1] / "conf")
-# Distinguishes runs of one configuration, also those started in the same second.
-_TOKEN = secrets.token_hex(3)
+from brain_tumor import processes
+
+_INSTALLED = Path(__file__).resolve().parent / "conf"  # a wheel has the configuration inside
+CONF = str(_INSTALLED if _INSTALLED.is_dir() else Path(__file__).resolve().parents[1] / "conf")
+# Groups with a class behind them, which may take more than the configuration lists.
+_CLASSES = {
+    "trainer": "lightning.Trainer", "optimizer": "the optimizer", "data": "the data module", "model": "the model",
+    "transforms": "the transforms",
+}  # fmt: skip
+# Folders made for runs that are trained anew, by identity and number in the sweep.
+_reserved: dict[tuple[str, int], str] = {}
 
 
 def enter(main: Callable[[], Any]) -> None:
@@ -27,7 +36,7 @@ def enter(main: Callable[[], Any]) -> None:
     HYDRA_FULL_ERROR=1 shows the whole traceback, as in every Hydra program.
     """
     if not Path(CONF).is_dir():
-        sys.exit(f"error: {CONF}: the configuration is missing; install from a checkout, with pip install --editable .")
+        sys.exit(f"error: {CONF}: the configuration is missing; install brain_tumor again")
     verbose = os.environ.get("HYDRA_FULL_ERROR") == "1"
     # Makes Hydra hand errors on instead of printing them.
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -71,8 +80,27 @@ def plain(cfg: DictConfig, known: Iterable[str]) -> dict[str, Any]:
     unknown = sorted(set(map(str, cfg)) - set(known))
     if unknown:
         raise ValueError(f"unknown key {', '.join(unknown)}; the keys are {', '.join(sorted(known))}")
-    values = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    return _resolve(cfg, throw_on_missing=True)
+
+
+def make(config: dict[str, Any], group: str, **given: Any) -> Any:
+    """Instantiate a group of the configuration, whose name stands in the message if that fails."""
+    return instantiate(OmegaConf.create({group: config[group]})[group], **given)
+
+
+def _resolve(cfg: DictConfig, throw_on_missing: bool) -> dict[str, Any]:
+    """Return plain values, with the names that a file of patients holds in that file's place."""
+    values = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=throw_on_missing)
     assert isinstance(values, dict)
+    data = values.get("data")
+    if isinstance(data, dict) and isinstance(file := data.get("test_cases"), str):
+        try:
+            lines = Path(file).expanduser().read_text().splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(
+                f"data.test_cases={file}: no such file; give [NAME, ...], or a file with a name a line"
+            ) from error
+        data["test_cases"] = [line.strip() for line in lines if line.strip()]
     return {str(key): value for key, value in values.items()}
 
 
@@ -91,18 +119,45 @@ def quieten_lightning() -> None:
     warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")
 
 
+def _run_name(*, _root_: DictConfig) -> str:
+    """Tell a run from others in TensorBoard's list: its row, model, strategy, transforms, optimizer, split and seed."""
+    choices = HydraConfig.get().runtime.choices
+    model, data = _root_.model, _root_.data
+    split = data.get("split") or "given"
+    if data.get("test_cases") is not None:
+        split = "cases"
+    if data.get("fold") is not None:
+        split = f"fold{data.fold}" + (f"of{data.folds}" if data.get("folds") else "")
+    parts = [
+        choices["data"],
+        f"row{_root_.experiment}" if _root_.get("experiment") else "",
+        choices["model"] if model.get("backbone", choices["model"]) == choices["model"] else model.backbone,
+        model.get("strategy", ""),
+        choices["transforms"],
+        "" if choices["optimizer"] == "sgd" else choices["optimizer"],
+        split,
+        f"seed{_root_.seed}",
+    ]
+    return "-".join(str(part) for part in parts if part)
+
+
 def _run_folder(output_dir: str, name: str, resume: bool, *, _root_: DictConfig) -> str:
-    """Name this run's folder: a new one, or where asked to resume the one that the same configuration has."""
-    from brain_tumor.results import record
+    """Name a run's folder: the one that its configuration has had, or NAME-ID; a new one where it is to start anew."""
+    from brain_tumor.results import run_folder
 
     job = OmegaConf.masked_copy(_root_, [str(key) for key in _root_ if key != "hydra"])
-    config = OmegaConf.to_container(job, resolve=True)
-    assert isinstance(config, dict)
-    identity = record.run_id({str(key): value for key, value in config.items()})
-    known = record.find(Path(output_dir), identity) if resume else None
-    return known.name if known else f"{name}-{identity}-{_TOKEN}"
+    identity = run_folder.run_id(_resolve(job, throw_on_missing=False))
+    own = f"{name}-{identity}"
+    if resume or not processes.leads():
+        known = run_folder.find(Path(output_dir), identity)
+        return known.name if known else own
+    job_number = HydraConfig.get().job.num if processes.sweeps() else 0
+    if (identity, job_number) not in _reserved:
+        _reserved[identity, job_number] = run_folder.anew(Path(output_dir), own).name
+    return _reserved[identity, job_number]
 
 
+OmegaConf.register_new_resolver("run_name", _run_name, replace=True)
 OmegaConf.register_new_resolver("run_folder", _run_folder, replace=True)
 
 
@@ -112,9 +167,9 @@ def one_line(error: BaseException) -> str:
     if not isinstance(error, ValueError | OSError | HydraException | OmegaConfBaseException):
         text = f"{type(error).__name__}: {text}"  # such errors say little, or nothing, by their text alone
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
-        found = re.search(r"full_key: (\S+)", text)
+        place = re.search(r"full_key: (\S+)", text)
         cause = re.sub(r"^\w+\.__init__\(\) ", "", str(error.__cause__))
-        key = found[1] if found else ""
+        key = place[1] if place else ""
         text = cause if isinstance(error.__cause__, ValueError) or not key else f"{key}: {cause}"
     elif isinstance(error, MissingMandatoryValue):
         text = f"{error.full_key} has no value: give {error.full_key}=..."
@@ -122,8 +177,11 @@ def one_line(error: BaseException) -> str:
         text = f"{error.filename}: {error.strerror}"
     elif isinstance(error, HydraException) and error.__cause__ is not None:
         text = f"{text} {error.__cause__}"
-    # Hydra's advice to prefix `+` leads nowhere here: such keys are refused.
+    advice = re.search(r"To append to your config use \+((\w+)\.\S+)", text)
+    # Hydra's advice to prefix `+` helps where a class takes the value; other keys are refused all the same.
     text = re.sub(
         r"(To append to your config use \S+|Config search path:.*|full_key: \S+|object_type=\S+)", "", text, flags=re.S
     )
-    return " ".join(text.split())
+    if advice and advice[2] in _CLASSES:
+        text += f": if {_CLASSES[advice[2]]} takes it, write +{advice[1]}"
+    return " ".join(text.split()).replace(" :", ":")

@@ -1,0 +1,94 @@
+"""What a training leaves in its folder. All that can be known before is collected before, and pictures come last."""
+
+import statistics
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from torch.utils.tensorboard import SummaryWriter
+
+from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.models.task import Task
+from brain_tumor.results import dashboard, overlap, run_folder, versions
+from brain_tumor.results import record as records
+from brain_tumor.results.record import Record
+
+Facts = dict[str, Any]
+
+
+def facts(config: dict[str, Any], data: SliceDataModule, model: Task, trainer: L.Trainer) -> Facts:
+    """Collect what the record says before anything is trained, so that nothing but scores is left to fail after.
+
+    Args:
+        config: resolved.
+        data: set up.
+        model: built.
+        trainer: built.
+    """
+    return {
+        "format": records.FORMAT,
+        "id": run_folder.run_id(config),
+        "task": model.kind,
+        "measure": model.measure,
+        "config": config,
+        "hyperparameters": {
+            "experiment": config["experiment"] or 0,
+            "seed": config["seed"],
+            "max_epochs": trainer.max_epochs or 0,
+            **model.hyperparameters,
+            **data.hyperparameters,
+            **data.transforms.hyperparameters,
+        },
+        "data": data.describe(),
+        "split": data.describe_split(),
+        "weights": model.weights.record(),
+        "baselines": model.baselines(data),
+        "versions": versions.versions(trainer.strategy.root_device, str(trainer.precision)),
+    }
+
+
+def write(
+    folder: Path,
+    facts: Facts,
+    data: SliceDataModule,
+    model: Task,
+    seconds: dict[str, float],
+    writer: SummaryWriter,
+) -> Record:
+    """Score the test, write split, predictions and the record, and after that what TensorBoard shows.
+
+    Args:
+        folder: the run's.
+        facts: what was collected before.
+        data: set up.
+        model: tested.
+        seconds: that setup, fit and test took.
+        writer: of the run's event file.
+    """
+    scores, predictions = model.score(data)
+    checkpoint = "best" if data.monitored == "val" else "last"
+    record: Any = {
+        **facts,
+        "history": model.history,
+        "test": {**scores, "epoch": model.tested_epoch, "checkpoint": checkpoint},
+        "timing": {
+            **seconds,
+            "epoch_seconds": model.epoch_seconds,
+            "images_per_second": len(data.rows["train"]) / statistics.median(model.epoch_seconds),
+            "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        },
+    }
+    if model.weights.source == "run":
+        records.write_csv(folder / overlap.INHERITED, overlap.trained_on(model.weights.folder))
+    records.write_csv(folder / "split.csv", data.table[["path", "case", "slice", "label", "part", "digest"]])
+    records.write_csv(folder / "predictions.csv", predictions)
+    records.write_json(folder / "results.json", record)
+
+    dashboard.write_hparams(writer, facts["hyperparameters"], records.scores(record["test"]))
+    for picture in model.pictures(data, scores, predictions):
+        if picture.file:
+            picture.figure.savefig(folder / picture.file, dpi=110)
+        writer.add_figure(picture.title, picture.figure)
+    writer.close()
+    complete: Record = record
+    return complete

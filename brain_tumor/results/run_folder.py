@@ -1,0 +1,141 @@
+"""The folder of a run: how it is named and found, who may work in it, and what a failure leaves there.
+
+results.json      the record, written last of what a run must leave (see `brain_tumor.results.record`)
+predictions.csv   path, case, slice, label and what the task predicts, for every test slice
+split.csv         path, case, slice, label, part and the image's SHA-256, for every slice
+error.txt         one line, where the run has failed; the traceback is in traceback.txt
+"""
+
+import contextlib
+import hashlib
+import itertools
+import json
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from brain_tumor.results import record
+
+# Changing one of these changes no number, so it is the same run.
+_IMMATERIAL = {
+    "output_dir", "cache_dir", "experiment", "resume", "name", "cache_features", "resident", "eval_batch_size",
+    "enable_progress_bar", "allow_overlap",
+}  # fmt: skip
+# Keys that came later, each with the value that means what was meant before there was one: with it, a run keeps its id.
+NEUTRAL: dict[str, Any] = {"data.target": None, "data.folds": None, "data.fold": None, "data.test_cases": None}
+_OWN_FILES = {".hydra", ".lock", ".id"}
+
+
+def run_id(config: Mapping[str, Any]) -> str:
+    """Name a run by its resolved configuration: 8 hexadecimal digits."""
+
+    def material(values: Mapping[str, Any], path: str) -> dict[str, Any]:
+        kept: dict[str, Any] = {}
+        for key, value in values.items():
+            place = f"{path}{key}"
+            if key in _IMMATERIAL or (place in NEUTRAL and NEUTRAL[place] == value):
+                continue
+            kept[key] = material(value, f"{place}.") if isinstance(value, Mapping) else value
+        return kept
+
+    return hashlib.sha256(json.dumps(material(config, ""), sort_keys=True, default=str).encode()).hexdigest()[:8]
+
+
+def find(output_dir: Path, identity: str) -> Path | None:
+    """Return the newest run folder of this identity, a finished one first; None where there is none."""
+    own = re.compile(rf"-{identity}(-\w+)?$")  # revision 0205860 appended a random token
+    folders = [path for path in output_dir.glob(f"*-{identity}*") if own.search(path.name) and path.is_dir()]
+    return max(folders, key=lambda path: (finished(path), path.stat().st_mtime), default=None)
+
+
+def reserve(candidates: Iterable[Path]) -> Path:
+    """Make the first of these folders that is not there yet, and return it."""
+    for folder in candidates:
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            return folder
+    raise AssertionError("an endless list of names")
+
+
+def anew(home: Path, name: str) -> Path:
+    """Make a folder for a run that is not to go on with another: NAME, NAME-2, NAME-3, ..."""
+    return reserve(home / (name if number == 1 else f"{name}-{number}") for number in itertools.count(1))
+
+
+def numbered(home: Path) -> Path:
+    """Make the next of the folders 1, 2, 3, ... in `home`."""
+    return reserve(home / str(number) for number in itertools.count(1))
+
+
+@contextmanager
+def lock(folder: Path, output_dir: Path, identity: str) -> Iterator[bool]:
+    """Say whether this process may work on a run, because no other one does; the right ends with its process.
+
+    It goes by the run's identity, whatever its folder is called; a run trained anew in NAME-ID-2 has its own.
+    """
+    own = folder.name[folder.name.find(identity) :] if identity in folder.name else identity
+    file = output_dir / ".locks" / own
+    file.parent.mkdir(parents=True, exist_ok=True)
+    held = FileLock(file)
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        held.release()
+        discard_unstarted(folder)
+
+
+def finished(folder: Path) -> bool:
+    """Return whether the run in `folder` has ended and left its record."""
+    return (folder / "results.json").exists()
+
+
+def started(folder: Path) -> bool:
+    """Return whether a run has left anything of its own in its folder, other than its configuration."""
+    return folder.is_dir() and not {path.name for path in folder.iterdir()} <= _OWN_FILES
+
+
+def discard_unstarted(folder: Path) -> None:
+    """Remove a folder that holds nothing but the configuration a run would have had."""
+    if not started(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def mark(folder: Path, identity: str) -> None:
+    """Note which configuration a folder belongs to.
+
+    Raises:
+        ValueError: it is another one's.
+    """
+    path = folder / ".id"
+    known = record.read(folder)["id"] if finished(folder) else path.read_text() if path.exists() else identity
+    if known != identity:
+        raise ValueError(f"{folder}: holds a run of another configuration; choose another folder")
+    path.write_text(identity)
+
+
+def write_failure(folder: Path, line: str, trace: str) -> None:
+    """Leave a failed run's error in its folder: one line, and the traceback in a file beside it."""
+    (folder / "traceback.txt").write_text(trace)
+    (folder / "error.txt").write_text(line + "\n")
+
+
+def failure(folder: Path) -> str:
+    """Return the line that a failed run has left; "" where it has not failed."""
+    path = folder / "error.txt"
+    return path.read_text().strip() if path.exists() else ""
+
+
+def clear_failure(folder: Path) -> None:
+    """Remove what an earlier attempt has left of its failure."""
+    for name in ("error.txt", "traceback.txt"):
+        (folder / name).unlink(missing_ok=True)

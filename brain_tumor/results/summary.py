@@ -1,0 +1,92 @@
+"""Say in a few lines what a run found."""
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from brain_tumor.results import record as records
+from brain_tumor.results.bootstrap import Interval
+from brain_tumor.results.record import Record, Split
+
+BASELINE_TITLES = {
+    "majority": "always the commonest class",
+    "position": "slice position alone",
+    "nearest_slice": "nearest training slice of the same patient",
+}
+
+
+def summary(record: Record) -> str:
+    """Put a run's score beside the baselines of the same split, and say what they mean."""
+    test, measure = record["test"], record["measure"]
+    rows = [(model_title(record), test)]
+    rows += [(BASELINE_TITLES.get(name, name), scores) for name, scores in record["baselines"].items()]
+    width = max(len(title) for title, _ in rows)
+    ranked = "auroc" in test
+    lines = [f"{'':{width}}  {measure:8}  95 % interval  {'  AUROC' * ranked}".rstrip()]
+    for title, scores in rows:
+        area = f"  {scores['auroc']['value'] or float('nan'):.3f}" if ranked else ""
+        lines.append(f"{title:{width}}  {percent(scores[measure])}{area}")
+    lines.append(
+        f"({record['split']['test']['slices']} test slices, intervals over {test['resampled']}s, "
+        f"{split_title(record['split'])}, epoch {test['epoch']})"
+    )
+    if "nearest_slice" in record["baselines"]:
+        lines.append(
+            "Patients stand on both sides of this split: a test slice's neighbours were in training. "
+            "data.split=patient keeps them apart."
+        )
+    if record["weights"]["warning"]:
+        lines.append(f"WARNING: {record['weights']['warning']}")
+    return "\n".join(lines)
+
+
+def scores(test: Mapping[str, Any]) -> str:
+    """List every score of a test with its interval, a line each."""
+    found = records.scores(test)
+    width = max(map(len, found))
+    lines = [f"{test['slices']} slices, 95 % intervals over {test['resampled']}s"]
+    for name, interval in found.items():
+        if interval["value"] is None:
+            lines.append(f"{name:{width}}  undefined: a class has no slice here")
+        else:
+            lines.append(f"{name:{width}}  {interval['value']:.4f}  {interval['low']:.4f} to {interval['high']:.4f}")
+    return "\n".join(lines)
+
+
+def model_title(record: Record) -> str:
+    """Name a run's model and strategy."""
+    settings = record["hyperparameters"]
+    return ", ".join(str(settings[name]) for name in ("backbone", "strategy") if name in settings) or record["task"]
+
+
+def split_title(split: Split) -> str:
+    """Say how a run's data was divided."""
+    if split["method"] == "folds":
+        return f"fold {split['fold']} of {split['folds']} by patient"
+    if split["method"] == "cases":
+        return "split by named patients"
+    return f"split by {split['method']}" if split["fold"] is None else f"given fold {split['fold']}"
+
+
+def percent(interval: Interval) -> str:
+    """Write an interval as percentages."""
+    if interval["value"] is None:
+        return "undefined"
+    limits = f"{interval['low']:.1%} to {interval['high']:.1%}"
+    return f"{interval['value']:8.1%}  {limits:15}"
+
+
+def next_steps(record: Record, folder: object) -> str:
+    """Name the two commands to try after a run, and before them how to enter the environment that it ran in."""
+    lines = ["next:"]
+    if sys.prefix != sys.base_prefix and "VIRTUAL_ENV" not in os.environ:
+        lines.append(f"  . {os.path.relpath(sys.prefix)}/bin/activate")
+    lines.append(f"  tensorboard --logdir {record['config']['output_dir']}")
+    if record["data"]["kind"] == "phantom":
+        lines.append(
+            "  python -m brain_tumor.train data=lgg data.split=patient   # the real data; README.md says how to get it"
+        )
+    else:
+        lines.append(f"  python -m brain_tumor.evaluate run={folder}")
+    return "\n".join(lines)

@@ -1,0 +1,138 @@
+"""Open a finished run: its record, its data, its model, its transforms.
+
+A run's folder may come from anybody. From its record only classes are made that are defined in this package, or in a
+module that the user trusts by name on the command line, and that are what they stand for; nothing in its values is
+ever instantiated, and its checkpoint is read as tensors.
+"""
+
+import importlib
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.data.transforms import Transforms
+from brain_tumor.models import checkpoint
+from brain_tumor.models.task import Task
+from brain_tumor.results import record as records
+from brain_tumor.results.record import Record
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run.
+
+    Attributes:
+        folder: where it is.
+        record: its results.json.
+        trusted: modules of the user's own whose classes it may name.
+    """
+
+    folder: Path
+    record: Record
+    trusted: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes that it tells apart, in the order of its outputs."""
+        return self.record["data"]["classes"]
+
+    @property
+    def size(self) -> int:
+        """The side of the images that it was trained on, in pixels."""
+        return int(self.record["hyperparameters"]["size"])
+
+    @property
+    def checkpoint(self) -> Path:
+        """The checkpoint whose weights it was tested with."""
+        return self.folder / "checkpoints" / f"{self.record['test']['checkpoint']}.ckpt"
+
+    def transforms(self) -> Transforms:
+        """Make its transforms."""
+        return self._make("transforms", Transforms, self.record["config"]["transforms"])
+
+    def data(self, **changes: Any) -> SliceDataModule:
+        """Make its data module, with its transforms.
+
+        Args:
+            **changes: settings that differ from the run's, such as `cache_dir`.
+        """
+        settings = {**self.record["config"]["data"], **changes}
+        return self._make("data", SliceDataModule, settings, transforms=self.transforms())
+
+    def model(self, path: Path | None = None) -> Task:
+        """Make its model, for scoring, with the weights of the checkpoint that was scored or of another one."""
+        settings = self.record["config"]["model"]
+        # An abstract class says what is allowed; mypy takes it for what is to be made.
+        model = self._make("model", Task, settings, num_classes=len(self.classes))  # type: ignore[type-abstract]
+        checkpoint.load(model, path or self.checkpoint)
+        return model
+
+    def _make(self, key: str, base: type[T], settings: Mapping[str, Any], **given: Any) -> T:
+        place = f"{self.folder}/results.json: config.{key}"
+        made = find_class(str(settings.get("_target_")), base, place, self.trusted)
+        values = {name: value for name, value in settings.items() if name not in {"_target_", "_convert_"}}
+        if "weights" in inspect.signature(made).parameters:
+            values["weights"] = "none"  # the checkpoint has them
+        if nested := _nested_target(values):
+            raise ValueError(f"{place}: asks for another object, {nested}, which no run of brain_tumor does")
+        try:
+            return made(**values, **given)
+        except TypeError as error:
+            raise ValueError(f"{place}: {error}") from error
+
+
+def open_run(folder: Path, trusted: Sequence[str] = ()) -> Trained:
+    """Open the finished run in `folder`.
+
+    Args:
+        folder: the run's.
+        trusted: modules of the user's own whose classes it may name.
+
+    Raises:
+        ValueError: there is none, or its record is damaged.
+    """
+    return Trained(folder, records.read(folder), tuple(trusted))
+
+
+def find_class(target: str, base: type[T], place: str, trusted: Sequence[str] = ()) -> type[T]:
+    """Return the class of that name if it is defined where the name says, and derives from `base`.
+
+    Args:
+        target: module and class, as in a `_target_`.
+        base: what it has to be.
+        place: where the name was found, for the message.
+        trusted: modules besides this package's.
+
+    Raises:
+        ValueError: it is anything else. No module of another origin is imported to find out.
+    """
+    module, _, name = target.rpartition(".")
+    refused = ValueError(
+        f"{place}: names {target}, which is no {base.__name__} of brain_tumor; not obeyed. If it is a class of your "
+        "own, trust its module by trusted=[MODULE]"
+    )
+    if module not in trusted and module.partition(".")[0] != "brain_tumor":
+        raise refused
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except ImportError as error:
+        raise refused from error
+    if not (isinstance(found, type) and issubclass(found, base) and found.__module__ == module):
+        raise refused
+    return found
+
+
+def _nested_target(value: Any) -> str:
+    """Return the first `_target_` somewhere in a value; "" for none."""
+    if isinstance(value, Mapping):
+        if "_target_" in value:
+            return str(value["_target_"])
+        value = list(value.values())
+    if isinstance(value, list):
+        return next(filter(None, map(_nested_target, value)), "")
+    return ""

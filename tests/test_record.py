@@ -1,0 +1,83 @@
+"""Records and run folders of yesterday stay readable, and what is no record is refused in one line."""
+
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from brain_tumor.results import record
+from tests.conftest import Command
+
+ROOT = Path(__file__).resolve().parents[1]
+# Three runs that revision 0205860 has trained: frozen by slice, frozen by patient with a validation part, and
+# fine-tuned on train/ and test/ folders of three classes. Their backbones are a pattern of thirteen numbers, and the
+# learning rate of the fine-tuned one is 1e-20, so that what weighs 45 MB each packs into some kilobytes.
+OLD = Path(__file__).parent / "fixtures" / "runs_of_0205860.tar.xz"
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("old")
+    with tarfile.open(OLD) as archive:
+        archive.extractall(home, filter="data")
+    return home
+
+
+@pytest.mark.parametrize("name", ["69a289fc", "857d703c", "71846207"])
+def test_an_old_run_is_scored_to_its_recorded_numbers(old: Path, name: str, command: Command) -> None:
+    (folder,) = old.glob(f"outputs/*-{name}-*")
+    command("evaluate", f"run={folder}", cwd=old)
+    again = json.loads((folder / "evaluations" / "1" / "results.json").read_text())
+    recorded = json.loads((folder / "results.json").read_text())
+    assert again["data"]["key"] == recorded["data"]["key"]
+    assert Path(again["checkpoint"]).stem == ("best" if name == "857d703c" else "last")
+    for score, interval in record.scores(recorded["test"]).items():
+        assert again["test"][score] == pytest.approx(interval, abs=1e-4)
+
+
+def test_old_runs_are_reported_and_not_trained_again(old: Path, command: Command) -> None:
+    command("report", "outputs", cwd=old)
+    report = (old / "outputs" / "report" / "report.md").read_text()
+    assert "2 finished runs on" in report
+    assert "Left out: 1 finished runs on other data" in report
+    same = [
+        "data.cases=6", "data.size=32", "data.batch_size=16", "trainer.max_epochs=3", "model.weights=weights.pth",
+        "model.hidden=[8,4]", "trainer.precision=32-true", "model.strategy=freeze", "optimizer.lr=0.1",
+    ]  # fmt: skip
+    assert "finished before" in command("train", *same, cwd=old).stdout
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "results" / "records").glob("*.json")), ids=lambda p: p.stem)
+def test_published_records_are_read(path: Path) -> None:
+    found = record.load(path)
+    assert (found["format"], found["task"], found["data"]["kind"]) == (record.FORMAT, "classification", "lgg")
+    assert record.final(found) == found["test"]["accuracy"]["value"]
+    assert found["hyperparameters"]["lr"] == found["config"]["optimizer"]["lr"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda found: found.update(format=99), "of format 99, which this version does not know"),
+        (lambda found: found.pop("config"), "not a record of brain_tumor"),
+        (lambda found: found.pop("timing"), "it lacks timing"),
+        (lambda found: found["split"]["train"].pop("slices"), "it lacks split.train.slices"),
+        (lambda found: found.update(weights=[]), "not a record of brain_tumor"),
+        (lambda found: found["config"].pop("optimizer"), "not a record of brain_tumor"),
+    ],
+)
+def test_what_is_no_record_is_refused(tmp_path: Path, damage: Any, message: str) -> None:
+    found = json.loads(min((ROOT / "docs" / "results" / "records").glob("*.json")).read_text())
+    damage(found)
+    (tmp_path / "results.json").write_text(json.dumps(found))
+    with pytest.raises(ValueError, match=message):
+        record.read(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "3", "null", '"text"', '{"format": "2"}'])
+def test_what_is_not_even_that(tmp_path: Path, content: str) -> None:
+    (tmp_path / "results.json").write_text(content)
+    with pytest.raises(ValueError, match=r"damaged or unreadable|not a record|does not know"):
+        record.read(tmp_path)
