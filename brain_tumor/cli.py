@@ -123,7 +123,7 @@ def _run_name(*, _root_: DictConfig) -> str:
     """Tell a run from others in TensorBoard's list: its row, model, strategy, transforms, optimizer, split and seed."""
     choices = HydraConfig.get().runtime.choices
     model, data = _root_.model, _root_.data
-    split = data.get("split") or "given"
+    split = data.get("split", "slice")
     if data.get("test_cases") is not None:
         split = "cases"
     if data.get("fold") is not None:
@@ -131,7 +131,7 @@ def _run_name(*, _root_: DictConfig) -> str:
     parts = [
         choices["data"],
         f"row{_root_.experiment}" if _root_.get("experiment") else "",
-        choices["model"] if model.get("backbone", choices["model"]) == choices["model"] else model.backbone,
+        model.get("backbone") or choices["model"],
         model.get("strategy", ""),
         choices["transforms"],
         "" if choices["optimizer"] == "sgd" else choices["optimizer"],

@@ -198,12 +198,74 @@ def test_several_classes_train_test_folders_and_patients(command: Command, tmp_p
     assert set(found["baselines"]) == {"majority"}
 
 
-def test_two_processes_train_together(command: Command, tmp_path: Path) -> None:
-    arguments = [*SMALL, "trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu", "trainer.max_epochs=1"]
-    output = command("train", *arguments, cwd=tmp_path).stdout
-    found = _results(tmp_path / run_folder(output))
-    assert found["test"]["slices"] == found["split"]["test"]["slices"]
-    assert len(list((tmp_path / "outputs").glob("[!.]*/"))) == 1
+# What a user writes who trusts the defaults: each group without the keys that have one.
+SHORT = {
+    "data": "_target_: brain_tumor.data.sources.PhantomDataModule\ncases: 6\nsize: 32\ncache_dir: ${cache_dir}\n",
+    "model": "_target_: brain_tumor.models.classifier.Classifier\nbackbone: resnet18\nweights: none\n",
+    "transforms": "_target_: brain_tumor.data.transforms.Transforms\nnormalize: true\n",
+    "optimizer": "_target_: torch.optim.SGD\n_partial_: true\nlr: 0.01\n",
+    "trainer": "_target_: lightning.Trainer\nmax_epochs: 1\n",
+}
+
+
+def test_a_configuration_without_defaulted_keys_trains_sweeps_and_is_reported(command: Command, tmp_path: Path) -> None:
+    for group, text in SHORT.items():
+        (tmp_path / "mine" / group).mkdir(parents=True)
+        (tmp_path / "mine" / group / "short.yaml").write_text(text)
+    chosen = [f"{group}=short" for group in SHORT]
+    command("train", "--config-dir=mine", "--multirun", *chosen, "seed=0,1", cwd=tmp_path)
+    folders = sorted((tmp_path / "outputs").glob("[!.]*/"))
+    assert [path.name.rpartition("-")[0] for path in folders] == (
+        ["short-resnet18-short-short-slice-seed0", "short-resnet18-short-short-slice-seed1"]
+    )
+    found = _results(folders[0])
+    assert "flip" not in found["config"]["transforms"]
+    wanted = {"flip": 0.0, "normalize": True, "batch_size": 8, "strategy": "finetune", "momentum": 0, "max_epochs": 1}
+    assert {name: found["hyperparameters"][name] for name in wanted} == wanted
+    command("report", "outputs", cwd=tmp_path)
+    assert "2 finished runs" in (tmp_path / "outputs" / "report" / "report.md").read_text()
+    command("evaluate", f"run={folders[0]}", cwd=tmp_path)
+
+
+def test_arguments_of_lightnings_trainer(command: Command, tmp_path: Path) -> None:
+    small = [*SMALL, "trainer.max_epochs=1", "model.strategy=freeze"]
+    refused = command("train", *small, "trainer.limit_train_batches=2", cwd=tmp_path, check=False)
+    assert "if lightning.Trainer takes it, write +trainer.limit_train_batches=2" in refused.stderr
+    more = ["+trainer.limit_train_batches=2", "+trainer.gradient_clip_val=1", "optimizer.fused=false"]
+    folder = tmp_path / run_folder(command("train", *small, *more, cwd=tmp_path).stdout)
+    assert _results(folder)["config"]["trainer"]["gradient_clip_val"] == 1
+
+
+def test_a_run_that_starts_from_another_is_not_tested_on_its_patients(command: Command, tmp_path: Path) -> None:
+    small = [*SMALL, "trainer.max_epochs=1", "model.strategy=freeze"]
+    first = run_folder(command("train", *small, "data.split=patient", "data.split_seed=1", cwd=tmp_path).stdout)
+    from_first = [*small, f"model.weights=run:{first}"]
+    refused = command("train", *from_first, "data.split=patient", cwd=tmp_path, check=False)
+    assert refused.returncode == 1
+    assert f"{first}: was trained on what is tested here: PHANTOM_" in refused.stderr
+    assert "allow_overlap=true" in refused.stderr
+
+    with (tmp_path / first / "split.csv").open() as file:
+        tested = sorted({row["case"] for row in csv.DictReader(file) if row["part"] == "test"})
+    (tmp_path / "patients.txt").write_text("\n".join([*tested, ""]))
+    second = command("train", *from_first, "data.test_cases=patients.txt", cwd=tmp_path)
+    found = _results(tmp_path / run_folder(second.stdout))
+    assert (found["weights"]["source"], found["weights"]["detail"]) == ("run", _results(tmp_path / first)["id"])
+    assert (found["weights"]["overlap"], found["split"]["method"]) == ([], "cases")
+    assert found["config"]["data"]["test_cases"] == tested
+
+    marked = command("train", *from_first, "data.split=patient", "allow_overlap=true", cwd=tmp_path)
+    found = _results(tmp_path / run_folder(marked.stdout))
+    assert len(found["weights"]["overlap"]) == 1
+    assert "1 of the patients tested were trained on in" in found["weights"]["warning"]
+    assert "WARNING: 1 of the patients" in marked.stdout
+
+    other = ["evaluate", f"run={first}", "data=phantom", "data.cases=6"]
+    assert "was trained on what is tested here" in command(*other, cwd=tmp_path, check=False).stderr
+    command(*other, "allow_overlap=true", cwd=tmp_path)
+    scored = json.loads((tmp_path / first / "evaluations" / "1" / "results.json").read_text())
+    assert len(scored["overlap"]) == 5
+    command(*other, "data.phantom_seed=1", "data.cases=2", cwd=tmp_path)  # other patients
 
 
 @pytest.mark.slow

@@ -16,7 +16,12 @@ from tests.conftest import environment
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT.joinpath("README.md").read_text()
-COMMANDS = re.findall(r"^    python -m (brain_tumor\..+?)(?:\s+#.*)?$", README, flags=re.MULTILINE)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMANDS = [
+    line
+    for page in PAGES
+    for line in re.findall(r"^    python -m (brain_tumor\..+?)(?:\s+#.*)?$", page.read_text(), flags=re.MULTILINE)
+]
 
 
 def test_names_the_two_commands_and_the_limits_of_use() -> None:
@@ -28,11 +33,12 @@ def test_names_the_two_commands_and_the_limits_of_use() -> None:
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_its_commands_compose(line: str, tmp_path: Path) -> None:
+def test_every_command_composes(line: str, tmp_path: Path) -> None:
     module, *arguments = shlex.split(line)
     # Composing a sweep is not possible; its values are, one by one.
     single = [re.sub(r"^([\w.]+=[\w]+),.*", r"\1", argument) for argument in arguments if argument != "--multirun"]
     single = [re.sub(r"^paper=\w+\(.*\)$", "paper=1", argument) for argument in single]
+    single = [re.sub(r"^([\w.]+)=range\((\d+),.*\)$", r"\1=\2", argument) for argument in single]
     show = ["--help"] if module == "brain_tumor.report" else ["--cfg", "job"]
     subprocess.run(
         [sys.executable, "-m", module, *show, *single],
@@ -59,6 +65,6 @@ def test_its_speeds_are_the_benchmarks() -> None:
 
 
 def test_what_it_points_to_is_there() -> None:
-    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+    for page in (*PAGES, *(ROOT / "docs").glob("*/*.md")):
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page}: {target}"
