@@ -74,7 +74,7 @@ def write(
         "timing": {
             **seconds,
             "epoch_seconds": model.epoch_seconds,
-            "images_per_second": len(data.rows["train"]) / statistics.median(model.epoch_seconds),
+            "images_per_second": data.epoch_size / statistics.median(model.epoch_seconds),
             "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         },
     }
@@ -85,7 +85,7 @@ def write(
     records.write_json(folder / "results.json", record)
 
     dashboard.write_hparams(writer, facts["hyperparameters"], records.scores(record["test"]))
-    for picture in model.pictures(data, scores, predictions):
+    for picture in model.pictures(data, predictions):
         if picture.file:
             picture.figure.savefig(folder / picture.file, dpi=110)
         writer.add_figure(picture.title, picture.figure)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # imported late at run time, so that --help and --cfg answer 
 
 KEYS = {
     "data", "model", "transforms", "optimizer", "trainer",
-    "seed", "experiment", "resume", "cache_features", "allow_overlap", "output_dir", "cache_dir", "name",
+    "schedule", "seed", "experiment", "resume", "cache_features", "allow_overlap", "output_dir", "cache_dir", "name",
 }  # fmt: skip
 
 
@@ -65,6 +65,7 @@ def train(config: dict[str, Any], folder: Path) -> "Record | None":
         num_classes=data.num_classes,
         monitored=data.monitored,
         seed=config["seed"],
+        schedule=config["schedule"],
     )
     if model.uses_masks:
         data.serve_masks()

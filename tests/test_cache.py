@@ -65,6 +65,13 @@ def test_a_target_that_the_data_does_not_allow(root: Path, tmp_path: Path) -> No
         data.setup()
 
 
+def test_data_without_masks_serves_none(root: Path, tmp_path: Path) -> None:
+    data = FolderDataModule(root=str(root), transforms=Transforms(), cache_dir=str(tmp_path), size=32)
+    data.setup()
+    with pytest.raises(ValueError, match="data: has no masks, which this model learns from"):
+        data.serve_masks()
+
+
 def test_equal_data_elsewhere_shares_the_array(root: Path, tmp_path: Path) -> None:
     key = _load(root, tmp_path).key
     shutil.copytree(root, tmp_path / "copy")

@@ -254,18 +254,8 @@ def test_a_run_that_starts_from_another_is_not_tested_on_its_patients(command: C
     assert (found["weights"]["overlap"], found["split"]["method"]) == ([], "cases")
     assert found["config"]["data"]["test_cases"] == tested
 
-    marked = command("train", *from_first, "data.split=patient", "allow_overlap=true", cwd=tmp_path)
-    found = _results(tmp_path / run_folder(marked.stdout))
-    assert len(found["weights"]["overlap"]) == 1
-    assert "1 of the patients tested were trained on in" in found["weights"]["warning"]
-    assert "WARNING: 1 of the patients" in marked.stdout
-
-    other = ["evaluate", f"run={first}", "data=phantom", "data.cases=6"]
-    assert "was trained on what is tested here" in command(*other, cwd=tmp_path, check=False).stderr
-    command(*other, "allow_overlap=true", cwd=tmp_path)
-    scored = json.loads((tmp_path / first / "evaluations" / "1" / "results.json").read_text())
-    assert len(scored["overlap"]) == 5
-    command(*other, "data.phantom_seed=1", "data.cases=2", cwd=tmp_path)  # other patients
+    other = command("evaluate", f"run={first}", "data=phantom", "data.cases=6", cwd=tmp_path, check=False)
+    assert "was trained on what is tested here" in other.stderr
 
 
 @pytest.mark.slow

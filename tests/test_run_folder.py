@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from brain_tumor.models.weights import Weights
 from brain_tumor.results import overlap, record, run_folder
 
 CONFIG: dict[str, Any] = {"seed": 0, "data": {"size": 32, "cache_dir": "a"}, "output_dir": "x", "resume": False}
@@ -94,3 +95,8 @@ def test_who_was_trained_on_is_known_by_name_and_by_image(tmp_path: Path) -> Non
     (tmp_path / overlap.INHERITED).unlink()
     record.write_csv(tmp_path / "split.csv", split.drop(columns="digest"))
     assert overlap.refuse(tmp_path, tested, allow=True) == ["P1"]
+    # Where it is allowed, the weights say so.
+    weights = Weights(f"run:{tmp_path}", "run", warning="partial")
+    weights.refuse_overlap(tested, allow=True)
+    assert weights.overlap == ["P1"]
+    assert weights.warning.startswith("partial; 1 of the patients tested were trained on in")

@@ -44,7 +44,7 @@ class Area(Task):
         mean, actual = areas[data.rows["train"]].mean(), areas[data.rows["test"]]
         return {"mean area": _score(mean.expand(len(actual)), actual, data.table.iloc[data.rows["test"]]["case"])}
 
-    def pictures(self, data: SliceDataModule, scores: dict[str, Any], predictions: pd.DataFrame) -> Iterator[Picture]:
+    def pictures(self, data: SliceDataModule, predictions: pd.DataFrame) -> Iterator[Picture]:
         figure = Figure()
         figure.add_subplot().hist(predictions["area"])
         yield Picture("areas", figure, "areas.png")

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler, default_convert
 
 from brain_tumor.data import cache, slices, targets
-from brain_tumor.data.batches import Batch, Rows
+from brain_tumor.data.batches import Balanced, Batch, Rows
 from brain_tumor.data.split import Split
 from brain_tumor.data.transforms import Transforms
 
@@ -36,6 +36,8 @@ class SliceDataModule(L.LightningDataModule):
         folds: how many folds to divide the patients into.
         fold: the one to test.
         test_cases: the patients to test.
+        empty: an epoch shows every training slice with a tumour, by its mask, and so many without for each of them,
+            drawn anew; None for all slices.
         batch_size: of training.
         eval_batch_size: of validation, test and features; changes speed, not results. None for what is fast there.
         size: side of the square images, in pixels.
@@ -73,6 +75,7 @@ class SliceDataModule(L.LightningDataModule):
         folds: int | None = None,
         fold: int | None = None,
         test_cases: Sequence[str] | None = None,
+        empty: float | None = None,
         batch_size: int = 8,
         eval_batch_size: int | None = None,
         size: int = 224,
@@ -87,12 +90,15 @@ class SliceDataModule(L.LightningDataModule):
         ):
             if value is not None and value < least:
                 raise ValueError(f"data.{name}={value}: must be at least {least}")
+        if empty is not None and empty < 0:
+            raise ValueError(f"data.empty={empty}: slices without a tumour for each with one; must be at least 0")
         if resident not in (True, False, "auto"):
             raise ValueError(f"data.resident={resident}: choose one of auto, true, false")
         self.transforms = transforms
         self.cache_dir = Path(cache_dir).expanduser()
         self.target = target
         self.split = Split(split, test_fraction, val_fraction, split_seed, folds, fold, test_cases)
+        self.empty = empty
         self.batch_size = batch_size
         self._eval_batch_size = eval_batch_size
         self.size = size
@@ -201,10 +207,19 @@ class SliceDataModule(L.LightningDataModule):
         """Serve the training rows, shuffled by seed and epoch alone, so that a resumed run sees the same batches."""
         dataset = Rows(self.rows["train"])
         world, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-        sampler: DistributedSampler[Any] = DistributedSampler(
-            dataset, num_replicas=world, rank=rank, shuffle=True, seed=self.seed
-        )
+        sampler: DistributedSampler[Any]
+        if self.empty is None:
+            sampler = DistributedSampler(dataset, num_replicas=world, rank=rank, shuffle=True, seed=self.seed)
+        else:
+            positive = self.table["positive"].to_numpy(dtype=bool)[self.rows["train"]]
+            sampler = Balanced(dataset, positive, self.empty, self.seed, world, rank)
         return self._loader(dataset, self.batch_size, sampler)
+
+    @property
+    def epoch_size(self) -> int:
+        """How many slices an epoch shows, over all processes."""
+        sampler = self.train_dataloader().sampler
+        return sampler.total if isinstance(sampler, Balanced) else len(self.rows["train"])
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Serve the monitored part's rows in order."""
@@ -308,6 +323,7 @@ class SliceDataModule(L.LightningDataModule):
             "test_fraction": self.split.test_fraction,
             "val_fraction": self.split.val_fraction,
             "batch_size": self.batch_size,
+            "empty": -1.0 if self.empty is None else float(self.empty),
             "size": self.size,
         }
 

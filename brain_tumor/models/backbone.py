@@ -26,18 +26,10 @@ def build(name: str, weights: str) -> tuple[nn.Module, int, Weights]:
     """
     if name not in resnet_names():
         raise ValueError(f"model.backbone={name}: not a torchvision ResNet; choose one of {', '.join(resnet_names())}")
-    # Before any download: the file may be refused.
-    state, source = weights_.find(name, weights)
     network = models.get_model(name, weights=None)
     width = cast("nn.Linear", network.fc).in_features
     network.fc = nn.Identity()
-    if state is not None:
-        source.missing = weights_.copy_into(network, state, weights)
-        if source.missing:
-            source.warning = (
-                f"{weights} lacks {len(source.missing)} of the backbone's tensors ({weights_.few(source.missing)}): "
-                "these keep their random start"
-            )
+    source = weights_.load(network, name, weights)
     return network.to(memory_format=torch.channels_last), width, source
 
 

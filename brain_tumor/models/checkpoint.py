@@ -64,7 +64,7 @@ def load(model: nn.Module, path: Path) -> None:
     if unlike:
         trained = content["hyper_parameters"]
         raise ValueError(
-            f"{path}: a checkpoint of another model ({trained.get('backbone')} for {trained.get('num_classes')} "
-            f"classes); {len(unlike)} tensors differ, such as {unlike[0]}"
+            f"{path}: a checkpoint of another model ({trained.get('backbone') or trained.get('encoder')} for "
+            f"{trained.get('num_classes')} classes); {len(unlike)} tensors differ, such as {unlike[0]}"
         )
     model.load_state_dict(theirs)

@@ -32,9 +32,10 @@ class Classifier(Task):
         num_classes: number of logits.
         hidden: widths of the head's two hidden layers.
         dropout: probability of both dropout layers.
-        optimizer: as the following two for `Task`.
+        optimizer: as the following three for `Task`.
         monitored: the part that the validation loop runs on.
         seed: of dropout and augmentation.
+        schedule: of the learning rate.
 
     Raises:
         ValueError: a value out of range, or weights that do not fit.
@@ -55,8 +56,9 @@ class Classifier(Task):
         optimizer: OptimizerFactory | None = None,
         monitored: str = "val",
         seed: int = 0,
+        schedule: str = "constant",
     ) -> None:
-        super().__init__(optimizer=optimizer, monitored=monitored, seed=seed)
+        super().__init__(optimizer=optimizer, monitored=monitored, seed=seed, schedule=schedule)
         if strategy not in STRATEGIES:
             raise ValueError(f"model.strategy={strategy}: choose one of {', '.join(STRATEGIES)}")
         if not 0 <= dropout < 1:
@@ -121,9 +123,12 @@ class Classifier(Task):
         """Score what knows classes, positions and neighbours, but sees no pixel."""
         return classification.score_baselines(data.table, data.classes)
 
-    def pictures(self, data: SliceDataModule, scores: dict[str, Any], predictions: pd.DataFrame) -> Iterator[Picture]:
+    def pictures(self, data: SliceDataModule, predictions: pd.DataFrame) -> Iterator[Picture]:
         """Draw the confusion matrix, and the slices that the classifier is most confidently wrong about."""
-        yield Picture("confusion matrix", plots.confusion(scores["confusion_matrix"], data.classes))
+        probabilities = torch.from_numpy(classification.probabilities_of(predictions).to_numpy())
+        labels = torch.from_numpy(predictions["label"].to_numpy())
+        counts = classification.confusion_matrix(probabilities, labels)
+        yield Picture("confusion matrix", plots.confusion(counts, data.classes))
         wrong = plots.wrong(predictions)
         if len(wrong):
             figure = plots.slices(wrong, *data.pixels(wrong.index.to_numpy()), data.classes)

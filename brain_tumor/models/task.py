@@ -13,11 +13,13 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import OneCycleLR
 
 from brain_tumor.data.batches import Batch
 from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.models.weights import Weights
 
+SCHEDULES = ("constant", "onecycle")
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 
 
@@ -38,6 +40,8 @@ class Task(L.LightningModule, ABC):
         optimizer: given the trainable parameters, returns the optimizer; None for a network that is not trained.
         monitored: name of the part that the validation loop runs on, for the curves: "val" or "test".
         seed: of dropout and augmentation; with the epoch it determines them, so that a resumed run repeats them.
+        schedule: of the learning rate: "constant", or "onecycle", which rises to the optimizer's rate and falls to
+            nearly nothing over the whole training (Smith and Topin 2019).
 
     Attributes:
         kind: the task's name in records.
@@ -55,8 +59,18 @@ class Task(L.LightningModule, ABC):
     measure: ClassVar[str]
     uses_masks: ClassVar[bool] = False
 
-    def __init__(self, *, optimizer: OptimizerFactory | None = None, monitored: str = "val", seed: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        optimizer: OptimizerFactory | None = None,
+        monitored: str = "val",
+        seed: int = 0,
+        schedule: str = "constant",
+    ) -> None:
         super().__init__()
+        if schedule not in SCHEDULES:
+            raise ValueError(f"schedule={schedule}: choose one of {', '.join(SCHEDULES)}")
+        self.schedule = schedule
         self._make_optimizer = optimizer
         self._optimizer_settings = _try_out(optimizer) if optimizer else {}
         self.monitored = monitored
@@ -88,8 +102,8 @@ class Task(L.LightningModule, ABC):
         """Score on the same split, in the same way, what sees no pixel."""
 
     @abstractmethod
-    def pictures(self, data: SliceDataModule, scores: dict[str, Any], predictions: pd.DataFrame) -> Iterator[Picture]:
-        """Draw what `score` returned."""
+    def pictures(self, data: SliceDataModule, predictions: pd.DataFrame) -> Iterator[Picture]:
+        """Draw what the table that `score` returned holds."""
 
     @property
     def frozen_part(self) -> nn.Module | None:
@@ -102,7 +116,9 @@ class Task(L.LightningModule, ABC):
     @property
     def hyperparameters(self) -> dict[str, bool | int | float | str]:
         """What the record and TensorBoard's HParams say of the network and how it is trained."""
-        return {"task": self.kind, "weights": self.weights.source, **self._optimizer_settings}
+        return {
+            "task": self.kind, "weights": self.weights.source, "schedule": self.schedule, **self._optimizer_settings
+        }  # fmt: skip
 
     def compile_network(self, mode: str | None) -> None:
         """Compile what is worth it.
@@ -115,10 +131,19 @@ class Task(L.LightningModule, ABC):
         """
         raise ValueError(f"trainer.compile={mode or 'true'}: {type(self).__name__} cannot be compiled; leave it out")
 
-    def configure_optimizers(self) -> Optimizer:
+    def make_optimizer(self) -> Optimizer:
         """Build the optimizer over the parameters that are trained."""
         assert self._make_optimizer is not None, "opened for scoring, not for training"
         return self._make_optimizer([parameter for parameter in self.parameters() if parameter.requires_grad])
+
+    def configure_optimizers(self) -> Any:
+        """Build the optimizer and the schedule of its learning rate, as Lightning wants them."""
+        optimizer = self.make_optimizer()
+        if self.schedule == "constant":
+            return optimizer
+        steps = int(self.trainer.estimated_stepping_batches)
+        scheduler = OneCycleLR(optimizer, optimizer.defaults["lr"], total_steps=steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_train_epoch_start(self) -> None:
         """Make the epoch's random numbers a function of seed, epoch and process alone."""
@@ -145,22 +170,24 @@ class Task(L.LightningModule, ABC):
         self._outputs[part].append((batch.rows, outcomes.detach(), batch.labels))
         return loss
 
-    def _score_part(self, part: str) -> tuple[Tensor, Tensor]:
-        """Log the part's curves at the end of the epoch; return its rows and outcomes.
+    def _collect(self, part: str) -> Iterator[Tensor]:
+        """Yield the rows, outcomes and labels of the epoch's batches of a part."""
+        return (torch.cat(tensors) for tensors in zip(*self._outputs.pop(part), strict=True))
+
+    def _score_part(self, part: str) -> None:
+        """Log the part's curves at the end of the epoch.
 
         Scoring once an epoch instead of once a batch keeps the framework's share of a step small.
         """
-        rows, outcomes, labels = (torch.cat(tensors) for tensors in zip(*self._outputs.pop(part), strict=True))
+        _, outcomes, labels = self._collect(part)
         points = {
             name: self.trainer.strategy.reduce(value, reduce_op="mean")
             for name, value in self.curves(outcomes, labels).items()
         }
         self._scores[part] = {name: float(value) for name, value in points.items()}
-        if self.trainer.state.fn == "fit":  # the final test is no point of the curve
-            self.log_dict({f"{part}/{name}": value for name, value in points.items()}, prog_bar=True, sync_dist=True)
-            # TensorBoard's horizontal axis counts epochs, so that runs of any batch size can be compared.
-            self.log("step", float(self.current_epoch + 1))
-        return rows, outcomes
+        self.log_dict({f"{part}/{name}": value for name, value in points.items()}, prog_bar=True, sync_dist=True)
+        # TensorBoard's horizontal axis counts epochs, so that runs of any batch size can be compared.
+        self.log("step", float(self.current_epoch + 1))
 
     def on_train_epoch_end(self) -> None:
         """Score the epoch and add it to `history`."""
@@ -176,7 +203,7 @@ class Task(L.LightningModule, ABC):
 
     def on_test_epoch_end(self) -> None:
         """Gather the part's rows, ascending and each once, and their outcomes from all processes."""
-        rows, outcomes = self._score_part("test")
+        rows, outcomes, _ = self._collect("test")
         if self.trainer.world_size > 1:
             rows, outcomes = self.all_gather((rows, outcomes))
             rows, outcomes = rows.flatten(), outcomes.flatten(0, 1)

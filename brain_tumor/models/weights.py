@@ -74,6 +74,28 @@ class Weights:
 State = Mapping[str, Tensor]
 
 
+def load(network: nn.Module, name: str, weights: str) -> Weights:
+    """Copy into a ResNet without its classification layer what `weights` asks for; return where it came from.
+
+    Args:
+        network: its tensors named as torchvision names them.
+        name: a torchvision model's name.
+        weights: see `find`.
+
+    Raises:
+        ValueError: weights that cannot be fetched or read, or are another network's.
+    """
+    state, source = find(name, weights)
+    if state is not None:
+        source.missing = copy_into(network, state, weights)
+        if source.missing:
+            source.warning = (
+                f"{weights} lacks {len(source.missing)} of the backbone's tensors ({few(source.missing)}): "
+                "these keep their random start"
+            )
+    return source
+
+
 def find(name: str, weights: str) -> tuple[State | None, Weights]:
     """Return the state dict that `weights` asks for, None for a random start, and where it came from.
 
@@ -153,8 +175,12 @@ def _of_run(weights: str) -> tuple[State, Weights]:
     trained = record.read(source.folder)
     source.detail, source.warning = trained["id"], trained["weights"]["warning"]
     path = source.folder / "checkpoints" / f"{trained['test']['checkpoint']}.ckpt"
-    state, prefix = checkpoint.read(path)["state_dict"], "backbone."
-    return {name.removeprefix(prefix): state[name] for name in state if name.startswith(prefix)}, source
+    found = {}
+    for name, value in checkpoint.read(path)["state_dict"].items():
+        for prefix in ("backbone.", "network.encoder."):  # a classifier's, a segmenter's
+            if name.startswith(prefix):
+                found[name.removeprefix(prefix)] = value
+    return found, source
 
 
 def _state_dict(path: Path) -> State:

@@ -27,7 +27,7 @@ def predict(train: pd.DataFrame, test: pd.DataFrame, classes: int) -> dict[str, 
     found = {"majority": np.tile(frequencies, (len(test), 1))}
     if (train["slice"] >= 0).all() and (test["slice"] >= 0).all():
         together = pd.concat([train, test])
-        found["position"] = _position(train, test, _heights(together), frequencies)
+        found["position"] = _position(train, test, heights(together), frequencies)
         if test["case"].isin(train["case"]).any():
             found["nearest_slice"] = _nearest(train, test, frequencies)
     return found
@@ -38,7 +38,7 @@ def _frequencies(labels: NDArray[np.int64], classes: int) -> NDArray[np.float64]
     return frequencies
 
 
-def _heights(table: pd.DataFrame) -> "pd.Series[float]":
+def heights(table: pd.DataFrame) -> "pd.Series[float]":
     """Place each slice between 0, its case's first, and 1, its last."""
     numbers = table.groupby("case")["slice"]
     first, last = numbers.transform("min"), numbers.transform("max")
@@ -57,13 +57,18 @@ def _position(
 
 
 def _nearest(train: pd.DataFrame, test: pd.DataFrame, prior: NDArray[np.float64]) -> NDArray[np.float64]:
-    cases = dict(list(train.groupby("case")))
-    certain = np.eye(len(prior))
-    predictions = []
-    for case, number in zip(test["case"], test["slice"], strict=True):
-        if case not in cases:
-            predictions.append(prior)
-            continue
-        near = (cases[case]["slice"] - number).abs().to_numpy().argmin()
-        predictions.append(certain[cases[case]["label"].iloc[near]])
-    return np.array(predictions)
+    certain, labels = np.eye(len(prior)), train["label"]
+    return np.array([prior if row is None else certain[labels[row]] for row in nearest_rows(train, test)])
+
+
+def nearest_rows(train: pd.DataFrame, test: pd.DataFrame) -> list[int | None]:
+    """Find for each test slice the training slice of the same patient with the nearest number.
+
+    Returns:
+        Labels of `train`'s index, one a test slice; None where the patient has no training slice.
+    """
+    cases = dict(list(train.groupby("case")["slice"]))
+    return [
+        int((cases[case] - number).abs().idxmin()) if case in cases else None
+        for case, number in zip(test["case"], test["slice"], strict=True)
+    ]

@@ -32,9 +32,14 @@ def score_test(
     Returns:
         Every metric with its interval, the confusion matrix and what the intervals resample; and the predictions.
     """
-    scored = table.iloc[rows.numpy()]
     # In double precision the probabilities of one slice add up to 1 to the last digit that is written.
-    probabilities = torch.softmax(logits.double(), dim=1)
+    return score_probabilities(table.iloc[rows.numpy()], classes, torch.softmax(logits.double(), dim=1))
+
+
+def score_probabilities(
+    scored: pd.DataFrame, classes: list[str], probabilities: Tensor
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Score probabilities float64 (n, C) of slices, as `score_test` does."""
     labels = torch.tensor(scored["label"].to_numpy())
     cases = list(scored["case"])
     scores = {

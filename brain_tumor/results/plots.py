@@ -1,5 +1,7 @@
 """The pictures a run leaves behind, in TensorBoard and in its folder."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -55,6 +57,30 @@ def wrong(predictions: pd.DataFrame, count: int = 8) -> pd.DataFrame:
     return found[~found["right"]].nlargest(count, "confidence")
 
 
+def overlays(
+    table: pd.DataFrame,
+    images: Sequence[NDArray[np.uint8]],
+    truths: Sequence[NDArray[np.uint8]],
+    found: Sequence[NDArray[np.uint8]],
+) -> Figure:
+    """Draw slices with the outlines of the truth (yellow) and of the prediction (cyan).
+
+    Args:
+        table: columns `case`, `slice` and `dice`, of at least one row.
+        images: uint8 (H, W, 3), theirs.
+        truths: their masks, uint8 (H, W).
+        found: the predicted masks, likewise.
+    """
+    figure, panels = _panels(len(table))
+    for axes, line, image, truth, mask in zip(panels, table.to_dict("records"), images, truths, found, strict=False):
+        axes.imshow(image)
+        for outline, colour in ((truth, "yellow"), (mask, "cyan")):
+            if outline.any():
+                axes.contour(outline, [0.5], colors=colour, linewidths=0.8)
+        axes.set_title(f"{line['case']} {line['slice']}\nDice {line['dice']:.2f}", fontsize="x-small")
+    return figure
+
+
 def slices(
     table: pd.DataFrame, images: NDArray[np.uint8], masks: NDArray[np.uint8] | None, classes: list[str]
 ) -> Figure:
@@ -66,13 +92,7 @@ def slices(
         masks: uint8 (n, H, W), theirs; None for data without masks.
         classes: class names.
     """
-    columns = min(4, len(table))
-    rows = -(-len(table) // columns)
-    figure = Figure(figsize=(2.6 * columns, 2.9 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for axes in panels:
-        axes.axis("off")
+    figure, panels = _panels(len(table))
     lines = table[["case", "slice", "predicted", "confidence"]].to_dict("records")
     for axes, line, index in zip(panels, lines, range(len(table)), strict=False):
         axes.imshow(images[index])
@@ -81,3 +101,15 @@ def slices(
         said = f"{classes[line['predicted']]}, {line['confidence']:.0%}"
         axes.set_title(f"{line['case']} {line['slice']}\nsaid {said}", fontsize="x-small")
     return figure
+
+
+def _panels(count: int) -> tuple[Figure, list[Axes]]:
+    """Make a figure of so many panels, four a row."""
+    columns = min(4, count)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(2.6 * columns, 2.9 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes in panels:
+        axes.axis("off")
+    return figure, panels

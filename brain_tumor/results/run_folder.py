@@ -27,7 +27,10 @@ _IMMATERIAL = {
     "enable_progress_bar", "allow_overlap",
 }  # fmt: skip
 # Keys that came later, each with the value that means what was meant before there was one: with it, a run keeps its id.
-NEUTRAL: dict[str, Any] = {"data.target": None, "data.folds": None, "data.fold": None, "data.test_cases": None}
+NEUTRAL: dict[str, Any] = {
+    "data.target": None, "data.folds": None, "data.fold": None, "data.test_cases": None, "data.empty": None,
+    "schedule": "constant",
+}  # fmt: skip
 _OWN_FILES = {".hydra", ".lock", ".id"}
 
 

@@ -1,0 +1,252 @@
+"""Tell where the tumour is: a decoder on the feature maps of a torchvision ResNet."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from brain_tumor.data.batches import Batch
+from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.data.images import unfit
+from brain_tumor.models import backbone as backbones
+from brain_tumor.models import weights as weights_
+from brain_tumor.models.task import OptimizerFactory, Picture, Task
+from brain_tumor.results import (
+    baselines,
+    bootstrap,
+    classification,
+    localization,
+    mask_baselines,
+    masks,
+    plots,
+)
+
+if TYPE_CHECKING:
+    from segmentation_models_pytorch.base import SegmentationModel
+
+Mask = NDArray[np.uint8]
+STRATEGIES = ("finetune", "freeze")
+LOSSES = ("dice_ce", "dice", "ce")
+# Of segmentation-models-pytorch, each with what makes it small enough for two cores.
+DECODERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "unet": ("Unet", {"decoder_channels": (128, 64, 32, 16, 8)}),
+    "unetplusplus": ("UnetPlusPlus", {"decoder_channels": (128, 64, 32, 16, 8)}),
+    "fpn": ("FPN", {}),
+    "deeplabv3plus": ("DeepLabV3Plus", {}),
+}
+
+
+class Segmenter(Task):
+    """Mark the tumour in images (B, 3, H, W): logits (B, H, W), above 0 for tumour.
+
+    Args:
+        encoder: a torchvision ResNet's name.
+        num_classes: of the data; the network marks one thing, whatever their number.
+        decoder: "unet" (Ronneberger 2015), "unetplusplus" (Zhou 2018), "fpn" (Kirillov 2017) or "deeplabv3plus"
+            (Chen 2018).
+        strategy: "finetune" trains everything, "freeze" the decoder alone.
+        weights: of the encoder (see `brain_tumor.models.weights.find`).
+        loss: "dice" (1 - the soft Dice of the whole batch), "ce" (the pixels' mean binary cross-entropy), or
+            "dice_ce", their sum.
+        optimizer: as the following three for `Task`.
+        monitored: the part that the validation loop runs on.
+        seed: of augmentation.
+        schedule: of the learning rate.
+
+    Raises:
+        ValueError: a value out of range, or weights that do not fit.
+    """
+
+    kind = "segmentation"
+    measure = "dice"
+    uses_masks = True
+
+    def __init__(
+        self,
+        *,
+        encoder: str,
+        num_classes: int,  # noqa: ARG002, which every task is told
+        decoder: str = "unet",
+        strategy: str = "finetune",
+        weights: str = "auto",
+        loss: str = "dice_ce",
+        optimizer: OptimizerFactory | None = None,
+        monitored: str = "val",
+        seed: int = 0,
+        schedule: str = "constant",
+    ) -> None:
+        super().__init__(optimizer=optimizer, monitored=monitored, seed=seed, schedule=schedule)
+        for name, value, known in (
+            ("encoder", encoder, backbones.resnet_names()),
+            ("decoder", decoder, DECODERS),
+            ("strategy", strategy, STRATEGIES),
+            ("loss", loss, LOSSES),
+        ):
+            if value not in known:
+                raise ValueError(f"model.{name}={value}: choose one of {', '.join(known)}")
+        self.save_hyperparameters(ignore=["optimizer"])
+        self.network = _build(encoder, decoder)
+        self.weights = weights_.load(self.network.encoder, encoder, weights)
+        self.network.to(memory_format=torch.channels_last)
+        self.frozen = strategy == "freeze"
+        self.network.encoder.requires_grad_(not self.frozen)
+        self.loss = loss
+        self.train()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (B, H, W) for float images (B, 3, H, W)."""
+        logits: Tensor = self.network(images)[:, 0]
+        return logits
+
+    def train(self, mode: bool = True) -> "Segmenter":
+        """Switch to training, except for a frozen encoder: its batch norms keep their statistics."""
+        super().train(mode)
+        if self.frozen:
+            self.network.encoder.eval()
+        return self
+
+    def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the loss, and of each slice the loss and its true, false and missed pixels (B, 4).
+
+        In the final test it is the probability of every pixel instead, float16 (B, H, W), to be scored at the files'
+        own size.
+        """
+        assert batch.masks is not None, "the data module serves masks to a task that uses them"
+        logits, truth = self(batch.inputs).float(), batch.masks.float()
+        loss = self._loss(logits, truth)
+        if self.trainer.testing:
+            return loss, torch.sigmoid(logits).half()
+        found = (logits > 0).float()
+        hit = (found * truth).sum((1, 2))
+        counts = [hit, found.sum((1, 2)) - hit, truth.sum((1, 2)) - hit]
+        return loss, torch.stack([loss.detach().expand(len(logits)), *counts], 1)
+
+    def _loss(self, logits: Tensor, truth: Tensor) -> Tensor:
+        total = torch.zeros((), device=logits.device)
+        if self.loss in {"ce", "dice_ce"}:
+            total = total + F.binary_cross_entropy_with_logits(logits, truth)
+        if self.loss in {"dice", "dice_ce"}:
+            found = torch.sigmoid(logits)
+            # Over the batch, not a slice, so that slices without a tumour have a gradient; 1 keeps it from 0 / 0.
+            total = total + 1 - (2 * (found * truth).sum() + 1) / (found.sum() + truth.sum() + 1)
+        return total
+
+    def curves(self, outcomes: Tensor, labels: Tensor) -> dict[str, Tensor]:  # noqa: ARG002, a classifier's
+        """Return the mean loss and the Dice over all pixels of the part, at the network's size."""
+        loss, hit, false, missed = outcomes.unbind(1)
+        both = 2 * hit.sum() + false.sum() + missed.sum()
+        return {"loss": loss.mean(), "dice": 2 * hit.sum() / both.clamp(min=1)}
+
+    def score(self, data: SliceDataModule) -> tuple[dict[str, Any], pd.DataFrame]:
+        """Score the masks at the files' own size, as they are and cleaned, and the slices as a detector would be.
+
+        Cleaned is a patient's volume with its largest component kept. A slice's probability is its surest pixel's.
+        """
+        rows, probabilities = self.predictions
+        tested = data.table.iloc[rows.numpy()]
+        predicted = [
+            (unfit(own.float().numpy(), height, width) >= 0.5).astype(np.uint8)
+            for own, height, width in zip(probabilities, tested["height"], tested["width"], strict=True)
+        ]
+        slices = _compare(data, tested, predicted)
+        cleaned = _compare(data, tested, _largest(predicted, tested))
+        sure = probabilities.flatten(1).amax(1).double()
+        detection, columns = classification.score_probabilities(tested, data.classes, torch.stack([1 - sure, sure], 1))
+        scores = {
+            **localization.score(slices),
+            **{f"largest_{name}": value for name, value in localization.score(cleaned).items() if "dice" in name},
+            **{name: value for name, value in detection.items() if name not in {"loss", "confusion_matrix"}},
+            "resampled": bootstrap.resampled_unit(list(tested["case"])),
+            "slices": len(tested),
+        }
+        lengths = [masks.to_kaggle(mask) for mask in predicted]
+        kept = slices.drop(columns="case").set_index(columns.index)
+        return scores, columns.join(kept).assign(run_lengths=lengths)
+
+    def baselines(self, data: SliceDataModule) -> dict[str, Any]:
+        """Score on the same ruler masks that see no pixel: empty ones, the mean at the same height, and copies."""
+        tested = data.table.iloc[data.rows["test"]]
+        sizes = list(zip(tested["height"], tested["width"], strict=True))
+        guesses = {"empty": [np.zeros(size, np.uint8) for size in sizes]}
+        if (data.table["slice"] >= 0).all():
+            assert data.decoded.masks is not None
+            means, threshold = mask_baselines.by_height(data.table, data.decoded.masks)
+            guesses["mean_mask"] = [
+                (unfit(mean, *size) >= threshold).astype(np.uint8) for mean, size in zip(means, sizes, strict=True)
+            ]
+            nearest = baselines.nearest_rows(data.table.iloc[data.rows["train"]], tested)
+            if any(row is not None for row in nearest):
+                guesses["nearest_mask"] = [
+                    np.zeros(size, np.uint8) if row is None else _resized(data.decoded.original_mask(row), *size)
+                    for row, size in zip(nearest, sizes, strict=True)
+                ]
+        return {name: localization.score(_compare(data, tested, own)) for name, own in guesses.items()}
+
+    def pictures(self, data: SliceDataModule, predictions: pd.DataFrame) -> Iterator[Picture]:
+        """Draw truth and prediction on the best, median and worst tumour slices."""
+        tumours = predictions[predictions["area"] > 0].sort_values("dice")
+        if not len(tumours):
+            return
+        chosen = tumours.iloc[np.linspace(0, len(tumours) - 1, min(8, len(tumours))).astype(int)]
+        rows = chosen.index.to_numpy()
+        truths = [data.decoded.original_mask(int(row)) for row in rows]
+        found = [
+            masks.from_kaggle(text, *truth.shape) for text, truth in zip(chosen["run_lengths"], truths, strict=True)
+        ]
+        images = [_unfit_image(image, *truth.shape) for image, truth in zip(data.pixels(rows)[0], truths, strict=True)]
+        yield Picture("overlays", plots.overlays(chosen, images, truths, found), "overlays.png")
+
+    @property
+    def hyperparameters(self) -> dict[str, bool | int | float | str]:
+        """What the record and TensorBoard's HParams say of the segmenter."""
+        own = {name: self.hparams[name] for name in ("strategy", "decoder", "loss")}
+        return {**super().hyperparameters, "backbone": self.hparams["encoder"], **own}
+
+    def compile_network(self, mode: str | None) -> None:
+        """Compile encoder and decoder."""
+        self.network.compile(mode=mode)
+
+
+def _build(encoder: str, decoder: str) -> "SegmentationModel":
+    # Imported late: it brings timm, and only segmenters need it.
+    import segmentation_models_pytorch as smp
+
+    name, settings = DECODERS[decoder]
+    network: SegmentationModel = getattr(smp, name)(encoder, encoder_weights=None, classes=1, **settings)
+    return network
+
+
+def _compare(data: SliceDataModule, tested: pd.DataFrame, predicted: list[Mask]) -> pd.DataFrame:
+    """Compare a predicted mask for each tested slice with the truth; one row a slice, with its case."""
+    pairs = zip(predicted, tested.index, strict=True)
+    found = [localization.compare(mask, data.decoded.original_mask(int(row))) for mask, row in pairs]
+    return pd.DataFrame(found).assign(case=tested["case"].to_numpy())
+
+
+def _largest(predicted: list[Mask], tested: pd.DataFrame) -> list[Mask]:
+    """Keep the largest component of each patient's volume, where its slices have one size."""
+    cleaned = list(predicted)
+    for places in localization.volumes(list(tested["case"]), list(tested["slice"])):
+        if len({predicted[place].shape for place in places}) == 1:
+            volume = localization.largest_component(np.stack([predicted[place] for place in places]))
+            for place, mask in zip(places, volume, strict=True):
+                cleaned[place] = mask
+    return cleaned
+
+
+def _unfit_image(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    channels = [unfit(channel.astype(np.float32), height, width) for channel in np.moveaxis(image, -1, 0)]
+    return np.stack(channels, -1).astype(np.uint8)
+
+
+def _resized(mask: Mask, height: int, width: int) -> Mask:
+    """Bring a patient's neighbouring mask to a slice's size, where that differs."""
+    if mask.shape == (height, width):
+        return mask
+    return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))

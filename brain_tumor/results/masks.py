@@ -1,0 +1,84 @@
+"""Masks as one dimension and as run lengths, as the paper explains them (section IV.B) and as others write them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.uint8]
+
+
+def flatten(mask: Mask) -> Mask:
+    """Lay a mask (H, W) out as one dimension (H * W,), row after row."""
+    return mask.reshape(-1)
+
+
+def unflatten(pixels: Mask, height: int, width: int) -> Mask:
+    """Put what `flatten` gave back into a mask (height, width).
+
+    Raises:
+        ValueError: another number of pixels.
+    """
+    if pixels.size != height * width:
+        raise ValueError(f"{pixels.size} pixels are no mask of {height} x {width}")
+    return pixels.reshape(height, width)
+
+
+def to_kaggle(mask: Mask) -> str:
+    """Write run lengths as Kaggle's competitions do: "start length start length ...", from 1, column after column."""
+    lengths = _alternating(mask)
+    ends = np.cumsum(lengths)
+    pairs = zip(ends[::2] + 1, lengths[1::2], strict=False)
+    return " ".join(f"{start} {length}" for start, length in pairs)
+
+
+def from_kaggle(text: str, height: int, width: int) -> Mask:
+    """Read run lengths that `to_kaggle` has written into a mask (height, width) of 0 and 1.
+
+    Raises:
+        ValueError: no pairs of positive numbers, runs that overlap, or one that leaves the mask.
+    """
+    try:
+        numbers = np.array(text.split(), dtype=np.int64)
+    except ValueError as error:
+        raise ValueError(f"{text[:40]!r}: run lengths are whole numbers with blanks between them") from error
+    starts, lengths = numbers[::2] - 1, numbers[1::2]
+    if len(starts) != len(lengths) or (numbers < 1).any():
+        raise ValueError(f"{text[:40]!r}: run lengths are pairs of a start, from 1, and a length")
+    ends = starts + lengths
+    if (starts[1:] < ends[:-1]).any() or (len(ends) and ends[-1] > height * width):
+        raise ValueError(f"{text[:40]!r}: runs overlap, or leave a mask of {height} x {width}")
+    return _from_edges(starts, ends, height, width)
+
+
+def to_coco(mask: Mask) -> list[int]:
+    """Write run lengths as COCO does, uncompressed: lengths of zeros and ones in turn, column after column."""
+    return [int(length) for length in _alternating(mask)]
+
+
+def from_coco(counts: Sequence[int], height: int, width: int) -> Mask:
+    """Read run lengths that `to_coco` has written into a mask (height, width) of 0 and 1.
+
+    Raises:
+        ValueError: negative lengths, or lengths that do not add up to the mask's pixels.
+    """
+    lengths = np.array(counts, dtype=np.int64)
+    if (lengths < 0).any() or lengths.sum() != height * width:
+        raise ValueError(f"run lengths that add up to {lengths.sum()} are no mask of {height} x {width}")
+    ends = np.cumsum(lengths)
+    return _from_edges(ends[:-1:2], ends[1::2], height, width)
+
+
+def _alternating(mask: Mask) -> NDArray[np.int64]:
+    """Return the lengths of zeros and ones in turn, zeros first, of the mask read column after column."""
+    pixels = mask.T.reshape(-1).astype(bool)
+    changes = np.flatnonzero(np.diff(pixels, prepend=False, append=not pixels[-1] if pixels.size else True))
+    lengths: NDArray[np.int64] = np.diff(changes, prepend=0)
+    return lengths
+
+
+def _from_edges(starts: NDArray[np.int64], ends: NDArray[np.int64], height: int, width: int) -> Mask:
+    steps = np.zeros(height * width + 1, dtype=np.int8)
+    np.add.at(steps, starts, 1)
+    np.add.at(steps, ends, -1)
+    return np.cumsum(steps[:-1]).astype(np.uint8).reshape(width, height).T
