@@ -1,6 +1,8 @@
 """Masks on the ruler: by hand, against MONAI's definitions where they agree, and what sees no pixel."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,9 +11,13 @@ import torch
 from PIL import Image, ImageOps
 from scipy import ndimage
 
+from brain_tumor.data.batches import Balanced, Rows
 from brain_tumor.data.images import read_image, unfit
-from brain_tumor.results import localization, mask_baselines
-from tests.conftest import write_image
+from brain_tumor.data.sources import PhantomDataModule
+from brain_tumor.data.transforms import Transforms
+from brain_tumor.models.segmenter import Segmenter
+from brain_tumor.results import localization, mask_baselines, masks
+from tests.conftest import Command, run_folder, write_image
 
 
 def _disc(centre: tuple[int, int], radius: float, side: int = 64) -> localization.Mask:
@@ -118,21 +124,21 @@ def test_a_map_comes_back_to_where_its_image_was(shape: tuple[int, int]) -> None
 
 def test_masks_without_pixels_are_thresholded_on_the_training_part() -> None:
     rng = np.random.default_rng(0)
-    rows, masks = [], []
+    rows, drawn = [], []
     for case in range(12):
         for number in range(10):
             tumour = 3 <= number < 7
             place = (int(rng.integers(28, 36)), int(rng.integers(28, 36)))
-            masks.append(_disc(place, 10) if tumour else EMPTY)
+            drawn.append(_disc(place, 10) if tumour else EMPTY)
             rows.append((f"P{case}", number, "test" if case < 2 else "train"))
     table = pd.DataFrame(rows, columns=["case", "slice", "part"])
-    means, threshold = mask_baselines.by_height(table, np.stack(masks))
+    means, threshold = mask_baselines.by_height(table, np.stack(drawn))
     assert means.shape == (20, 64, 64)
     assert means[0].max() == 0
     assert means[5][32, 32] > 0.9
     found = [(mean >= threshold).astype(np.uint8) for mean in means]
     scored = pd.DataFrame(
-        [{"case": rows[place][0], **localization.compare(found[place], masks[place])} for place in range(20)]
+        [{"case": rows[place][0], **localization.compare(found[place], drawn[place])} for place in range(20)]
     )
     dice = localization.score(scored)["dice"]["value"]
     assert dice is not None
@@ -146,3 +152,86 @@ def test_read_images_fit_as_unfit_expects(tmp_path: Path) -> None:
     assert pixels[:16].max() == 0
     assert pixels[48:].max() == 0
     assert unfit(pixels[..., 0].astype(np.float32), 40, 80).min() > 0
+
+
+def test_one_patient_says_nothing_about_others() -> None:
+    slices = _slices()
+    found = localization.score(slices[slices["case"] == "A"])
+    assert found["dice"]["value"] is not None
+    assert (found["dice"]["low"], found["dice"]["high"]) == (None, None)
+
+
+def test_a_segmenter_trains_and_is_scored_again(command: Command, tmp_path: Path) -> None:
+    small = [
+        "data.cases=6",
+        "data.size=64",
+        "trainer.max_epochs=2",
+        "model.weights=none",
+        "data.folds=3",
+        "data.fold=0",
+    ]
+    output = command("train", "recipe=localization", *small, cwd=tmp_path).stdout
+    folder = tmp_path / run_folder(output)
+    found = json.loads((folder / "results.json").read_text())
+    assert (found["task"], found["measure"]) == ("segmentation", "dice")
+    assert folder.name.startswith("phantom-resunet18-finetune-flip_norm-adamw-fold0of3-seed0")
+    assert {"dice", "dice_median", "largest_dice", "hd95", "empty_clean", "accuracy", "auroc"} <= set(found["test"])
+    assert set(found["baselines"]) == {"empty", "mean_mask"}
+    assert found["baselines"]["empty"]["dice"]["value"] == 0
+    assert found["history"][1]["train"]["loss"] < found["history"][0]["train"]["loss"]
+    assert "mean mask at the same height" in output
+
+    predictions = pd.read_csv(folder / "predictions.csv", keep_default_na=False)
+    line = predictions[predictions["predicted_area"] > 0].iloc[0]
+    assert masks.from_kaggle(line["run_lengths"], 256, 256).sum() == line["predicted_area"]
+    assert list(predictions.columns[:6]) == ["path", "case", "slice", "label", "p(no tumour)", "p(tumour)"]
+    assert (folder / "overlays.png").exists()
+
+    command("evaluate", f"run={folder}", cwd=tmp_path)
+    again = json.loads((folder / "evaluations" / "1" / "results.json").read_text())["test"]
+    assert again == {name: value for name, value in found["test"].items() if name not in {"epoch", "checkpoint"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"encoder": "vgg16"}, "model.encoder=vgg16: choose one of"),
+        ({"decoder": "net"}, "model.decoder=net: choose one of unet, unetplusplus"),
+        ({"loss": "focal"}, "model.loss=focal: choose one of dice_ce, dice, ce"),
+        ({"strategy": "melt"}, "model.strategy=melt"),
+        ({"schedule": "cosine"}, "schedule=cosine: choose one of constant, onecycle"),
+    ],
+)
+def test_refuses_bad_values(changes: dict[str, str], message: str) -> None:
+    settings: dict[str, Any] = {"encoder": "resnet18", "weights": "none", "num_classes": 2, **changes}
+    with pytest.raises(ValueError, match=message):
+        Segmenter(**settings)
+
+
+@pytest.mark.parametrize("decoder", ["unet", "unetplusplus", "fpn", "deeplabv3plus"])
+def test_every_decoder_marks_pixels_and_can_keep_its_encoder(decoder: str) -> None:
+    network = Segmenter(encoder="resnet18", decoder=decoder, strategy="freeze", weights="none", num_classes=2)
+    assert network(torch.zeros(2, 3, 64, 64)).shape == (2, 64, 64)
+    assert not any(parameter.requires_grad for parameter in network.network.encoder.parameters())
+    assert not any(module.training for module in network.train().network.encoder.modules())
+    assert all(parameter.requires_grad for parameter in network.network.decoder.parameters())
+
+
+def test_an_epoch_shows_every_tumour_and_other_empty_slices_each_time(cache_dir: Path) -> None:
+    data = PhantomDataModule(cases=6, size=32, empty=1, transforms=Transforms(), cache_dir=str(cache_dir))
+    data.setup()
+    sampler = data.train_dataloader().sampler
+    assert isinstance(sampler, Balanced)
+    positive = data.table["positive"].to_numpy()[data.rows["train"]]
+    epochs = []
+    for epoch in (0, 1, 0):
+        sampler.set_epoch(epoch)
+        epochs.append(list(sampler))
+    assert len(epochs[0]) == len(set(epochs[0])) == data.epoch_size == 2 * positive.sum()
+    assert set(np.flatnonzero(positive)) <= set(epochs[0])
+    assert epochs[0] == epochs[2]
+    assert set(epochs[0]) != set(epochs[1])
+    rows, labels = Rows(np.arange(10)), np.arange(10) < 3
+    halves = [list(Balanced(rows, labels, 1.0, 0, 2, rank)) for rank in (0, 1)]
+    assert len(halves[0]) == len(halves[1]) == 3
+    assert not set(halves[0]) & set(halves[1])

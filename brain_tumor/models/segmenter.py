@@ -19,7 +19,6 @@ from brain_tumor.models import weights as weights_
 from brain_tumor.models.task import OptimizerFactory, Picture, Task
 from brain_tumor.results import (
     baselines,
-    bootstrap,
     classification,
     localization,
     mask_baselines,
@@ -162,7 +161,7 @@ class Segmenter(Task):
             **localization.score(slices),
             **{f"largest_{name}": value for name, value in localization.score(cleaned).items() if "dice" in name},
             **{name: value for name, value in detection.items() if name not in {"loss", "confusion_matrix"}},
-            "resampled": bootstrap.resampled_unit(list(tested["case"])),
+            "resampled": "patient" if all(tested["case"]) else "slice",
             "slices": len(tested),
         }
         lengths = [masks.to_kaggle(mask) for mask in predicted]

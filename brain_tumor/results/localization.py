@@ -86,7 +86,8 @@ def score(slices: pd.DataFrame) -> dict[str, Interval]:
 
     Returns:
         Means of `patients`' numbers over those who have them, `dice_median`, `hd95_median`, `dice_pooled` (over all
-        pixels of all slices) and `dice_legacy` (the mean over all slices, two empty masks counting 1).
+        pixels of all slices) and `dice_legacy` (the mean over all slices, two empty masks counting 1). One patient
+        says nothing about others: there are no limits then.
     """
     if (slices["case"] == "").any():
         slices = slices.assign(case=[f"{row}" for row in range(len(slices))])
@@ -108,7 +109,10 @@ def score(slices: pd.DataFrame) -> dict[str, Interval]:
         tp, fp, fn, legacy, count = (weights @ sums[name] for name in ("tp", "fp", "fn", "legacy", "n"))
         return found | {"dice_pooled": 2 * tp / (2 * tp + fp + fn), "dice_legacy": legacy / count}
 
-    return bootstrap.intervals(measure, list(table["case"]))
+    found = bootstrap.intervals(measure, list(table["case"]))
+    if len(table) > 1:
+        return found
+    return {name: {"value": own["value"], "low": None, "high": None} for name, own in found.items()}
 
 
 def largest_component(volume: Mask) -> Mask:

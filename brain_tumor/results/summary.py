@@ -13,6 +13,9 @@ BASELINE_TITLES = {
     "majority": "always the commonest class",
     "position": "slice position alone",
     "nearest_slice": "nearest training slice of the same patient",
+    "empty": "no tumour anywhere",
+    "mean_mask": "mean mask at the same height",
+    "nearest_mask": "mask of the nearest training slice of the same patient",
 }
 
 
@@ -25,7 +28,7 @@ def summary(record: Record) -> str:
     ranked = "auroc" in test
     lines = [f"{'':{width}}  {measure:8}  95 % interval  {'  AUROC' * ranked}".rstrip()]
     for title, scores in rows:
-        area = f"  {scores['auroc']['value'] or float('nan'):.3f}" if ranked else ""
+        area = f"  {scores['auroc']['value'] or float('nan'):.3f}" if "auroc" in scores else ""
         lines.append(f"{title:{width}}  {percent(scores[measure])}{area}")
     lines.append(
         f"({record['split']['test']['slices']} test slices, intervals over {test['resampled']}s, "
@@ -48,7 +51,9 @@ def scores(test: Mapping[str, Any]) -> str:
     lines = [f"{test['slices']} slices, 95 % intervals over {test['resampled']}s"]
     for name, interval in found.items():
         if interval["value"] is None:
-            lines.append(f"{name:{width}}  undefined: a class has no slice here")
+            lines.append(f"{name:{width}}  undefined: nothing here to compute it from")
+        elif interval["low"] is None:
+            lines.append(f"{name:{width}}  {interval['value']:.4f}  without an interval: one patient")
         else:
             lines.append(f"{name:{width}}  {interval['value']:.4f}  {interval['low']:.4f} to {interval['high']:.4f}")
     return "\n".join(lines)
@@ -73,7 +78,7 @@ def percent(interval: Interval) -> str:
     """Write an interval as percentages."""
     if interval["value"] is None:
         return "undefined"
-    limits = f"{interval['low']:.1%} to {interval['high']:.1%}"
+    limits = "" if interval["low"] is None else f"{interval['low']:.1%} to {interval['high']:.1%}"
     return f"{interval['value']:8.1%}  {limits:15}"
 
 
