@@ -92,7 +92,12 @@ def _outside() -> "ClusterEnvironment | None":
     from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
     from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
-    for kind in (TorchElasticEnvironment, SLURMEnvironment):
-        if kind.detect():
-            return kind()
+    if TorchElasticEnvironment.detect():
+        return TorchElasticEnvironment()
+    # In a batch script without srun, Slurm tells of tasks that nobody has started; waiting for them would not end.
+    if "SLURM_STEP_ID" in os.environ and SLURMEnvironment.detect():
+        try:
+            return SLURMEnvironment()
+        except RuntimeError as error:  # says which of srun's options is missing
+            raise ValueError(str(error)) from error
     return None

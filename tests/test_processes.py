@@ -37,7 +37,8 @@ def _srun(cwd: Path, cache_dir: Path, *arguments: str) -> list[tuple[int, str]]:
         port = str(free.getsockname()[1])
     shared = {
         "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_NNODES": "1", "SLURM_NODEID": "0",
-        "SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "train", "SLURM_NODELIST": "127.0.0.1", "MASTER_PORT": port,
+        "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_JOB_NAME": "train", "SLURM_NODELIST": "127.0.0.1",
+        "MASTER_PORT": port,
     }  # fmt: skip
     tasks = [
         subprocess.Popen(

@@ -57,6 +57,40 @@ def test_a_checkpoint_is_whole_or_the_one_before(tmp_path: Path, monkeypatch: py
     assert torch.load(path, weights_only=True) == {"epoch": 1}
 
 
+SRUN = {
+    "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_PROCID": "0", "SLURM_JOB_NAME": "train",
+    "SLURM_STEP_ID": "0",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("variables", "started"),
+    [
+        ({}, False),
+        ({"WORLD_SIZE": "2", "LOCAL_RANK": "1"}, False),  # by Lightning
+        (SRUN, True),
+        ({**SRUN, "SLURM_NTASKS": "1"}, False),
+        ({**SRUN, "SLURM_JOB_NAME": "bash"}, False),
+        ({name: value for name, value in SRUN.items() if name != "SLURM_STEP_ID"}, False),  # a script without srun
+    ],
+)
+def test_who_has_started_this_process(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], started: bool
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert processes.started_from_outside() is started
+    assert processes.leads() is (variables.get("LOCAL_RANK", "0") == "0")
+
+
+def test_what_srun_lacks_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SRUN.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("SLURM_NTASKS_PER_NODE")
+    with pytest.raises(ValueError, match="ntasks-per-node"):
+        processes.started_from_outside()
+
+
 @pytest.mark.parametrize(("mode", "devices"), [(RunMode.RUN, 1), (RunMode.MULTIRUN, 1), (RunMode.RUN, 2)])
 def test_runs_on_several_devices_are_trained_one_by_one(
     monkeypatch: pytest.MonkeyPatch, mode: RunMode, devices: int

@@ -158,6 +158,8 @@ class SliceDataModule(L.LightningDataModule):
         listing = self.listing()
         self._slices = cache.load(listing, self.size, self.cache_dir)
         self.table = listing.table.join(self._slices.facts)
+        if self.empty is not None and self._slices.masks is None:
+            raise ValueError(f"data.empty={self.empty}: this data has no masks that tell empty slices; leave it out")
         self.classes, labels = targets.classify(self.table, self.target)
         parts = self.split.draw(self.table, labels)
         self._describe_split = self.split.describe(self.table)
