@@ -240,6 +240,23 @@ def test_features_are_computed_once_and_shared(
     assert torch.equal(first, again)
 
 
+def test_features_of_other_transforms_are_others(make: Make, data: PhantomDataModule) -> None:
+    class Darker(Transforms):
+        def together(
+            self, images: torch.Tensor, masks: torch.Tensor | None
+        ) -> tuple[torch.Tensor, torch.Tensor | None]:
+            shown, masks = super().together(images, masks)
+            return shown * 0.5, masks
+
+    device, part = torch.device("cpu"), make(strategy="freeze").backbone
+    first = features.cached(part, data, "32-true", device)
+    data.transforms = Darker(flip=0.5, normalize=True)
+    second = features.cached(part, data, "32-true", device)
+    assert first is not None
+    assert second is not None
+    assert not torch.equal(first, second)
+
+
 def test_without_finite_variants_features_are_not_cached(
     make: Make, data: PhantomDataModule, caplog: pytest.LogCaptureFixture
 ) -> None:

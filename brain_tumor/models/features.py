@@ -59,10 +59,13 @@ def cached(part: nn.Module, data: SliceDataModule, precision: str, device: torch
 def _key(part: nn.Module, data: SliceDataModule, precision: str, device: torch.device) -> str:
     transforms = data.transforms
     normalization = (transforms.mean.tolist(), transforms.std.tolist()) if transforms.normalize else None
+    # A transform of the user's own changes images, too; the flip does not, since either variant has its file.
+    others = {name: value for name, value in transforms.hyperparameters.items() if name != "flip"}
+    shown = (type(transforms).__module__, type(transforms).__name__, others, normalization)
     # Another GPU, thread count or library version may round otherwise; such files must not be shared.
     unit = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.get_num_threads()
     machine = (device.type, unit, torch.__version__)
-    content = hashlib.sha256(repr((FORMAT, data.decoded.key, normalization, precision, machine)).encode())
+    content = hashlib.sha256(repr((FORMAT, data.decoded.key, shown, precision, machine)).encode())
     for name, tensor in part.state_dict().items():
         content.update(name.encode())
         content.update(tensor.detach().cpu().contiguous().numpy().tobytes())
