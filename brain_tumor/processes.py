@@ -78,14 +78,21 @@ def devices(settings: dict[str, Any], gpus: int) -> object:
     return [job.job.num % gpus] if parallel and wanted and gpus > 1 else asked
 
 
-def refuse_sweep(trainer: "L.Trainer") -> None:
-    """Refuse to train one run of a sweep with several processes.
+def refuse_misfit(trainer: "L.Trainer") -> None:
+    """Refuse a trainer whose processes would not train one run together.
 
     Raises:
-        ValueError: they would each start a sweep of their own, since they repeat the command's line.
+        ValueError: in a sweep, of which each process would start one of its own, since they repeat the command's line;
+            or torchrun or srun has started another number of processes, each of which would train by itself.
     """
     if trainer.world_size > 1 and sweeps():
         raise ValueError("trainer.devices: in a sweep a run has one device; start runs on several devices one by one")
+    environment = _outside() if started_from_outside() else None
+    if environment and environment.world_size() != trainer.world_size:
+        raise ValueError(
+            f"trainer.devices: {environment.world_size()} processes were started, and the trainer has "
+            f"{trainer.world_size}; give trainer=ddp trainer.devices=N (and +trainer.num_nodes=M on several machines)"
+        )
 
 
 def _outside() -> "ClusterEnvironment | None":

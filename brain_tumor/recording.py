@@ -47,6 +47,11 @@ def facts(config: dict[str, Any], data: SliceDataModule, model: Task, trainer: L
     }
 
 
+def scored_checkpoint(data: SliceDataModule) -> str:
+    """Name the checkpoint that is tested: "best" where a validation part says which that is, else "last"."""
+    return "best" if data.monitored == "val" else "last"
+
+
 def write(
     folder: Path,
     facts: Facts,
@@ -66,11 +71,10 @@ def write(
         writer: of the run's event file.
     """
     scores, predictions = model.score(data)
-    checkpoint = "best" if data.monitored == "val" else "last"
     record: Any = {
         **facts,
         "history": model.history,
-        "test": {**scores, "epoch": model.tested_epoch, "checkpoint": checkpoint},
+        "test": {**scores, "epoch": model.tested_epoch, "checkpoint": scored_checkpoint(data)},
         "timing": {
             **seconds,
             "epoch_seconds": model.epoch_seconds,

@@ -85,7 +85,7 @@ def train(config: dict[str, Any], folder: Path) -> "Record | None":
         if model.weights.warning:
             print(f"\n*** WARNING: {model.weights.warning} ***\n", file=sys.stderr)
         logger.experiment.add_image("training batch", plots.batch(data.sample("train", 16)))
-    last, best = (folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "best"))
+    last, scored = (folder / "checkpoints" / f"{name}.ckpt" for name in ("last", recording.scored_checkpoint(data)))
     if last.exists():
         checkpoint.load(model, last)  # refuses in one line what Lightning would refuse in many
         print(f"goes on from its last checkpoint: {folder}")
@@ -93,7 +93,7 @@ def train(config: dict[str, Any], folder: Path) -> "Record | None":
 
     trainer.fit(model, data, ckpt_path=last if last.exists() else None, weights_only=True)
     fitted = time.perf_counter()
-    trainer.test(model, data, ckpt_path=best if data.monitored == "val" else None, weights_only=True, verbose=False)
+    trainer.test(model, data, ckpt_path=None if scored == last else scored, weights_only=True, verbose=False)
     tested = time.perf_counter()
     if not trainer.is_global_zero:
         return None
@@ -119,7 +119,7 @@ def _trainer(
         callbacks=callbacks,
         plugins=WholeCheckpointIO(),
     )
-    processes.refuse_sweep(trainer)
+    processes.refuse_misfit(trainer)
     return trainer
 
 

@@ -52,6 +52,7 @@ def command(cache_dir: Path) -> Command:
         )
         if check:
             assert finished.returncode == 0, finished.stdout + finished.stderr
+            assert "Warning: " not in finished.stderr, finished.stderr  # our own is in capitals
         return finished
 
     return run

@@ -83,6 +83,16 @@ def test_who_has_started_this_process(
     assert processes.leads() is (variables.get("LOCAL_RANK", "0") == "0")
 
 
+def test_processes_that_would_each_train_alone_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HydraConfig, "get", lambda: SimpleNamespace(mode=RunMode.RUN))
+    alone = L.Trainer(accelerator="cpu", devices=1, logger=False, enable_checkpointing=False)
+    processes.refuse_misfit(alone)
+    for name, value in {**SRUN, "SLURM_LOCALID": "0", "SLURM_NODEID": "0"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match="2 processes were started, and the trainer has 1; give trainer=ddp"):
+        processes.refuse_misfit(alone)
+
+
 def test_what_srun_lacks_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in SRUN.items():
         monkeypatch.setenv(name, value)
@@ -98,11 +108,11 @@ def test_runs_on_several_devices_are_trained_one_by_one(
     monkeypatch.setattr(HydraConfig, "get", lambda: SimpleNamespace(mode=mode))
     quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = L.Trainer(accelerator="cpu", devices=devices, strategy="ddp" if devices > 1 else "auto", **quiet)
-    processes.refuse_sweep(trainer)
+    processes.refuse_misfit(trainer)
 
 
 def test_a_sweep_over_several_devices_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(HydraConfig, "get", lambda: SimpleNamespace(mode=RunMode.MULTIRUN))
     trainer = L.Trainer(accelerator="cpu", devices=2, strategy="ddp", logger=False, enable_checkpointing=False)
     with pytest.raises(ValueError, match="one by one"):
-        processes.refuse_sweep(trainer)
+        processes.refuse_misfit(trainer)

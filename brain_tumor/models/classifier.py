@@ -125,8 +125,8 @@ class Classifier(Task):
 
     def pictures(self, data: SliceDataModule, predictions: pd.DataFrame) -> Iterator[Picture]:
         """Draw the confusion matrix, and the slices that the classifier is most confidently wrong about."""
-        probabilities = torch.from_numpy(classification.probabilities_of(predictions).to_numpy())
-        labels = torch.from_numpy(predictions["label"].to_numpy())
+        probabilities = torch.tensor(classification.probabilities_of(predictions).to_numpy())
+        labels = torch.tensor(predictions["label"].to_numpy())
         counts = classification.confusion_matrix(probabilities, labels)
         yield Picture("confusion matrix", plots.confusion(counts, data.classes))
         wrong = plots.wrong(predictions)
