@@ -166,7 +166,7 @@ class SliceDataModule(L.LightningDataModule):
         self.key = targets.content_key(self.table, labels, self.classes, self.size)
         self.table["label"], self.table["part"] = labels, parts
         self.rows = {part: np.flatnonzero(parts == part) for part in ("train", "val", "test")}
-        self.labels = torch.from_numpy(labels)
+        self.labels = torch.tensor(labels)
         if len(self.rows["train"]):
             self._require_classes()
         # Stored channels last; this view is (N, 3, size, size) without a copy.

@@ -94,7 +94,7 @@ def roc(runs: Sequence[Run]) -> Figure:
         axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=0.8)
         for run in (run for run in runs if run.split == split):
             table = run.predictions()
-            scores = torch.from_numpy(probabilities_of(table).to_numpy()[:, 1])
+            scores = torch.tensor(probabilities_of(table).to_numpy()[:, 1])
             false, true, _ = binary_roc(scores, torch.tensor(table["label"].to_numpy()))
             axes.plot(false, true, label=f"{_name(run)}: {run.record['test']['auroc']['value']:.3f}")
         axes.set(xlabel="1 - specificity", ylabel="sensitivity", title=f"by {split}", aspect="equal")
