@@ -236,6 +236,7 @@ def test_arguments_of_lightnings_trainer(command: Command, tmp_path: Path) -> No
     assert _results(folder)["config"]["trainer"]["gradient_clip_val"] == 1
 
 
+@pytest.mark.slow
 def test_a_run_that_starts_from_another_is_not_tested_on_its_patients(command: Command, tmp_path: Path) -> None:
     small = [*SMALL, "trainer.max_epochs=1", "model.strategy=freeze"]
     first = run_folder(command("train", *small, "data.split=patient", "data.split_seed=1", cwd=tmp_path).stdout)

@@ -68,6 +68,7 @@ def test_lightning_starts_two_processes(together: Path) -> None:
     assert list(together.parent.glob("[!.]*/")) == [together]
 
 
+@pytest.mark.slow
 def test_torchrun_does_as_lightning(together: Path, cache_dir: Path, tmp_path: Path) -> None:
     done = _torchrun(tmp_path, cache_dir, *TWO)
     assert done.returncode == 0, done.stderr

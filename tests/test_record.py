@@ -25,7 +25,7 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-@pytest.mark.parametrize("name", ["69a289fc", "857d703c", "71846207"])
+@pytest.mark.parametrize("name", ["69a289fc", "857d703c", pytest.param("71846207", marks=pytest.mark.slow)])
 def test_an_old_run_is_scored_to_its_recorded_numbers(old: Path, name: str, command: Command) -> None:
     (folder,) = old.glob(f"outputs/*-{name}-*")
     command("evaluate", f"run={folder}", cwd=old)
