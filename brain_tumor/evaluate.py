@@ -2,10 +2,12 @@
 
 python -m brain_tumor.evaluate run=outputs/NAME
 python -m brain_tumor.evaluate run=outputs/NAME data=folder data.root=/data/mri 'classes=[healthy,cancer]'
+python -m brain_tumor.evaluate run=outputs/CLASSIFIER explain=gradcam
+python -m brain_tumor.evaluate run=outputs/SEGMENTER detector=outputs/CLASSIFIER masks=true
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import hydra
 from omegaconf import DictConfig
@@ -16,63 +18,78 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from brain_tumor.data.datamodule import SliceDataModule
+    from brain_tumor.data.transforms import Transforms
+    from brain_tumor.explanation import Explanation
+    from brain_tumor.models.task import Task
     from brain_tumor.trained import Trained
 
-KEYS = {"run", "data", "classes", "checkpoint", "trusted", "allow_overlap", "cache_dir"}
+KEYS = {
+    "run", "data", "classes", "checkpoint", "detector", "explain", "masks", "trusted", "allow_overlap", "cache_dir",
+}  # fmt: skip
+
+
+class Evaluation(NamedTuple):
+    """What an evaluation found.
+
+    Attributes:
+        found: the record.
+        predictions: one row a tested slice.
+        data: what was tested on.
+        explained: where the classifier looks; None where that was not asked for.
+    """
+
+    found: dict[str, Any]
+    predictions: "pd.DataFrame"
+    data: "SliceDataModule"
+    explained: "Explanation | None"
 
 
 @hydra.main(config_path=cli.CONF, config_name="evaluate", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     """Print the scores and write them into the run's folder, under `evaluations/`."""
-    from brain_tumor import trained
-    from brain_tumor.results import record, run_folder, summary
+    from brain_tumor import explanation, trained
+    from brain_tumor.results import masks, record, run_folder, summary
 
     config = cli.plain(cfg, KEYS)
     run = trained.open_run(Path(config["run"]), config["trusted"])
-    found, predictions = evaluate(run, config)
+    found, predictions, data, explained = evaluate(run, config)
     folder = run_folder.numbered(run.folder / "evaluations")
     record.write_csv(folder / "predictions.csv", predictions)
+    if explained:
+        explanation.write(folder, explained)
+    if config["masks"]:
+        masks.write(folder / "masks", predictions, data.table.loc[predictions.index])
     record.write_json(folder / "results.json", found)
+    for part in ("stages", "explanation"):
+        if part in found:
+            print(f"{getattr(summary, part)(found[part])}\n")
     print(f"{summary.scores(found['test'])}\n\nevaluation: {folder}")
 
 
-def evaluate(run: "Trained", config: dict[str, Any]) -> "tuple[dict[str, Any], pd.DataFrame]":
+def evaluate(run: "Trained", config: dict[str, Any]) -> Evaluation:
     """Test the weights that the run scored, by default on its own test part.
 
     Raises:
         ValueError: the data has changed since, other data has other classes or patients that the run was trained on,
-            or the checkpoint is another model's.
+            the checkpoint is another model's, or the run cannot do what is asked for.
     """
-    import lightning as L
-
+    from brain_tumor import explanation, stages, trained
     from brain_tumor.models import precision
-    from brain_tumor.results import overlap
 
     cli.quieten_lightning()
-    other = "_target_" in config["data"]
-    data = _other_data(run, config) if other else _own_data(run, config)
-    named = config["classes"] or run.classes
-    if sorted(named) != sorted(data.classes):
-        raise ValueError(
-            f"data: has the classes {', '.join(data.classes)}; the run tells {', '.join(run.classes)} apart. "
-            "Say which is which by classes=[...], the data's names in the run's order"
-        )
-    data.reorder(named)
-    seen = overlap.refuse(run.folder, data.table, config["allow_overlap"]) if other else []
+    detector = trained.open_run(Path(config["detector"]), config["trusted"]) if config["detector"] else None
+    if detector:
+        stages.refuse_misfit(run, detector)
+    if config["masks"] and run.record["task"] != "segmentation":
+        raise ValueError(f"masks=true: {run.folder} is a {run.record['task']}, which has no masks to write")
+    data, seen = _open(run, run, config)
     model = run.model(Path(config["checkpoint"]) if config["checkpoint"] else None)
+    if config["explain"]:
+        explanation.refuse_misfit(config["explain"], model, data)
     if model.uses_masks:
         data.serve_masks()
-    versions = run.record["versions"]
-    precision.use(versions["arithmetic"])
-    trainer = L.Trainer(
-        accelerator="cpu" if versions["device"] == "cpu" else "auto",
-        devices=1,
-        precision=cast("Any", versions["arithmetic"]),
-        logger=False,
-        enable_model_summary=False,
-        enable_progress_bar=run.record["config"]["trainer"].get("enable_progress_bar", True),
-    )
-    trainer.test(model, data, verbose=False)
+    precision.use(run.record["versions"]["arithmetic"])
+    _test(run, model, data)
     described = data.describe()
     data.classes = run.classes  # what the predictions' columns are called
     scores, predictions = model.score(data)
@@ -83,27 +100,81 @@ def evaluate(run: "Trained", config: dict[str, Any]) -> "tuple[dict[str, Any], p
         "overlap": seen,
         "test": scores,
     }
-    return found, predictions
+    if detector:
+        own, seen = _open(run, detector, config)
+        chance = stages.probabilities(detector, own, predictions.index.to_numpy())
+        limit, origin = stages.threshold(detector, config["cache_dir"])
+        gated = stages.score(predictions, data, chance, limit)
+        found["stages"] = {
+            "detector": str(detector.folder), "overlap": seen, "threshold": limit, "threshold_from": origin, **gated
+        }  # fmt: skip
+        predictions = predictions.assign(**{"detector p(tumour)": chance})
+    explained = None
+    if config["explain"]:
+        explained = explanation.explain(config["explain"], model, data, predictions)
+        found["explanation"] = explained.found
+    return Evaluation(found, predictions, data, explained)
 
 
-def _own_data(run: "Trained", config: dict[str, Any]) -> "SliceDataModule":
+def _open(run: "Trained", scored: "Trained", config: dict[str, Any]) -> "tuple[SliceDataModule, list[str]]":
+    """Open the data that is scored as a run sees it, and name the patients in it that this run was trained on.
+
+    Args:
+        run: whose test part it is, unless `config` names other data.
+        scored: whose size and transforms the data gets, and who must not have been trained on it.
+        config: the command's.
+    """
+    from brain_tumor.results import overlap
+
+    other = "_target_" in config["data"]
+    size, transforms = config["data"]["size"] or scored.size, scored.transforms()
+    data = _other_data(config, size, transforms) if other else _own_data(run, config, size, transforms)
+    named = config["classes"] or run.classes
+    if sorted(named) != sorted(data.classes):
+        raise ValueError(
+            f"data: has the classes {', '.join(data.classes)}; the run tells {', '.join(run.classes)} apart. "
+            "Say which is which by classes=[...], the data's names in the run's order"
+        )
+    data.reorder(named)
+    if not other and scored is run:
+        return data, []
+    tested = data.table.iloc[data.rows["test"]]
+    return data, overlap.refuse(scored.folder, tested, config["allow_overlap"])
+
+
+def _test(run: "Trained", model: "Task", data: "SliceDataModule") -> None:
+    import lightning as L
+
+    versions = run.record["versions"]
+    trainer = L.Trainer(
+        accelerator="cpu" if versions["device"] == "cpu" else "auto",
+        devices=1,
+        precision=cast("Any", versions["arithmetic"]),
+        logger=False,
+        enable_model_summary=False,
+        enable_progress_bar=run.record["config"]["trainer"].get("enable_progress_bar", True),
+    )
+    trainer.test(model, data, verbose=False)
+
+
+def _own_data(run: "Trained", config: dict[str, Any], size: int, transforms: "Transforms") -> "SliceDataModule":
     """Open the data that the run was tested on."""
     if config["classes"] or config["data"]["size"]:
         raise ValueError("classes and data.size are for other data: name it by data=... as well")
-    data = run.data(cache_dir=config["cache_dir"])
+    data = run.data(cache_dir=config["cache_dir"], size=size, transforms=transforms)
     data.prepare_data()
     data.setup()
-    if data.key != run.record["data"]["key"]:
+    if size == run.size and data.key != run.record["data"]["key"]:
         raise ValueError(
             f"{run.folder}: its data has changed since (content {run.record['data']['key']}, now {data.key})"
         )
     return data
 
 
-def _other_data(run: "Trained", config: dict[str, Any]) -> "SliceDataModule":
-    """Open other data, which is scored whole, at the size that the run was trained on."""
-    settings = {**config["data"], "split": "none", "size": config["data"]["size"] or run.size}
-    data: SliceDataModule = cli.make({"data": settings}, "data", transforms=run.transforms())
+def _other_data(config: dict[str, Any], size: int, transforms: "Transforms") -> "SliceDataModule":
+    """Open other data, which is scored whole."""
+    settings = {**config["data"], "split": "none", "size": size}
+    data: SliceDataModule = cli.make({"data": settings}, "data", transforms=transforms)
     data.prepare_data()
     data.setup()
     return data

@@ -59,10 +59,10 @@ class Trained:
         """Make its data module, with its transforms.
 
         Args:
-            **changes: settings that differ from the run's, such as `cache_dir`.
+            **changes: settings that differ from the run's, such as `cache_dir`, or other `transforms`.
         """
-        settings = {**self.record["config"]["data"], **changes}
-        return self._make("data", SliceDataModule, settings, transforms=self.transforms())
+        given = {"transforms": changes.pop("transforms", None) or self.transforms()}
+        return self._make("data", SliceDataModule, {**self.record["config"]["data"], **changes}, **given)
 
     def model(self, path: Path | None = None) -> Task:
         """Make its model, for scoring, with the weights of the checkpoint that was scored or of another one."""

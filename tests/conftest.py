@@ -81,3 +81,11 @@ def write_image(path: Path, seed: int = 0, size: tuple[int, int] = (40, 30), mod
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     Image.fromarray(pixels).convert(mode).save(path, **save)
+
+
+def write_mask(path: Path, tumour: bool, size: tuple[int, int] = (40, 30)) -> None:
+    """Write a mask, empty or with a rectangle; `size` is width and height."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.zeros((size[1], size[0]), np.uint8)
+    pixels[5:15, 10:20] = 255 * tumour
+    Image.fromarray(pixels).save(path)

@@ -24,7 +24,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def _load(root: Path, cache_dir: Path) -> cache.Slices:
-    return cache.load(slices.list_class_folders(root), 32, cache_dir)
+    return cache.load(slices.list_folder(root), 32, cache_dir)
 
 
 def test_holds_what_the_files_hold(phantoms: Path, cache_dir: Path) -> None:

@@ -10,14 +10,16 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 from scipy import ndimage
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from brain_tumor import evaluate, trained
 from brain_tumor.data.batches import Balanced, Rows
 from brain_tumor.data.images import read_image, unfit
 from brain_tumor.data.sources import PhantomDataModule
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.models.segmenter import Segmenter
-from brain_tumor.results import localization, mask_baselines, masks
-from tests.conftest import Command, run_folder, write_image
+from brain_tumor.results import bootstrap, localization, mask_baselines, masks
+from tests.conftest import SMALL, Command, run_folder, write_image
 
 
 def _disc(centre: tuple[int, int], radius: float, side: int = 64) -> localization.Mask:
@@ -27,6 +29,7 @@ def _disc(centre: tuple[int, int], radius: float, side: int = 64) -> localizatio
 
 
 EMPTY = np.zeros((64, 64), np.uint8)
+THIRDS = (100.0, 1000.0)
 
 
 def test_counts_and_overlap() -> None:
@@ -62,6 +65,71 @@ def test_boundary_distances_are_as_brute_force_finds_them() -> None:
         assert values["surface_dice"] == pytest.approx(near / (len(forth) + len(back)))
 
 
+@pytest.mark.filterwarnings("ignore:.*always_return_as_numpy:FutureWarning")  # MONAI's, of its own
+def test_monai_finds_the_same_where_definitions_agree() -> None:
+    from monai.metrics.hausdorff_distance import compute_hausdorff_distance
+    from monai.metrics.meandice import compute_dice
+    from monai.metrics.meaniou import compute_iou
+
+    rng = np.random.default_rng(1)
+    for _ in range(5):
+        pair = [(ndimage.gaussian_filter(rng.normal(size=(48, 64)), 4) > 0.02).astype(np.uint8) for _ in range(2)]
+        found, truth = (torch.from_numpy(mask)[None, None].float() for mask in pair)
+        values = localization.compare(*pair)
+        assert values["dice"] == pytest.approx(float(compute_dice(found, truth)))
+        assert values["iou"] == pytest.approx(float(compute_iou(found, truth)))
+        # MONAI crops to the masks before it looks for edges; a border of zeros makes that the same.
+        padded = [torch.nn.functional.pad(mask, (2, 2, 2, 2)) for mask in (found, truth)]
+        bordered = localization.compare(*(mask[0, 0].numpy().astype(np.uint8) for mask in padded))
+        distance = compute_hausdorff_distance(padded[0], padded[1], percentile=95)
+        assert bordered["hd95"] == pytest.approx(float(distance), abs=1e-4)
+    empty = torch.zeros(1, 1, 48, 64)
+    assert float(compute_dice(empty, truth)) == localization.compare(EMPTY[:48], pair[1])["dice"] == 0
+    # Without a truth there is nothing to overlap with: neither has a number.
+    assert np.isnan(float(compute_dice(found, empty)))
+    assert np.isnan(localization.compare(pair[0], EMPTY[:48])["dice"])
+
+
+def test_emptied_slices_count_as_if_nothing_had_been_predicted() -> None:
+    truth = _disc((30, 30), 10)
+    pairs = [(truth, truth), (_disc((30, 36), 10), truth), (truth, EMPTY)]
+    slices = pd.DataFrame([localization.compare(*pair) for pair in pairs])
+    gone = np.array([False, True, True])
+    expected = pd.DataFrame(
+        [localization.compare(EMPTY if gone[i] else pair[0], pair[1]) for i, pair in enumerate(pairs)]
+    )
+    found = localization.emptied(slices, gone, np.full(3, np.hypot(64, 64)))
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False)
+
+
+def test_terciles_divide_the_tumour_slices() -> None:
+    low, high = localization.terciles(np.array([0, 0, 10, 20, 30, 40, 50, 60]))
+    assert 20 < low < 30
+    assert 40 < high < 50
+    assert localization.terciles(np.zeros(3, np.int64)) == (0, 0)
+    truth, half = _disc((30, 30), 10), _disc((30, 30), 10)
+    half[:, 31:] = 0
+    pairs = [("A", half, truth), ("A", _disc((9, 9), 3), _disc((9, 9), 3)), ("B", EMPTY, truth)]
+    slices = pd.DataFrame([{"case": case, **localization.compare(found, true)} for case, found, true in pairs])
+    scores = localization.score(slices, (50, 100))
+    assert scores["dice_small"]["value"] == 1
+    assert scores["dice_medium"]["value"] is None
+    assert scores["dice_large"]["value"] == pytest.approx(slices["dice"][0] / 2)
+    assert scores["dice_minimum"] == {"value": 0, "low": None, "high": None}
+
+
+def test_a_stratified_bootstrap_keeps_the_folds_sizes() -> None:
+    values = torch.tensor([0.0] * 5 + [1.0] * 5, dtype=torch.float64)
+    cases = [f"P{place}" for place in range(10)]
+    found, free = (
+        bootstrap.intervals(lambda weights: {"mean": weights @ values / weights.sum(1)}, cases, strata)["mean"]
+        for strata in ([0] * 5 + [1] * 5, None)
+    )
+    assert found == {"value": 0.5, "low": 0.5, "high": 0.5}
+    assert free["low"] is not None
+    assert free["low"] < 0.3
+
+
 def test_a_miss_and_an_empty_slice() -> None:
     missed = localization.compare(EMPTY, _disc((30, 30), 10))
     assert (missed["dice"], missed["iou"], missed["surface_dice"]) == (0, 0, 0)
@@ -83,12 +151,12 @@ def _slices() -> pd.DataFrame:
 def test_the_patient_is_the_unit() -> None:
     slices = _slices()
     area, half = slices["area"][0], slices["tp"][1]
-    table = localization.patients(slices).set_index("case")
+    table = localization.patients(slices, THIRDS).set_index("case")
     dice = 2 * (area + half) / (2 * (area + half) + area - half)
     assert table["dice"].to_dict() == {"A": pytest.approx(dice), "B": 0, "C": pytest.approx(np.nan, nan_ok=True)}
     assert table["tumour_slices"].to_dict() == {"A": 2, "B": 1, "C": 0}
     assert table["area_error"]["B"] == -1
-    found = localization.score(slices)
+    found = localization.score(slices, THIRDS)
     assert found["dice"]["value"] == pytest.approx(dice / 2)
     assert found["dice_median"]["value"] == pytest.approx(dice / 2)
     assert found["empty_clean"]["value"] == pytest.approx((1 + 0.5) / 2)
@@ -140,7 +208,7 @@ def test_masks_without_pixels_are_thresholded_on_the_training_part() -> None:
     scored = pd.DataFrame(
         [{"case": rows[place][0], **localization.compare(found[place], drawn[place])} for place in range(20)]
     )
-    dice = localization.score(scored)["dice"]["value"]
+    dice = localization.score(scored, THIRDS)["dice"]["value"]
     assert dice is not None
     assert 0.6 < dice < 1
 
@@ -156,40 +224,106 @@ def test_read_images_fit_as_unfit_expects(tmp_path: Path) -> None:
 
 def test_one_patient_says_nothing_about_others() -> None:
     slices = _slices()
-    found = localization.score(slices[slices["case"] == "A"])
+    found = localization.score(slices[slices["case"] == "A"], THIRDS)
     assert found["dice"]["value"] is not None
     assert (found["dice"]["low"], found["dice"]["high"]) == (None, None)
 
 
-def test_a_segmenter_trains_and_is_scored_again(command: Command, tmp_path: Path) -> None:
-    small = [
-        "data.cases=6",
-        "data.size=64",
-        "trainer.max_epochs=2",
-        "model.weights=none",
-        "data.folds=3",
-        "data.fold=0",
-    ]
-    output = command("train", "recipe=localization", *small, cwd=tmp_path).stdout
-    folder = tmp_path / run_folder(output)
-    found = json.loads((folder / "results.json").read_text())
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's folder."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def segmenter(command: Command, home: Path) -> Path:
+    """A small finished segmenter's folder."""
+    small = ["data.cases=6", "data.size=64", "trainer.max_epochs=2", "model.weights=none"]
+    output = command("train", "recipe=localization", *small, "data.folds=3", "data.fold=0", cwd=home).stdout
+    assert "mean mask at the same height" in output
+    return home / run_folder(output)
+
+
+@pytest.fixture(scope="module")
+def detector(command: Command, home: Path) -> Path:
+    """A small finished classifier's folder, of another size, tested on the segmenter's patients, frozen."""
+    split = ["data.folds=3", "data.fold=0", "data.val_fraction=0.3", "model.strategy=freeze"]
+    return home / run_folder(command("train", *SMALL, *split, cwd=home).stdout)
+
+
+def _evaluation(folder: Path, number: int) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "evaluations" / str(number) / "results.json").read_text())
+    return found
+
+
+def test_a_segmenter_leaves_its_record(segmenter: Path) -> None:
+    found = json.loads((segmenter / "results.json").read_text())
     assert (found["task"], found["measure"]) == ("segmentation", "dice")
-    assert folder.name.startswith("phantom-resunet18-finetune-flip_norm-adamw-fold0of3-seed0")
-    assert {"dice", "dice_median", "largest_dice", "hd95", "empty_clean", "accuracy", "auroc"} <= set(found["test"])
+    assert segmenter.name.startswith("phantom-resunet18-finetune-")
+    assert {"dice", "dice_median", "dice_small", "largest_dice", "hd95", "empty_clean", "auroc"} <= set(found["test"])
     assert set(found["baselines"]) == {"empty", "mean_mask"}
     assert found["baselines"]["empty"]["dice"]["value"] == 0
     assert found["history"][1]["train"]["loss"] < found["history"][0]["train"]["loss"]
-    assert "mean mask at the same height" in output
 
-    predictions = pd.read_csv(folder / "predictions.csv", keep_default_na=False)
+    predictions = pd.read_csv(segmenter / "predictions.csv", keep_default_na=False)
     line = predictions[predictions["predicted_area"] > 0].iloc[0]
     assert masks.from_kaggle(line["run_lengths"], 256, 256).sum() == line["predicted_area"]
     assert list(predictions.columns[:6]) == ["path", "case", "slice", "label", "p(no tumour)", "p(tumour)"]
-    assert (folder / "overlays.png").exists()
+    assert (segmenter / "overlays.png").exists()
 
-    command("evaluate", f"run={folder}", cwd=tmp_path)
-    again = json.loads((folder / "evaluations" / "1" / "results.json").read_text())["test"]
-    assert again == {name: value for name, value in found["test"].items() if name not in {"epoch", "checkpoint"}}
+
+def test_a_detector_goes_before_a_segmenter(segmenter: Path, detector: Path, command: Command, home: Path) -> None:
+    output = command("evaluate", f"run={segmenter}", f"detector={detector}", "masks=true", cwd=home).stdout
+    assert "tumour slices lost their mask" in output
+    trained, found = json.loads((segmenter / "results.json").read_text()), _evaluation(segmenter, 1)
+    again = {name: value for name, value in trained["test"].items() if name not in {"epoch", "checkpoint"}}
+    assert found["test"] == again
+    stages = found["stages"]
+    assert stages["threshold_from"] == "validation part"
+    assert stages["alone"]["dice"] == found["test"]["dice"]
+    assert stages["gated_by_truth"]["empty_clean"]["value"] == 1
+
+    written = sorted((segmenter / "evaluations" / "1" / "masks").rglob("*.png"))
+    predictions = pd.read_csv(segmenter / "evaluations" / "1" / "predictions.csv").sort_values("path")
+    areas = [int((np.asarray(Image.open(path)) == 255).sum()) for path in written]
+    assert sorted(areas) == sorted(predictions["predicted_area"])
+    gone = predictions["detector p(tumour)"] < stages["threshold"]
+    assert (
+        stages["tumour_slices_lost"] == (gone & (predictions["area"] > 0) & (predictions["predicted_area"] > 0)).sum()
+    )
+
+
+def test_a_frozen_classifier_says_where_it_looks(detector: Path, command: Command, home: Path) -> None:
+    output = command("evaluate", f"run={detector}", "explain=gradcam", cwd=home).stdout
+    assert "centre gaussian" in output
+    folder = detector / "evaluations" / "1"
+    found, lines = _evaluation(detector, 1)["explanation"], pd.read_csv(folder / "explanation.csv")
+    assert len(lines) == found["slices"]["all"] == found["slices"]["detected"] + found["slices"]["missed"]
+    assert set(found["baselines"]) == {"centre_gaussian", "mean_mask"}
+    assert found["scores"]["all"]["energy"]["value"] == pytest.approx(lines.groupby("case")["energy"].mean().mean())
+    assert (folder / "gradcam.png").exists()
+    events = EventAccumulator(str(folder), size_guidance={"images": 0}).Reload()
+    assert events.Tags()["images"] == ["where it looks: gradcam"]
+
+
+def test_refuses_what_a_run_cannot_do(segmenter: Path, detector: Path, cache_dir: Path) -> None:
+    config: dict[str, Any] = {
+        "data": {"size": None},
+        "classes": None,
+        "checkpoint": None,
+        "trusted": [],
+        "allow_overlap": False,
+    }
+    config |= {"detector": None, "explain": None, "masks": False, "cache_dir": str(cache_dir)}
+    for folder, changes, message in (
+        (segmenter, {"explain": "gradcam"}, "explain=gradcam: is for classifiers; this run's task is segmentation"),
+        (detector, {"explain": "shap"}, "explain=shap: choose gradcam"),
+        (segmenter, {"detector": str(segmenter)}, "must be a classifier; this is a segmentation"),
+        (detector, {"detector": str(detector)}, "goes before a segmenter; run=.* is a classification"),
+        (detector, {"masks": True}, "is a classification, which has no masks to write"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            evaluate.evaluate(trained.open_run(folder), {**config, **changes})
 
 
 @pytest.mark.parametrize(

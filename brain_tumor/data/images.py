@@ -100,6 +100,12 @@ def unfit(probabilities: NDArray[np.float32], height: int, width: int) -> NDArra
     return np.asarray(inner.resize((width, height), Image.Resampling.BILINEAR))
 
 
+def unfit_image(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Bring a fitted image (size, size, 3) back to its own (height, width)."""
+    channels = [unfit(channel.astype(np.float32), height, width) for channel in np.moveaxis(image, -1, 0)]
+    return np.stack(channels, -1).astype(np.uint8)
+
+
 def _open(path: Path) -> tuple[Image.Image, str]:
     try:
         content = path.read_bytes()

@@ -49,11 +49,12 @@ class LggDataModule(SliceDataModule):
 
 
 class FolderDataModule(SliceDataModule):
-    """Images sorted into one folder a class.
+    """A folder of one's own: one subfolder a class, or images with masks, or both.
 
     Args:
-        root: the folder (see `brain_tumor.data.slices.list_class_folders`).
-        patient_pattern: regular expression on the file name that finds the patient; None where names hold none.
+        root: the folder (see `brain_tumor.data.slices.list_folder`).
+        patient_pattern: regular expression on the file name that finds the patient, and in its group `slice` the
+            slice's number; None where names hold none.
         **common: as for `SliceDataModule`.
     """
 
@@ -65,5 +66,5 @@ class FolderDataModule(SliceDataModule):
         self.patient_pattern = patient_pattern
 
     def listing(self) -> slices.Listing:
-        """List the class folders."""
-        return slices.list_class_folders(self.root, self.patient_pattern)
+        """List the folder."""
+        return slices.list_folder(self.root, self.patient_pattern)

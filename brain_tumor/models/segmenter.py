@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from brain_tumor.data.batches import Batch
 from brain_tumor.data.datamodule import SliceDataModule
-from brain_tumor.data.images import unfit
+from brain_tumor.data.images import unfit, unfit_image
 from brain_tumor.models import backbone as backbones
 from brain_tumor.models import weights as weights_
 from brain_tumor.models.task import OptimizerFactory, Picture, Task
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from segmentation_models_pytorch.base import SegmentationModel
 
 Mask = NDArray[np.uint8]
+_CLEANED = {"dice", "dice_median", "dice_slice", "dice_pooled", "empty_clean", "false_pixels"}
+_DRAWN = 8  # patients in overlays.png
 STRATEGIES = ("finetune", "freeze")
 LOSSES = ("dice_ce", "dice", "ce")
 # Of segmentation-models-pytorch, each with what makes it small enough for two cores.
@@ -153,13 +155,14 @@ class Segmenter(Task):
             (unfit(own.float().numpy(), height, width) >= 0.5).astype(np.uint8)
             for own, height, width in zip(probabilities, tested["height"], tested["width"], strict=True)
         ]
+        areas = thirds(data)
         slices = _compare(data, tested, predicted)
-        cleaned = _compare(data, tested, _largest(predicted, tested))
+        cleaned = localization.score(_compare(data, tested, _largest(predicted, tested)), areas)
         sure = probabilities.flatten(1).amax(1).double()
         detection, columns = classification.score_probabilities(tested, data.classes, torch.stack([1 - sure, sure], 1))
         scores = {
-            **localization.score(slices),
-            **{f"largest_{name}": value for name, value in localization.score(cleaned).items() if "dice" in name},
+            **localization.score(slices, areas),
+            **{f"largest_{name}": value for name, value in cleaned.items() if name in _CLEANED},
             **{name: value for name, value in detection.items() if name not in {"loss", "confusion_matrix"}},
             "resampled": "patient" if all(tested["case"]) else "slice",
             "slices": len(tested),
@@ -185,20 +188,26 @@ class Segmenter(Task):
                     np.zeros(size, np.uint8) if row is None else _resized(data.decoded.original_mask(row), *size)
                     for row, size in zip(nearest, sizes, strict=True)
                 ]
-        return {name: localization.score(_compare(data, tested, own)) for name, own in guesses.items()}
+        areas = thirds(data)
+        return {name: localization.score(_compare(data, tested, own), areas) for name, own in guesses.items()}
 
     def pictures(self, data: SliceDataModule, predictions: pd.DataFrame) -> Iterator[Picture]:
-        """Draw truth and prediction on the best, median and worst tumour slices."""
-        tumours = predictions[predictions["area"] > 0].sort_values("dice")
+        """Draw truth and prediction on the largest slice of the best, median and worst patients' tumours."""
+        tumours = predictions[predictions["area"] > 0]
         if not len(tumours):
             return
-        chosen = tumours.iloc[np.linspace(0, len(tumours) - 1, min(8, len(tumours))).astype(int)]
-        rows = chosen.index.to_numpy()
+        unit = "case" if (tumours["case"] != "").all() else "path"
+        volumes = localization.patients(predictions.assign(case=predictions[unit]), thirds(data))
+        ranked = volumes.dropna(subset="dice").sort_values("dice", ascending=False)
+        places = np.linspace(0, len(ranked) - 1, min(_DRAWN, len(ranked))).round().astype(int)
+        largest = tumours.groupby(unit)["area"].idxmax()
+        rows = largest[ranked["case"].iloc[places]].to_numpy()
+        chosen = predictions.loc[rows].assign(volume=ranked["dice"].iloc[places].to_numpy())
         truths = [data.decoded.original_mask(int(row)) for row in rows]
         found = [
             masks.from_kaggle(text, *truth.shape) for text, truth in zip(chosen["run_lengths"], truths, strict=True)
         ]
-        images = [_unfit_image(image, *truth.shape) for image, truth in zip(data.pixels(rows)[0], truths, strict=True)]
+        images = [unfit_image(image, *truth.shape) for image, truth in zip(data.pixels(rows)[0], truths, strict=True)]
         yield Picture("overlays", plots.overlays(chosen, images, truths, found), "overlays.png")
 
     @property
@@ -210,6 +219,12 @@ class Segmenter(Task):
     def compile_network(self, mode: str | None) -> None:
         """Compile encoder and decoder."""
         self.network.compile(mode=mode)
+
+
+def thirds(data: SliceDataModule) -> tuple[float, float]:
+    """Divide the tumour slices of the whole data set, whatever the split, into thirds (see `localization.terciles`)."""
+    positive = np.flatnonzero(data.table["positive"])
+    return localization.terciles(np.array([data.decoded.original_mask(int(row)).sum() for row in positive]))
 
 
 def _build(encoder: str, decoder: str) -> "SegmentationModel":
@@ -229,19 +244,16 @@ def _compare(data: SliceDataModule, tested: pd.DataFrame, predicted: list[Mask])
 
 
 def _largest(predicted: list[Mask], tested: pd.DataFrame) -> list[Mask]:
-    """Keep the largest component of each patient's volume, where its slices have one size."""
+    """Keep the largest component of each patient's volume, where its slices have an order and one size."""
     cleaned = list(predicted)
+    if (tested["slice"] < 0).any():
+        return cleaned
     for places in localization.volumes(list(tested["case"]), list(tested["slice"])):
         if len({predicted[place].shape for place in places}) == 1:
             volume = localization.largest_component(np.stack([predicted[place] for place in places]))
             for place, mask in zip(places, volume, strict=True):
                 cleaned[place] = mask
     return cleaned
-
-
-def _unfit_image(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    channels = [unfit(channel.astype(np.float32), height, width) for channel in np.moveaxis(image, -1, 0)]
-    return np.stack(channels, -1).astype(np.uint8)
 
 
 def _resized(mask: Mask, height: int, width: int) -> Mask:

@@ -25,7 +25,13 @@ class Interval(TypedDict):
 Measure = Callable[[Tensor], dict[str, Tensor]]
 
 
-def intervals(measure: Measure, cases: Sequence[str], resamples: int = RESAMPLES, seed: int = 0) -> dict[str, Interval]:
+def intervals(
+    measure: Measure,
+    cases: Sequence[str],
+    strata: Sequence[object] | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Interval]:
     """Return every number of `measure` with the percentile interval of a bootstrap.
 
     Slices of one patient resemble each other, so patients are resampled where they are known, and slices elsewhere.
@@ -33,6 +39,8 @@ def intervals(measure: Measure, cases: Sequence[str], resamples: int = RESAMPLES
     Args:
         measure: what to compute.
         cases: n names of patients, one a slice; "" for unknown.
+        strata: n labels, such as the fold that a slice was tested in: a bootstrap sample has as many patients of each
+            as there are; None for one.
         resamples: number of bootstrap samples.
         seed: of the bootstrap.
     """
@@ -40,7 +48,14 @@ def intervals(measure: Measure, cases: Sequence[str], resamples: int = RESAMPLES
     units = cases if resampled_unit(cases) == "patient" else range(len(cases))
     names, groups = np.unique(units, return_inverse=True)
     generator = np.random.default_rng(seed)
-    drawn = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
+    # A patient tested in several strata belongs to the last.
+    kinds = np.zeros(len(names), dtype=np.intp)
+    if strata is not None:
+        kinds[groups] = np.unique([str(stratum) for stratum in strata], return_inverse=True)[1]
+    drawn = np.empty((resamples, len(names)), dtype=np.int64)
+    for kind in np.unique(kinds):
+        own = np.flatnonzero(kinds == kind)
+        drawn[:, own] = generator.multinomial(len(own), np.full(len(own), 1 / len(own)), size=resamples)
     # A few resamples at a time, so that memory stays small however many slices there are.
     chunks = [
         measure(torch.from_numpy(counts[:, groups]).double())

@@ -81,14 +81,16 @@ def probabilities_of(predictions: pd.DataFrame) -> pd.DataFrame:
     return predictions.filter(regex=r"^p\(")
 
 
-def score(probabilities: Tensor, labels: Tensor, cases: Sequence[str], **settings: int) -> dict[str, Interval]:
+def score(
+    probabilities: Tensor, labels: Tensor, cases: Sequence[str], resamples: int = bootstrap.RESAMPLES
+) -> dict[str, Interval]:
     """Return every metric with its 95 % interval.
 
     Args:
         probabilities: float (n, C), rows adding up to 1.
         labels: int64 (n,) in [0, C).
         cases: n names of patients; "" for unknown.
-        **settings: of `brain_tumor.results.bootstrap.intervals`.
+        resamples: number of bootstrap samples.
 
     Returns:
         `loss` (mean cross-entropy in nats), `accuracy`, `sensitivity`, `specificity`, `precision`, `f1`, `auroc`,
@@ -96,7 +98,7 @@ def score(probabilities: Tensor, labels: Tensor, cases: Sequence[str], **setting
         ones from sensitivity to average precision are about class 1; with more they are means over the classes. What
         is undefined because a class has no slice is None.
     """
-    return bootstrap.intervals(partial(_weighted, probabilities.double(), labels), cases, **settings)
+    return bootstrap.intervals(partial(_weighted, probabilities.double(), labels), cases, resamples=resamples)
 
 
 def _weighted(probabilities: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Tensor]:

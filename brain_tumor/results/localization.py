@@ -18,6 +18,7 @@ from brain_tumor.results.bootstrap import Interval
 
 Mask = NDArray[np.uint8]
 TOLERANCE = 2.0  # of the surface Dice, in pixels
+SIZES = ("small", "medium", "large")  # thirds of the tumour slices, by area
 
 
 def compare(predicted: Mask, truth: Mask) -> dict[str, float]:
@@ -44,22 +45,48 @@ def compare(predicted: Mask, truth: Mask) -> dict[str, float]:
     return counts | overlap | {"surface_dice": near / (len(forth) + len(back)), "hd95": float(far)}
 
 
-def patients(slices: pd.DataFrame) -> pd.DataFrame:
+def emptied(slices: pd.DataFrame, gone: NDArray[np.bool_], diagonals: NDArray[np.float64]) -> pd.DataFrame:
+    """Return `compare`'s values as if nothing had been predicted in some slices.
+
+    Args:
+        slices: `compare`'s values.
+        gone: (n,) which slices.
+        diagonals: (n,) of the slices' pictures, in pixels.
+    """
+    found = slices.copy()
+    found.loc[gone, ["tp", "fp", "predicted_area"]] = 0
+    found.loc[gone, "fn"] = slices.loc[gone, "area"]
+    missed = gone & (slices["area"] > 0).to_numpy()
+    found.loc[missed, ["dice", "iou", "surface_dice"]] = 0.0
+    found.loc[missed, "hd95"] = diagonals[missed]
+    return found
+
+
+def terciles(areas: NDArray[np.int64]) -> tuple[float, float]:
+    """Return the areas, in pixels, that divide the tumour slices among `areas` into thirds."""
+    low, high = np.quantile(areas[areas > 0], [1 / 3, 2 / 3]) if (areas > 0).any() else (0, 0)
+    return float(low), float(high)
+
+
+def patients(slices: pd.DataFrame, thirds: tuple[float, float]) -> pd.DataFrame:
     """Sum up the slices of each patient.
 
     Args:
         slices: `compare`'s values with `case`.
+        thirds: `terciles` of the data set's tumours.
 
     Returns:
         One row a patient: `dice` (2 TP / (2 TP + FP + FN) over all slices; NaN without a tumour), the means of
         `dice_slice`, `iou_slice`, `surface_dice` and `hd95` over tumour slices, `area_error` ((predicted - true) /
-        true), `area`, `tumour_slices`, and over empty slices `empty_clean` (the share predicted empty) and
+        true), `area`, `tumour_slices`, `dice_small`, `dice_medium` and `dice_large` (`dice_slice` of the slices whose
+        tumour is in that third), and over empty slices `empty_clean` (the share predicted empty) and
         `false_pixels` (a slice).
     """
     rows = []
     for case, own in slices.groupby("case", sort=True):
         total = own[["tp", "fp", "fn", "area", "predicted_area"]].sum()
         tumour, empty = own[own["area"] > 0], own[own["area"] == 0]
+        third = np.digitize(tumour["area"], thirds, right=True)
         rows.append(
             {
                 "case": case,
@@ -71,6 +98,7 @@ def patients(slices: pd.DataFrame) -> pd.DataFrame:
                 "area_error": (total["predicted_area"] - total["area"]) / total["area"] if len(tumour) else np.nan,
                 "area": total["area"],
                 "tumour_slices": len(tumour),
+                **{f"dice_{name}": tumour["dice"][third == place].mean() for place, name in enumerate(SIZES)},
                 "empty_clean": (empty["predicted_area"] == 0).mean(),
                 "false_pixels": empty["predicted_area"].mean(),
             }
@@ -78,22 +106,27 @@ def patients(slices: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def score(slices: pd.DataFrame) -> dict[str, Interval]:
+def score(
+    slices: pd.DataFrame, thirds: tuple[float, float], strata: Sequence[object] | None = None
+) -> dict[str, Interval]:
     """Average over patients, with intervals from a bootstrap over them.
 
     Args:
         slices: `compare`'s values with `case`; where it is unknown, every slice counts as a patient.
+        thirds: `terciles` of the data set's tumours.
+        strata: what the bootstrap keeps the sizes of, such as folds, one a slice; None for one.
 
     Returns:
         Means of `patients`' numbers over those who have them, `dice_median`, `hd95_median`, `dice_pooled` (over all
-        pixels of all slices) and `dice_legacy` (the mean over all slices, two empty masks counting 1). One patient
-        says nothing about others: there are no limits then.
+        pixels of all slices) and `dice_legacy` (the mean over all slices, two empty masks counting 1); and without
+        limits `dice_minimum`. One patient says nothing about others: nothing has limits then.
     """
     if (slices["case"] == "").any():
         slices = slices.assign(case=[f"{row}" for row in range(len(slices))])
-    table = patients(slices)
+    table = patients(slices, thirds)
     names = [
         "dice", "dice_slice", "iou_slice", "surface_dice", "hd95", "area_error", "empty_clean", "false_pixels",
+        *(f"dice_{name}" for name in SIZES),
     ]  # fmt: skip
     values = {name: torch.tensor(table[name].to_numpy(dtype=float)) for name in names}
     sums = {
@@ -109,10 +142,12 @@ def score(slices: pd.DataFrame) -> dict[str, Interval]:
         tp, fp, fn, legacy, count = (weights @ sums[name] for name in ("tp", "fp", "fn", "legacy", "n"))
         return found | {"dice_pooled": 2 * tp / (2 * tp + fp + fn), "dice_legacy": legacy / count}
 
-    found = bootstrap.intervals(measure, list(table["case"]))
-    if len(table) > 1:
-        return found
-    return {name: {"value": own["value"], "low": None, "high": None} for name, own in found.items()}
+    own = None if strata is None else list(pd.Series(list(strata)).groupby(slices["case"].to_numpy()).first())
+    found = bootstrap.intervals(measure, list(table["case"]), own)
+    if len(table) == 1:
+        found = {name: _alone(interval["value"]) for name, interval in found.items()}
+    lowest = table["dice"].min()
+    return found | {"dice_minimum": _alone(None if np.isnan(lowest) else float(lowest))}
 
 
 def largest_component(volume: Mask) -> Mask:
@@ -131,6 +166,10 @@ def volumes(cases: Sequence[str], numbers: Sequence[int]) -> Iterator[list[int]]
     for case, own in table.groupby("case", sort=True):
         if case:
             yield [int(place) for place in own.sort_values("slice").index]
+
+
+def _alone(value: float | None) -> Interval:
+    return {"value": value, "low": None, "high": None}
 
 
 def _dice(tp: float, fp: float, fn: float) -> float:

@@ -1,9 +1,12 @@
 """Masks as one dimension and as run lengths, as the paper explains them (section IV.B) and as others write them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from PIL import Image
 
 Mask = NDArray[np.uint8]
 
@@ -67,6 +70,21 @@ def from_coco(counts: Sequence[int], height: int, width: int) -> Mask:
         raise ValueError(f"run lengths that add up to {lengths.sum()} are no mask of {height} x {width}")
     ends = np.cumsum(lengths)
     return _from_edges(ends[:-1:2], ends[1::2], height, width)
+
+
+def write(folder: Path, predictions: pd.DataFrame, table: pd.DataFrame) -> None:
+    """Write masks as PNG files of 0 and 255, each under its image's path with `_mask.png` for the suffix.
+
+    Args:
+        folder: where to.
+        predictions: columns `path` and `run_lengths`.
+        table: columns `height` and `width`, likewise.
+    """
+    lines = zip(predictions["path"], predictions["run_lengths"], table["height"], table["width"], strict=True)
+    for path, text, height, width in lines:
+        target = folder / Path(path).with_name(f"{Path(path).stem}_mask.png")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(from_kaggle(text, height, width) * 255).save(target)
 
 
 def _alternating(mask: Mask) -> NDArray[np.int64]:

@@ -66,7 +66,7 @@ def overlays(
     """Draw slices with the outlines of the truth (yellow) and of the prediction (cyan).
 
     Args:
-        table: columns `case`, `slice` and `dice`, of at least one row.
+        table: columns `case`, `slice`, `dice` and `volume` (the patient's Dice), of at least one row.
         images: uint8 (H, W, 3), theirs.
         truths: their masks, uint8 (H, W).
         found: the predicted masks, likewise.
@@ -77,7 +77,34 @@ def overlays(
         for outline, colour in ((truth, "yellow"), (mask, "cyan")):
             if outline.any():
                 axes.contour(outline, [0.5], colors=colour, linewidths=0.8)
-        axes.set_title(f"{line['case']} {line['slice']}\nDice {line['dice']:.2f}", fontsize="x-small")
+        said = f"Dice {line['volume']:.2f} a volume, {line['dice']:.2f} here"
+        axes.set_title(
+            f"{line['case']} {line['slice']}\n{said}",
+            fontsize="x-small",
+        )
+    return figure
+
+
+def heat_maps(
+    table: pd.DataFrame,
+    images: Sequence[NDArray[np.uint8]],
+    truths: Sequence[NDArray[np.uint8]],
+    maps: Sequence[NDArray[np.float32]],
+) -> Figure:
+    """Draw heat maps over slices with the outline of the truth.
+
+    Args:
+        table: columns `case`, `slice` and `energy`, of at least one row.
+        images: uint8 (H, W, 3), theirs.
+        truths: their masks, uint8 (H, W).
+        maps: float32 (H, W), from 0 up.
+    """
+    figure, panels = _panels(len(table))
+    for axes, line, image, truth, heat in zip(panels, table.to_dict("records"), images, truths, maps, strict=False):
+        axes.imshow(image)
+        axes.imshow(heat, cmap="inferno", alpha=0.5, vmin=0)
+        axes.contour(truth, [0.5], colors="cyan", linewidths=0.8)
+        axes.set_title(f"{line['case']} {line['slice']}\n{line['energy']:.0%} inside", fontsize="x-small")
     return figure
 
 

@@ -53,9 +53,42 @@ def scores(test: Mapping[str, Any]) -> str:
         if interval["value"] is None:
             lines.append(f"{name:{width}}  undefined: nothing here to compute it from")
         elif interval["low"] is None:
-            lines.append(f"{name:{width}}  {interval['value']:.4f}  without an interval: one patient")
+            lines.append(f"{name:{width}}  {interval['value']:.4f}  without an interval")
         else:
             lines.append(f"{name:{width}}  {interval['value']:.4f}  {interval['low']:.4f} to {interval['high']:.4f}")
+    return "\n".join(lines)
+
+
+def stages(found: Mapping[str, Any]) -> str:
+    """Say what a detector in front of a segmenter has changed."""
+    names = {"dice": "Dice a volume", "dice_median": "median", "empty_clean": "empty slices clean"}
+    lines = [f"{'':20}" + "".join(f"{title:>20}" for title in names.values())]
+    for key, title in (
+        ("alone", "the segmenter"),
+        ("gated", "after the detector"),
+        ("gated_by_truth", "after the truth"),
+    ):
+        values = [found[key][name]["value"] for name in names]
+        lines.append(f"{title:20}" + "".join(f"{'undefined' if v is None else f'{v:.3f}':>20}" for v in values))
+    lines.append(
+        f"(from a probability of {found['threshold']:.3f}, {found['threshold_from']}: "
+        f"{found['tumour_slices_lost']} of {found['tumour_slices']} tumour slices lost their mask, "
+        f"{found['false_alarms_cleaned']} of {found['false_alarms']} false alarms are gone)"
+    )
+    return "\n".join(lines)
+
+
+def explanation(found: Mapping[str, Any]) -> str:
+    """Put heat maps beside those that see no pixel."""
+    names = {"pointing": "points at it", "energy": "energy inside", "share": "mask's share", "iou": "IoU"}
+    slices, rows = found["slices"], dict(found["scores"])
+    rows = {f"{found['method']}, {name} ({slices[name]} slices)": scores for name, scores in rows.items()}
+    rows |= {name.replace("_", " "): scores for name, scores in found["baselines"].items()}
+    width = max(map(len, rows))
+    lines = [f"{'':{width}}" + "".join(f"{title:>15}" for title in names.values())]
+    for title, scores in rows.items():
+        lines.append(f"{title:{width}}" + "".join(f"{scores[name]['value']:15.1%}" for name in names))
+    lines.append(f"({found['zero_maps']} maps of zeros count as misses)")
     return "\n".join(lines)
 
 

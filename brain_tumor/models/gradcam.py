@@ -1,0 +1,49 @@
+"""Where a classifier looks: Grad-CAM (Selvaraju et al. 2017) at the last block of its backbone."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.data.images import unfit
+from brain_tumor.models import inference
+from brain_tumor.models.classifier import Classifier
+
+Map = NDArray[np.float32]
+
+
+def heat_maps(
+    model: Classifier, data: SliceDataModule, rows: NDArray[np.intp], target: int, device: torch.device
+) -> Iterator[Map]:
+    """Yield for each slice how much each place speaks for a class: float32 (H, W) of its file, from 0 up, unscaled.
+
+    Computed in float32, whatever the precision the model was trained in, with the class's logit as what is explained,
+    and brought from the last block's grid to the file's size by bilinear interpolation.
+
+    Args:
+        model: a classifier with a ResNet as its backbone, frozen or not.
+        data: set up.
+        rows: (n,) of the data's table.
+        target: the class.
+        device: to compute on.
+
+    Raises:
+        ValueError: the backbone has no last block to look at.
+    """
+    from captum.attr import LayerAttribution, LayerGradCam
+
+    block = getattr(model.backbone, "layer4", None)
+    if not isinstance(block, nn.Sequential):
+        raise ValueError(f"explain=gradcam: {model.hparams['backbone']} has no block layer4 to look at")
+    model.to(device).eval()
+    # Not the model itself: a frozen one computes its features without gradients.
+    method = LayerGradCam(nn.Sequential(model.backbone, model.head), block[-1])
+    sizes = zip(data.table["height"].iloc[rows], data.table["width"].iloc[rows], strict=True)
+    for batch in inference.batches(data, rows, device, "explaining"):
+        coarse = method.attribute(batch.inputs, target=target, relu_attributions=True).detach()
+        fine = LayerAttribution.interpolate(coarse, (data.size, data.size), "bilinear")
+        for own in fine[:, 0].float().cpu().numpy():
+            yield unfit(own, *next(sizes))

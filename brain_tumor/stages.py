@@ -1,0 +1,100 @@
+"""Two stages: a detector says which slices have a tumour, and a segmenter's masks count on those only."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.models import inference, segmenter
+from brain_tumor.results import localization
+from brain_tumor.results.bootstrap import Interval
+from brain_tumor.trained import Trained
+
+
+def refuse_misfit(run: Trained, detector: Trained) -> None:
+    """Refuse two runs that cannot work in turn, before anything is computed.
+
+    Raises:
+        ValueError: a run of another task, or of other classes.
+    """
+    if run.record["task"] != "segmentation":
+        raise ValueError(
+            f"detector={detector.folder}: goes before a segmenter; run={run.folder} is a {run.record['task']}"
+        )
+    if detector.record["task"] != "classification":
+        raise ValueError(f"detector={detector.folder}: must be a classifier; this is a {detector.record['task']}")
+    if detector.classes != run.classes:
+        raise ValueError(
+            f"detector={detector.folder}: tells {', '.join(detector.classes)} apart, the segmenter "
+            f"{', '.join(run.classes)}; train a detector on the segmenter's data"
+        )
+
+
+def probabilities(detector: Trained, data: SliceDataModule, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the detector's probability of a tumour for rows of data that has its transforms and its size: (n,)."""
+    device = torch.device("cuda" if torch.cuda.is_available() and _on_gpu(detector) else "cpu")
+    logits = inference.outputs(detector.model(), data, rows, detector.record["versions"]["arithmetic"], device)
+    found: NDArray[np.float64] = torch.softmax(logits.double(), 1)[:, 1].numpy()
+    return found
+
+
+def threshold(detector: Trained, cache_dir: str) -> tuple[float, str]:
+    """Return the probability from which a slice counts as a tumour's, and where that comes from.
+
+    It is where sensitivity and specificity together are highest on the detector's own validation part, the
+    lowest of several; .5 where it has none.
+    """
+    if not detector.record["split"]["val"]["slices"]:
+        return 0.5, "default"
+    data = detector.data(cache_dir=cache_dir)
+    data.prepare_data()
+    data.setup()
+    rows = data.rows["val"]
+    scores, labels = probabilities(detector, data, rows), data.table["label"].to_numpy()[rows]
+    candidates = np.unique(scores)
+    found = scores[:, None] >= candidates
+    gain = found[labels == 1].mean(0) - found[labels == 0].mean(0)
+    return float(candidates[gain.argmax()]), "validation part"
+
+
+def score(
+    predictions: pd.DataFrame, data: SliceDataModule, chance: NDArray[np.float64], threshold: float
+) -> dict[str, Any]:
+    """Score a segmenter's masks alone, gated by a detector, and gated by the truth.
+
+    Args:
+        predictions: a segmenter's, with its comparison of every slice.
+        data: its, set up.
+        chance: (n,) the detector's probability of a tumour.
+        threshold: below which a slice's mask is emptied.
+
+    Returns:
+        `alone`, `gated` and `gated_by_truth`, each as `localization.score` has it; `tumour_slices`, how many there
+        are, and `tumour_slices_lost`, of how many a mask was emptied; `false_alarms`, how many slices without a tumour
+        had a mask, and `false_alarms_cleaned`.
+    """
+    own, areas = data.table.loc[predictions.index], segmenter.thirds(data)
+    positive = own["positive"].to_numpy(dtype=bool)
+    marked = (predictions["predicted_area"] > 0).to_numpy()
+    diagonals = np.hypot(own["height"].to_numpy(dtype=float), own["width"].to_numpy(dtype=float))
+    gone = chance < threshold
+
+    def scored(emptied: NDArray[np.bool_]) -> dict[str, Interval]:
+        return localization.score(localization.emptied(predictions, emptied, diagonals), areas)
+
+    return {
+        "alone": scored(np.zeros_like(gone)),
+        "gated": scored(gone),
+        "gated_by_truth": scored(~positive),
+        "tumour_slices": int(positive.sum()),
+        "tumour_slices_lost": int((positive & marked & gone).sum()),
+        "false_alarms": int((~positive & marked).sum()),
+        "false_alarms_cleaned": int((~positive & marked & gone).sum()),
+    }
+
+
+def _on_gpu(run: Trained) -> bool:
+    return run.record["versions"]["device"] != "cpu"
