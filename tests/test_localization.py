@@ -18,6 +18,9 @@ from brain_tumor.data.images import read_image, unfit
 from brain_tumor.data.sources import PhantomDataModule
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.models.segmenter import Segmenter
+from brain_tumor.reports import compose, page
+from brain_tumor.reports import localization as report
+from brain_tumor.reports.runs import collect
 from brain_tumor.results import bootstrap, localization, mask_baselines, masks
 from tests.conftest import SMALL, Command, run_folder, write_image
 
@@ -283,6 +286,7 @@ def test_a_detector_goes_before_a_segmenter(segmenter: Path, detector: Path, com
     assert stages["alone"]["dice"] == found["test"]["dice"]
     assert stages["gated_by_truth"]["empty_clean"]["value"] == 1
 
+    assert "## Two stages" in page.markdown("", compose.compose(collect([segmenter])))
     written = sorted((segmenter / "evaluations" / "1" / "masks").rglob("*.png"))
     predictions = pd.read_csv(segmenter / "evaluations" / "1" / "predictions.csv").sort_values("path")
     areas = [int((np.asarray(Image.open(path)) == 255).sum()) for path in written]
@@ -302,8 +306,40 @@ def test_a_frozen_classifier_says_where_it_looks(detector: Path, command: Comman
     assert set(found["baselines"]) == {"centre_gaussian", "mean_mask"}
     assert found["scores"]["all"]["energy"]["value"] == pytest.approx(lines.groupby("case")["energy"].mean().mean())
     assert (folder / "gradcam.png").exists()
+    text = page.markdown("", compose.compose(collect([detector])))
+    assert "## Where classifiers look" in text
+    assert "| baseline: centre gaussian, n=" in text
+    assert "Not run, or not finished: resnet18, freeze, flipped, normalized, SGD: fold 1 of seed 0" in text
     events = EventAccumulator(str(folder), size_guidance={"images": 0}).Reload()
     assert events.Tags()["images"] == ["where it looks: gradcam"]
+
+
+def test_the_report_has_a_chapter_on_it(segmenter: Path) -> None:
+    text = page.markdown("", compose.compose(collect([segmenter])))
+    assert "| unet, resnet18, finetune, flipped, normalized, AdamW, seed 0 | fold 0 of 3 by patient |" in text
+    assert "| mean mask at the same height | fold 0 of 3 by patient |" in text
+    assert "Buda" not in text  # phantoms have no published figures
+
+
+def test_folds_of_masks_are_pooled(segmenter: Path, tmp_path: Path) -> None:
+    content = json.loads((segmenter / "results.json").read_text())
+    predictions = pd.read_csv(segmenter / "predictions.csv", keep_default_na=False)
+    for fold, (_, own) in enumerate(predictions.groupby("case")):
+        folder = tmp_path / f"fold{fold}"
+        (folder / ".hydra").mkdir(parents=True)
+        content["id"] = f"{fold}"
+        content["split"] |= {"folds": 2, "fold": fold}
+        content["config"]["data"] |= {"folds": 2, "fold": fold}
+        (folder / "results.json").write_text(json.dumps(content))
+        own.to_csv(folder / "predictions.csv", index=False)
+    table = report.results(collect([tmp_path]).runs)
+    assert list(table["split"]) == ["2 folds by patient"] * 3
+    line, whole = table.iloc[0], content["test"]
+    assert line["patients"] == 2
+    for name in ("dice", "dice_median", "dice_legacy", "empty_clean", "surface_dice", "largest_dice"):
+        assert line[name] == pytest.approx(whole[name]["value"])
+    # One patient a fold: a bootstrap within folds has nobody to exchange.
+    assert line["dice low"] == line["dice high"]
 
 
 def test_refuses_what_a_run_cannot_do(segmenter: Path, detector: Path, cache_dir: Path) -> None:

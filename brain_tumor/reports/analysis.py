@@ -1,13 +1,12 @@
 """The report's tables: what the runs say, beside what the paper says. Every function returns numbers, not text."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from brain_tumor.reports import paper
-from brain_tumor.reports.estimates import Estimate, accuracy, estimate, mean, of_row, paired, rightness
+from brain_tumor.reports.estimates import Estimate, accuracy, difference, mean, of_row, rightness
 from brain_tumor.reports.runs import WEIGHTS, Run
 from brain_tumor.results import record as records
 
@@ -17,7 +16,8 @@ SPLITS = ("slice", "patient")
 def grid(runs: Sequence[Run], optimizer: str) -> pd.DataFrame:
     """Put the paper's Table 1 beside ours: one row an experiment, columns `paper ...`, `slice ...`, `patient ...`.
 
-    Columns of a split: `n` (seeds), `train loss`, `test loss`, `accuracy`, `low`, `high`, and `note` (weights that are
+    Columns of a split: `n` (seeds), `train loss`, `test loss`, `accuracy`, `low`, `high`, the `lowest` and
+    `highest` seed's, and `note` (weights that are
     not torchvision's, settings that are not the row's).
     """
     lines = []
@@ -41,6 +41,8 @@ def grid(runs: Sequence[Run], optimizer: str) -> pd.DataFrame:
                 f"{split} accuracy": found.value,
                 f"{split} low": found.low,
                 f"{split} high": found.high,
+                f"{split} lowest": found.lowest,
+                f"{split} highest": found.highest,
                 f"{split} note": _note(chosen, number),
             }
         lines.append(line)
@@ -79,8 +81,8 @@ def comparisons(runs: Sequence[Run], optimizer: str) -> pd.DataFrame:
     Columns: `claim`, `better`, `worse` (rows), `paper` (the difference of accuracy in its table), `split`,
     `difference`, `low`, `high`, `n` (pairs) and `verdict`: "holds" or "does not hold" where the interval leaves out 0,
     "cannot tell" where it does not, or where weights are partial or unlike or settings are not the rows', "not run"
-    where there is no pair. With one pair the interval is a bootstrap over patients, which leaves out what another seed
-    would change; with more it is over seeds, which leaves out what other patients would.
+    where there is no pair. The interval is a bootstrap over patients of the mean over seeds: it leaves out what other
+    seeds would change.
     """
     table, lines = paper.table()["test_accuracy"], []
     for claim in paper.CLAIMS:
@@ -90,8 +92,7 @@ def comparisons(runs: Sequence[Run], optimizer: str) -> pd.DataFrame:
                 for row in (claim.better, claim.worse)
             )
             pairs = [(better[key], worse[key]) for key in better if key in worse]
-            differences = [first.accuracy - second.accuracy for first, second in pairs]
-            found = estimate(differences, paired(*pairs[0]) if len(pairs) == 1 else (math.nan, math.nan))
+            found = difference(pairs)
             lines.append(
                 {
                     "claim": claim.text,

@@ -123,9 +123,8 @@ def comparisons(runs: Sequence[Run], optimizer: str) -> list[Block]:
         Heading(f"The paper's comparisons, {optimizer}"),
         Text(
             "Each claim is the paper's, or follows from its table; runs of equal seed are compared. It holds, or does "
-            "not hold, where the 95 % interval of the difference leaves out 0. With one pair, the interval is a "
-            "bootstrap over patients and leaves out what another seed would change; with several it is over seeds, "
-            "and leaves out what other patients in the test part would."
+            "not hold, where the 95 % interval of the difference leaves out 0: a bootstrap over patients of the mean "
+            "over seeds (n), which leaves out what other seeds would change."
         ),
         Table("comparisons", shown, table),
     ]

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from brain_tumor.reports import analysis, chapters
+from brain_tumor.reports import analysis, chapters, folds, localization
 from brain_tumor.reports.estimates import one_data_set
-from brain_tumor.reports.page import Block, Heading, Table, Text, table_markdown
+from brain_tumor.reports.page import Block, Heading, Table, Text
 from brain_tumor.reports.runs import Collection, Run
 from brain_tumor.reports.wording import estimate, percent
 from brain_tumor.results.summary import BASELINE_TITLES
@@ -23,23 +23,28 @@ def compose(found: Collection, pictures: bool = True) -> list[Block]:
     blocks = _state(found, runs)
     if not runs:
         return blocks
-    classifiers = [run for run in runs if run.record["task"] == "classification"]
-    return blocks + (_classification(classifiers, pictures) if classifiers else []) + chapters.costs(runs)
+    classifiers, segmenters = (
+        [run for run in runs if run.record["task"] == task] for task in ("classification", "segmentation")
+    )
+    if classifiers:
+        blocks += _classification(classifiers, pictures)
+    return blocks + localization.chapter(segmenters, classifiers, pictures) + chapters.costs(runs)
 
 
 def _classification(runs: Sequence[Run], pictures: bool) -> list[Block]:
     """The chapters that stand beside the paper's numbers."""
     optimizers = _optimizer_names(runs)
-    main, blocks = optimizers[0], []
+    main = optimizers[0]
+    blocks: list[Block] = [Heading("In short"), short(runs)]
     for optimizer in optimizers:
         blocks += chapters.grid(runs, optimizer)
     blocks += chapters.best(runs, optimizers) + chapters.curves(runs, optimizers) + chapters.comparisons(runs, main)
-    blocks += chapters.optimizers(runs, optimizers) + chapters.leakage(runs, main)
+    blocks += folds.chapter(runs) + chapters.optimizers(runs, optimizers) + chapters.leakage(runs, main)
     return blocks + chapters.closer(runs, pictures)
 
 
-def short(runs: Sequence[Run]) -> str:
-    """Put the rows that were run beside the paper's in a small Markdown table, for a README."""
+def short(runs: Sequence[Run]) -> Table:
+    """Put the rows that were run beside the paper's in a small table, which the README shows."""
     lines = []
     for optimizer in _optimizer_names(runs):
         grid = analysis.grid(runs, optimizer)
@@ -63,7 +68,8 @@ def short(runs: Sequence[Run]) -> str:
         }
         for name, line in analysis.baselines(runs).iterrows()
     ]
-    return table_markdown(pd.DataFrame([*lines, *below]).astype(object).fillna(""))
+    table = pd.DataFrame([*lines, *below]).astype(object).fillna("")
+    return Table("short", table, table)
 
 
 def _optimizer_names(runs: Sequence[Run]) -> list[str]:
@@ -90,9 +96,9 @@ def _state(found: Collection, runs: Sequence[Run]) -> list[Block]:
             Text(
                 f"{count} on {data['slices']:,} slices of {data['patients']} patients ({kind}, content {data['key']}). "
                 "Every accuracy is of the test part after the last epoch, or after the best one on a validation part "
-                "where there was one. Intervals are 95 %: Student's t over seeds where there are several (n), a "
-                "bootstrap over patients where there is one. The first leaves out what other patients in the test "
-                "part would change, the second what another seed would; both leave out another draw of the split."
+                "where there was one. Intervals are 95 %, a bootstrap over patients of the mean over seeds: they leave "
+                "out what another draw of the split would change, and what another seed would, which the lowest and "
+                "the highest seed beside them show."
             )
         )
     else:

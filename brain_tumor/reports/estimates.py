@@ -8,28 +8,30 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from scipy import stats
 
 from brain_tumor.reports import paper
 from brain_tumor.reports.runs import WEIGHTS, Run
 from brain_tumor.results import bootstrap, classification, run_folder
-from brain_tumor.results.bootstrap import LEVEL
 
 
 class Estimate(NamedTuple):
-    """A mean over seeds with its 95 % interval.
+    """A mean over seeds.
 
     Attributes:
         value: the mean; NaN for no run.
-        low: lower limit; NaN where there is none.
+        low: lower limit of its 95 % interval, a bootstrap over patients; NaN where there is none.
         high: upper limit.
-        n: number of seeds. With one, the limits are of a bootstrap over patients; with more, Student's t over seeds.
+        n: number of seeds.
+        lowest: the lowest seed's value.
+        highest: the highest seed's.
     """
 
     value: float
     low: float
     high: float
     n: int
+    lowest: float
+    highest: float
 
 
 def one_data_set(runs: Sequence[Run]) -> list[Run]:
@@ -51,50 +53,59 @@ def of_row(runs: Sequence[Run], row: int, optimizer: str, split: str) -> list[Ru
     for run in runs:
         if (run.row, run.optimizer, run.split) == (row, optimizer, split):
             distance = len(paper.deviations(run.record, row)), WEIGHTS.index(run.weights)
-            groups.setdefault((*distance, _but_for_seed(run)), {})[run.seed] = run
+            groups.setdefault((*distance, same_but_for(run, "seed")), {})[run.seed] = run
     chosen = min(groups, key=lambda group: (*group[:2], -len(groups[group]), group[2]), default=None)
     return list(groups[chosen].values()) if chosen else []
 
 
-def _but_for_seed(run: Run) -> str:
-    """Name a run's configuration without its seed, and without where its data and weights lie."""
+def same_but_for(run: Run, *differ: str) -> str:
+    """Name a run's configuration without where its data and weights lie, and without its "seed" or its "fold"."""
     config, weights = run.record["config"], run.record["weights"]
     model = {**config["model"], "weights": [weights["source"], weights["detail"]]}
-    return run_folder.run_id({**config, "seed": 0, "model": model, "data": {**config["data"], "root": ""}})
-
-
-def estimate(values: Sequence[float], alone: tuple[float, float] = (math.nan, math.nan)) -> Estimate:
-    """Average over seeds; `alone` is the interval to give where there is one seed only."""
-    if not values:
-        return Estimate(math.nan, math.nan, math.nan, 0)
-    middle = float(np.mean(values))
-    if len(values) == 1:
-        return Estimate(middle, *alone, 1)
-    half = stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values))
-    return Estimate(middle, middle - half, middle + half, len(values))
+    data = {**config["data"], "root": ""} | ({"fold": None} if "fold" in differ else {})
+    seed = {"seed": 0} if "seed" in differ else {}
+    return run_folder.run_id({**config, **seed, "model": model, "data": data})
 
 
 def accuracy(runs: Sequence[Run]) -> Estimate:
     """Average the test accuracy over seeds."""
     if len(runs) == 1:
         interval = runs[0].record["test"]["accuracy"]
-        return estimate([interval["value"]], (interval["low"], interval["high"]))
-    found = estimate([run.accuracy for run in runs])
-    return found._replace(low=max(found.low, 0), high=min(found.high, 1))
+        return _estimate([interval["value"]], (interval["low"], interval["high"]))
+    tables = [rightness(run).assign(value=lambda table: table["right"].astype(float)) for run in runs]
+    return _estimate([run.accuracy for run in runs], _over_patients(tables))
 
 
-def paired(first: Run, second: Run) -> tuple[float, float]:
-    """Bootstrap the difference of accuracy of two runs over the patients of their common test slices.
+def difference(pairs: Sequence[tuple[Run, Run]]) -> Estimate:
+    """Average over seeds how much more accurate the first run of each pair is; limits are of their common slices."""
+    tables = []
+    for first, second in pairs:
+        both = rightness(first).merge(rightness(second)[["path", "right"]], on="path", suffixes=("", " second"))
+        tables.append(both.assign(value=both["right"].astype(float) - both["right second"].astype(float)))
+    return _estimate([first.accuracy - second.accuracy for first, second in pairs], _over_patients(tables))
+
+
+def _estimate(values: Sequence[float], limits: tuple[float | None, float | None]) -> Estimate:
+    if not values:
+        return Estimate(math.nan, math.nan, math.nan, 0, math.nan, math.nan)
+    low, high = (math.nan if limit is None else limit for limit in limits)
+    return Estimate(float(np.mean(values)), low, high, len(values), min(values), max(values))
+
+
+def _over_patients(tables: Sequence[pd.DataFrame]) -> tuple[float, float]:
+    """Bootstrap over patients the mean of a column `value` of slices, those of several seeds together.
 
     Returns:
-        Its 95 % interval; NaN where there is no common slice, or only one patient's.
+        Its 95 % interval; NaN where there is no slice, or only one patient's.
     """
-    both = rightness(first).merge(rightness(second)[["path", "right"]], on="path", suffixes=("", " second"))
-    cases = list(both["case"])
-    if len(set(cases if all(cases) else both["path"])) < 2:
+    if not tables:
         return math.nan, math.nan
-    difference = torch.tensor((both["right"].astype(float) - both["right second"].astype(float)).to_numpy())
-    found = bootstrap.intervals(lambda weights: {"": weights @ difference / weights.sum(1)}, cases)[""]
+    together = pd.concat(tables)
+    cases = list(together["case"] if (together["case"] != "").all() else together["path"])
+    if len(set(cases)) < 2:
+        return math.nan, math.nan
+    values = torch.tensor(together["value"].to_numpy())
+    found = bootstrap.intervals(lambda weights: {"": weights @ values / weights.sum(1)}, cases)[""]
     assert found["low"] is not None
     assert found["high"] is not None
     return found["low"], found["high"]

@@ -1,15 +1,17 @@
 """Read run folders: what is finished, what has failed, what is under way."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from brain_tumor.reports import paper
-from brain_tumor.results import classification, run_folder
 from brain_tumor.results import record as records
+from brain_tumor.results import run_folder, summary
+from brain_tumor.results.bootstrap import Interval
 from brain_tumor.results.record import Record
 
 # What a backbone may have started from, the likest to the paper's first.
@@ -64,11 +66,37 @@ class Run:
         }[weights["source"]]  # fmt: skip
         return kind + (", partial" if weights["missing"] else "")
 
+    @property
+    def title(self) -> str:
+        """Its row, model, strategy, augmentation and optimizer in a few words."""
+        settings = self.record["hyperparameters"]
+        augmented = {"flip": "flipped", "normalize": "normalized", "rotate": "rotated"}
+        words = [
+            f"experiment {self.row}" if self.row else "",
+            str(settings.get("decoder", "")),
+            summary.model_title(self.record),
+            *(word for name, word in augmented.items() if settings.get(name)),
+            self.optimizer,
+        ]
+        return ", ".join(filter(None, words))
+
+    @property
+    def scores(self) -> dict[str, Interval]:
+        """The scores of its test that have a value, low and high."""
+        return records.scores(self.record["test"])
+
     def predictions(self) -> pd.DataFrame:
         """Read the test slices' predictions; a diverged run's probabilities are NaN."""
-        table = records.read_csv(self.folder / "predictions.csv")
-        scores = classification.probabilities_of(table)
-        return table.assign(**scores.apply(pd.to_numeric, errors="coerce"))
+        return records.read_csv(self.folder / "predictions.csv")
+
+    def evaluations(self, key: str) -> list[tuple[Path, dict[str, Any]]]:
+        """Return what its evaluations found under a key of theirs, such as "explanation", the newest first."""
+        found = []
+        for path in self.folder.glob("evaluations/*/results.json"):
+            content = records.read_json(path)
+            if key in content:
+                found.append((path.parent, content[key]))
+        return sorted(found, key=lambda pair: int(pair[0].name), reverse=True)
 
     def parts(self) -> pd.DataFrame:
         """Read which part every slice is in."""
@@ -88,12 +116,6 @@ class Collection:
     runs: list[Run]
     failed: list[tuple[Path, str]]
     unfinished: list[Path]
-
-
-def of_records(paths: Iterable[Path]) -> list[Run]:
-    """Read records that lie apart from their folders, such as those in docs/; they have no predictions."""
-    contents = [records.load(path) for path in paths]
-    return sorted((Run(Path(), content, paper.row_of(content)) for content in contents), key=_place)
 
 
 def collect(folders: Sequence[Path]) -> Collection:

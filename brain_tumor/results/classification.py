@@ -101,6 +101,37 @@ def score(
     return bootstrap.intervals(partial(_weighted, probabilities.double(), labels), cases, resamples=resamples)
 
 
+def score_folds(
+    probabilities: Sequence[Tensor], labels: Tensor, cases: Sequence[str], folds: Sequence[int]
+) -> dict[str, Interval]:
+    """Score the slices of all folds together, each tested by its fold's model, as a mean over seeds.
+
+    Args:
+        probabilities: a seed each, float64 (n, C), rows adding up to 1.
+        labels: int64 (n,) in [0, C).
+        cases: n names of patients.
+        folds: n numbers of folds.
+
+    Returns:
+        As `score`; but `auroc` and `average_precision` are computed within each fold and averaged, since the scores
+        of several models share no scale, and the bootstrap draws patients within folds.
+    """
+    members = [torch.tensor([own == fold for own in folds]) for fold in sorted(set(folds))]
+
+    def measure(weights: Tensor) -> dict[str, Tensor]:
+        found = []
+        for own in probabilities:
+            values = _weighted(own, labels, weights)
+            within = [_weighted(own[fold], labels[fold], weights[:, fold]) for fold in members]
+            for name in ("auroc", "average_precision"):
+                # A fold that a bootstrap sample leaves with one class has none.
+                values[name] = torch.stack([fold[name] for fold in within]).nanmean(0)
+            found.append(values)
+        return {name: torch.stack([values[name] for values in found]).mean(0) for name in found[0]}
+
+    return bootstrap.intervals(measure, cases, folds)
+
+
 def _weighted(probabilities: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Tensor]:
     """Compute every metric for many weightings of the slices at once (see `bootstrap.Measure`).
 

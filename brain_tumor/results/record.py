@@ -122,11 +122,8 @@ def load(path: Path) -> Record:
     Raises:
         ValueError: it is damaged, of a later format, or no record.
     """
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: damaged or unreadable ({error})") from error
-    found = content.get("format", 1) if isinstance(content, dict) else 1
+    content = read_json(path)
+    found = content.get("format", 1)
     if found not in range(1, FORMAT + 1):
         raise ValueError(f"{path}: of format {found}, which this version does not know; update brain_tumor")
     try:
@@ -137,6 +134,21 @@ def load(path: Path) -> Record:
         raise ValueError(f"{path}: not a record of brain_tumor; it lacks {', '.join(lacking)}")
     record: Record = upgraded
     return record
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return what a JSON file holds.
+
+    Raises:
+        ValueError: it is damaged, or holds no object.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: damaged or unreadable ({error})") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: not a record of brain_tumor; it lacks everything")
+    return content
 
 
 def scores(test: Mapping[str, Any]) -> dict[str, Interval]:
@@ -165,16 +177,18 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """Read a table of slices, names as text however they look.
+    """Read a table of slices: names as text however they look, and everything else as numbers, NaN for none.
 
     Raises:
         ValueError: the file is missing or damaged.
     """
-    names = dict.fromkeys(("path", "case", "part", "digest"), str)
+    names = dict.fromkeys(("path", "case", "part", "digest", "run_lengths"), str)
     try:
-        return pd.read_csv(path, dtype=names, keep_default_na=False)
+        table = pd.read_csv(path, dtype=names, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: missing or damaged ({error})") from error
+    numbers = [name for name in table if name not in names]
+    return table.assign(**table[numbers].apply(pd.to_numeric, errors="coerce"))
 
 
 def _lacking(value: Any, schema: Any, path: str = "") -> list[str]:

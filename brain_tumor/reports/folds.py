@@ -1,0 +1,93 @@
+"""The chapter on folds: how right classifiers are about patients whom they have never seen."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import torch
+
+from brain_tumor.reports.page import Block, Heading, Table, Text
+from brain_tumor.reports.pools import Pool, pool
+from brain_tumor.reports.runs import Run
+from brain_tumor.reports.wording import flat, interval
+from brain_tumor.results import baselines, classification
+from brain_tumor.results.bootstrap import Interval
+from brain_tumor.results.summary import BASELINE_TITLES
+
+_SHOWN = {
+    "accuracy": "accuracy", "sensitivity": "sensitivity", "specificity": "specificity",
+    "auroc": "AUROC within folds", "average_precision": "average precision within folds",
+}  # fmt: skip
+
+
+def chapter(runs: Sequence[Run]) -> list[Block]:
+    """Pool the folds of every configuration, beside baselines on the same folds."""
+    pools = pool(runs)
+    if not pools:
+        return []
+    blocks: list[Block] = [
+        Heading("Every patient tested once"),
+        Text(
+            "Folds by patient: each slice is tested by a model that never saw its patient. Accuracy, sensitivity and "
+            "specificity are of all slices together; the areas are computed within a fold and averaged over folds. "
+            "Means over seeds. Intervals are 95 %, a bootstrap over patients within folds: what other patients would "
+            "change. What another seed would change stands beside them, as the lowest and the highest seed's accuracy."
+        ),
+    ]
+    if whole := [own for own in pools if own.runs]:
+        table = results(whole)
+        shown = pd.DataFrame(
+            {
+                "model": table["model"],
+                **{title: [interval(line, name) for _, line in table.iterrows()] for name, title in _SHOWN.items()},
+                "seeds": [_seeds(line) for _, line in table.iterrows()],
+            }
+        )
+        blocks.append(Table("folds", shown, table))
+    if unfinished := [f"{own.example.title}: {', '.join(own.missing)}" for own in pools if own.missing]:
+        blocks.append(Text(f"Not run, or not finished: {'; '.join(unfinished)}."))
+    return blocks
+
+
+def results(pools: Sequence[Pool]) -> pd.DataFrame:
+    """Score pools and, once for each way of dividing the patients, baselines.
+
+    Columns: `model`, every score with `low` and `high`, `seeds`, `lowest seed` and `highest seed` (of the accuracy).
+    """
+    lines, drawn = [], {}
+    for own in pools:
+        tables = [own.predictions(seed) for seed in own.runs]
+        accuracies = [float(classification.answers(table)["right"].mean()) for table in tables]
+        spread = {"seeds": len(tables), "lowest seed": min(accuracies), "highest seed": max(accuracies)}
+        lines.append({"model": own.example.title, **flat(_score(tables)), **spread})
+        drawn[tuple(tables[0]["fold"])] = own
+    for own in drawn.values():
+        for name, table in _baselines(own).items():
+            title = BASELINE_TITLES[name] + f", {len(own.folds)} folds" * (len(drawn) > 1)
+            lines.append({"model": title, **flat(_score([table]))})
+    return pd.DataFrame(lines)
+
+
+def _score(tables: Sequence[pd.DataFrame]) -> dict[str, Interval]:
+    first = tables[0]
+    probabilities = [torch.tensor(classification.probabilities_of(table).to_numpy(dtype=float)) for table in tables]
+    labels = torch.tensor(first["label"].to_numpy())
+    return classification.score_folds(probabilities, labels, list(first["case"]), list(first["fold"]))
+
+
+def _baselines(own: Pool) -> dict[str, pd.DataFrame]:
+    """Predict each fold's slices without their pixels, from the slices of the other folds."""
+    classes = own.example.record["data"]["classes"]
+    found: dict[str, list[pd.DataFrame]] = {}
+    for run in own.folds:
+        parts = run.parts()
+        train, test = (parts[parts["part"] == part] for part in ("train", "test"))
+        for name, probabilities in baselines.predict(train, test, len(classes)).items():
+            table = classification.predictions(test, probabilities, classes)
+            found.setdefault(name, []).append(table.assign(fold=run.record["split"]["fold"]))
+    return {name: pd.concat(tables, ignore_index=True) for name, tables in found.items()}
+
+
+def _seeds(line: "pd.Series[float]") -> str:
+    if pd.isna(line["seeds"]):
+        return ""
+    return f"{line['lowest seed']:.1%} to {line['highest seed']:.1%}, n={line['seeds']:.0f}"
