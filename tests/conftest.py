@@ -1,6 +1,7 @@
 """Small data made once a session, and the commands as a user types them."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image
 
 from brain_tumor.data import phantom
@@ -56,6 +58,47 @@ def command(cache_dir: Path) -> Command:
         return finished
 
     return run
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's folder."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="session")
+def segmenter(command: Command, home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small finished segmenter's folder."""
+    small = ["data.cases=6", "data.size=64", "trainer.max_epochs=2", "model.weights=none"]
+    return _once("segmenter", ["recipe=localization", *small], command, home, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def detector(command: Command, home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small finished classifier's folder, of another size, tested on the segmenter's patients, frozen."""
+    small = [*SMALL, "data.val_fraction=0.3", "model.strategy=freeze"]
+    return _once("detector", small, command, home, tmp_path_factory)
+
+
+def _once(
+    name: str, arguments: list[str], command: Command, home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Train once for all processes that share the tests, and give each a copy to evaluate."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    kept = shared / "shared" / name
+    with FileLock(shared / f"{name}.lock"):
+        if not kept.exists():
+            own = shared / f"{name}-training"
+            own.mkdir(exist_ok=True)
+            output = command("train", *arguments, "data.folds=3", "data.fold=0", cwd=own).stdout
+            kept.parent.mkdir(exist_ok=True)
+            own.rename(kept)
+            (kept / "output.txt").write_text(output)
+    folder = run_folder((kept / "output.txt").read_text())
+    shutil.copytree(kept / folder, home / folder)
+    return home / folder
 
 
 def environment(cache_dir: Path) -> dict[str, str]:

@@ -22,7 +22,7 @@ from brain_tumor.reports import compose, page
 from brain_tumor.reports import localization as report
 from brain_tumor.reports.runs import collect
 from brain_tumor.results import bootstrap, localization, mask_baselines, masks
-from tests.conftest import SMALL, Command, run_folder, write_image
+from tests.conftest import Command, write_image
 
 
 def _disc(centre: tuple[int, int], radius: float, side: int = 64) -> localization.Mask:
@@ -232,28 +232,6 @@ def test_one_patient_says_nothing_about_others() -> None:
     assert (found["dice"]["low"], found["dice"]["high"]) == (None, None)
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A user's folder."""
-    return tmp_path_factory.mktemp("home")
-
-
-@pytest.fixture(scope="module")
-def segmenter(command: Command, home: Path) -> Path:
-    """A small finished segmenter's folder."""
-    small = ["data.cases=6", "data.size=64", "trainer.max_epochs=2", "model.weights=none"]
-    output = command("train", "recipe=localization", *small, "data.folds=3", "data.fold=0", cwd=home).stdout
-    assert "mean mask at the same height" in output
-    return home / run_folder(output)
-
-
-@pytest.fixture(scope="module")
-def detector(command: Command, home: Path) -> Path:
-    """A small finished classifier's folder, of another size, tested on the segmenter's patients, frozen."""
-    split = ["data.folds=3", "data.fold=0", "data.val_fraction=0.3", "model.strategy=freeze"]
-    return home / run_folder(command("train", *SMALL, *split, cwd=home).stdout)
-
-
 def _evaluation(folder: Path, number: int) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((folder / "evaluations" / str(number) / "results.json").read_text())
     return found
@@ -316,7 +294,7 @@ def test_a_frozen_classifier_says_where_it_looks(detector: Path, command: Comman
 
 def test_the_report_has_a_chapter_on_it(segmenter: Path) -> None:
     text = page.markdown("", compose.compose(collect([segmenter])))
-    assert "| unet, resnet18, finetune, flipped, normalized, AdamW, seed 0 | fold 0 of 3 by patient |" in text
+    assert "| unet, resnet18, finetune, flipped, normalized, rotated, AdamW, seed 0 | fold 0 of 3 by patient |" in text
     assert "| mean mask at the same height | fold 0 of 3 by patient |" in text
     assert "Buda" not in text  # phantoms have no published figures
 

@@ -57,17 +57,18 @@ def read_image(path: Path, size: int) -> Picture:
         ValueError: the file is empty, truncated or no image, or has pixels that are not finite.
     """
     image, digest = _open(path)
-    if image.mode in {"LA", "La", "PA", "RGBA", "RGBa"} or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "black"), rgba)
-    elif image.mode.startswith(("I", "F")):
-        values = np.asarray(image, dtype=np.float64).clip(min=0)
-        if not np.isfinite(values).all():
-            raise ValueError(f"{path}: has pixels that are no numbers (NaN or infinite). Replace them")
-        image = Image.fromarray((values * (255.0 / max(values.max(), 1e-12))).round().astype(np.uint8))
-    rgb = image.convert("RGB")
+    rgb = _to_rgb(image, path)
     fitted = ImageOps.pad(rgb, (size, size), method=Image.Resampling.BILINEAR, color=(0, 0, 0))
     return Picture(np.array(fitted, dtype=np.uint8), (rgb.height, rgb.width), digest)
+
+
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """Decode an image to RGB at its own size, as `read_image` does: uint8 (H, W, 3).
+
+    Raises:
+        ValueError: as for `read_image`.
+    """
+    return np.array(_to_rgb(_open(path)[0], path), dtype=np.uint8)
 
 
 def read_mask(path: Path, size: int) -> Mask:
@@ -104,6 +105,18 @@ def unfit_image(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np
     """Bring a fitted image (size, size, 3) back to its own (height, width)."""
     channels = [unfit(channel.astype(np.float32), height, width) for channel in np.moveaxis(image, -1, 0)]
     return np.stack(channels, -1).astype(np.uint8)
+
+
+def _to_rgb(image: Image.Image, path: Path) -> Image.Image:
+    if image.mode in {"LA", "La", "PA", "RGBA", "RGBa"} or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "black"), rgba)
+    elif image.mode.startswith(("I", "F")):
+        values = np.asarray(image, dtype=np.float64).clip(min=0)
+        if not np.isfinite(values).all():
+            raise ValueError(f"{path}: has pixels that are no numbers (NaN or infinite). Replace them")
+        image = Image.fromarray((values * (255.0 / max(values.max(), 1e-12))).round().astype(np.uint8))
+    return image.convert("RGB")
 
 
 def _open(path: Path) -> tuple[Image.Image, str]:

@@ -8,10 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from scipy.ndimage import binary_erosion
 from torch import Tensor
 from torchvision.utils import make_grid
 
 from brain_tumor.results import classification
+
+_TITLE = 13  # height of a title in a contact sheet, in pixels
 
 
 def batch(images: Tensor) -> Tensor:
@@ -106,6 +110,30 @@ def heat_maps(
         axes.contour(truth, [0.5], colors="cyan", linewidths=0.8)
         axes.set_title(f"{line['case']} {line['slice']}\n{line['energy']:.0%} inside", fontsize="x-small")
     return figure
+
+
+def contact_sheet(
+    images: Sequence[NDArray[np.uint8]], masks: Sequence[NDArray[np.uint8] | None], titles: Sequence[str]
+) -> Image.Image:
+    """Lay slices side by side, four a row, with the outlines of their masks in cyan.
+
+    Args:
+        images: uint8 (H, W, 3), all of one size.
+        masks: uint8 (H, W), theirs; None for none.
+        titles: theirs.
+    """
+    height, width = images[0].shape[:2]
+    columns = min(4, len(images))
+    sheet = Image.new("RGB", (columns * width, -(-len(images) // columns) * (height + _TITLE)))
+    pen = ImageDraw.Draw(sheet)
+    for place, (image, mask, title) in enumerate(zip(images, masks, titles, strict=True)):
+        corner = (place % columns) * width, (place // columns) * (height + _TITLE)
+        shown = image.copy()
+        if mask is not None:
+            shown[mask.astype(bool) & ~binary_erosion(mask)] = (0, 255, 255)
+        sheet.paste(Image.fromarray(shown), (corner[0], corner[1] + _TITLE))
+        pen.text((corner[0] + 2, corner[1] + 1), title, fill="white")
+    return sheet
 
 
 def slices(

@@ -1,0 +1,70 @@
+"""Say of scans of one's own what trained runs see in them, and where.
+
+python -m brain_tumor.predict run=outputs/NAME input=scan.nii.gz
+python -m brain_tumor.predict run=outputs/SEGMENTER detector=outputs/CLASSIFIER input=folder output_dir=predictions
+python -m brain_tumor.predict run=outputs/NAME 'sequences.flair=in/*_flair.nii' 'sequences.t1ce=in/*_t1ce.nii'
+"""
+
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig
+
+from brain_tumor import cli
+
+KEYS = {
+    "run", "input", "sequences", "detector", "threshold", "preset", "overlays", "part", "output_dir", "trusted",
+}  # fmt: skip
+
+
+@hydra.main(config_path=cli.CONF, config_name="predict", version_base="1.3")
+def main(cfg: DictConfig) -> None:
+    """Predict what is there; go on where an earlier call was cut off. Exit with 1 where a case has failed."""
+    config = cli.plain(cfg, KEYS)
+    if predict(config):
+        sys.exit(1)
+
+
+def predict(config: dict[str, Any]) -> int:
+    """Predict every case, write the tables, and return how many cases have failed.
+
+    Raises:
+        ValueError: the runs or the inputs cannot be used at all.
+    """
+    from brain_tumor import prediction, trained
+    from brain_tumor.data import cases as cases_
+    from brain_tumor.data import volumes
+    from brain_tumor.results.predictions import Predictions
+
+    # Its warnings and tracebacks of damaged files stand as reasons in the tables.
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    if config["preset"] not in volumes.PRESETS:
+        raise ValueError(f"preset={config['preset']}: choose one of {', '.join(volumes.PRESETS)}")
+    if not 0 <= config["threshold"] <= 1:
+        raise ValueError(f"threshold={config['threshold']}: a probability lies between 0 and 1")
+    run, detector = (
+        trained.open_run(Path(config[key]), config["trusted"]) if config[key] else None for key in ("run", "detector")
+    )
+    assert run is not None, "Hydra asks for a run"
+    cases, passed = cases_.find(config["input"], config["sequences"])
+    todo = prediction.part(cases, config["part"])
+    predictor = prediction.Predictor(run, detector, config["threshold"])
+    identity = {"weights": predictor.checkpoints, "preset": config["preset"], "threshold": config["threshold"]}
+    written = Predictions(Path(config["output_dir"]), identity)
+    started = time.perf_counter()
+    prediction.run(predictor, todo, written, config["preset"], config["overlays"])
+    seconds = {"seconds": time.perf_counter() - started, "passed over": passed}
+    failed = written.finish([case.name for case in cases], {**predictor.describe(), **seconds})
+    print(f"{len(todo)} cases; {passed} files of other kinds passed over")
+    for case, reason in failed:
+        print(f"failed: {case}: {reason}", file=sys.stderr)
+    print(f"predictions: {written.folder}")
+    return len(failed)
+
+
+if __name__ == "__main__":
+    cli.enter(main)

@@ -1,0 +1,86 @@
+"""What `predict` leaves: a case at a time, so that nothing is lost, and tables of all of them in the end.
+
+slices.csv     a row a slice
+cases.csv      a row a case
+predict.json   what it was made with
+masks/         a mask a case
+overlays/      a picture a case
+.cases/        what is finished: a later call goes on after it
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from brain_tumor.results import record
+
+_FIRST = ["case", "slice", "status", "reason"]
+
+
+class Predictions:
+    """The output folder of `predict`.
+
+    Args:
+        folder: where it is.
+        identity: of models and settings; what was made with others is made again.
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.identity = dict(identity)
+        for name in (".cases", "masks", "overlays"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+
+    def done(self, case: str, stamp: str) -> bool:
+        """Return whether a case of these files (`stamp`) has been predicted, without a failure."""
+        path = self._path(case, "json")
+        if not path.exists():
+            return False
+        found = json.loads(path.read_text())
+        return bool(found["made with"] == self._made_with(stamp) and found["row"]["status"] == "ok")
+
+    def write(self, case: str, stamp: str, row: Mapping[str, Any], table: pd.DataFrame) -> None:
+        """Keep a case: its row for cases.csv, and its table for slices.csv."""
+        record.write_csv(self._path(case, "csv"), table)
+        content = {"made with": self._made_with(stamp), "row": {"case": case, "status": "ok", "reason": "", **row}}
+        record.write_json(self._path(case, "json"), content)
+
+    def fail(self, case: str, stamp: str, reason: str, source: str) -> None:
+        """Keep why a case could not be predicted."""
+        self.write(
+            case, stamp, {"status": "failed", "reason": reason, "source": source}, pd.DataFrame([{"slice": pd.NA}])
+        )
+
+    def finish(self, cases: Sequence[str], described: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Write the tables of all cases that are finished, by whichever part.
+
+        Returns:
+            Names and reasons of those that have failed.
+        """
+        kept = [case for case in cases if self._path(case, "json").exists()]
+        rows = [json.loads(self._path(case, "json").read_text())["row"] for case in kept]
+        tables = [
+            pd.read_csv(self._path(row["case"], "csv")).assign(
+                **{name: row[name] for name in _FIRST if name != "slice"}
+            )
+            for row in rows
+        ]
+        if tables:
+            # A failed case has no numbers, only its row.
+            together = pd.concat([table.astype(object) for table in tables], ignore_index=True)
+            columns = [*_FIRST[:2], *(name for name in together if name not in _FIRST), *_FIRST[2:]]
+            record.write_csv(self.folder / "slices.csv", together[columns])
+            record.write_csv(self.folder / "cases.csv", pd.DataFrame(rows).astype({"slices": "Int64"}, errors="ignore"))
+        failed = [(row["case"], row["reason"]) for row in rows if row["status"] != "ok"]
+        counts = {"cases": len(cases), "finished": len(kept), "failed": len(failed)}
+        record.write_json(self.folder / "predict.json", {**described, **self.identity, **counts})
+        return failed
+
+    def _made_with(self, stamp: str) -> dict[str, Any]:
+        return {**self.identity, "files": stamp}
+
+    def _path(self, case: str, kind: str) -> Path:
+        return self.folder / ".cases" / f"{case}.{kind}"
