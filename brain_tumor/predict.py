@@ -59,7 +59,7 @@ def predict(config: dict[str, Any]) -> int:
     prediction.run(predictor, todo, written, config["preset"], config["overlays"])
     seconds = {"seconds": time.perf_counter() - started, "passed over": passed}
     failed = written.finish([case.name for case in cases], {**predictor.describe(), **seconds})
-    print(f"{len(todo)} cases; {passed} files of other kinds passed over")
+    print(written.overview())
     for case, reason in failed:
         print(f"failed: {case}: {reason}", file=sys.stderr)
     print(f"predictions: {written.folder}")

@@ -61,6 +61,20 @@ def test_any_torchvision_resnet_gives_features(name: str, width: int) -> None:
     assert (weights.source, weights.warning) == ("none", "")
 
 
+def test_the_plain_network_is_the_papers(make: Make, data: PhantomDataModule) -> None:
+    model = make(backbone="cnn", optimizer=partial(torch.optim.Adam, lr=0.001))
+    kinds = [type(layer).__name__ for layer in cast("nn.Sequential", model.backbone)]
+    assert kinds[:6] == ["Conv2d", "ReLU", "MaxPool2d"] * 2
+    assert model(torch.zeros(2, 3, 96, 96)).shape == model(torch.zeros(2, 3, 32, 32)).shape == (2, 2)
+    trainer = _trainer(3)
+    trainer.fit(model, data)
+    assert model.history[-1]["train"]["loss"] < model.history[0]["train"]["loss"]
+    with pytest.raises(ValueError, match=r"model.strategy=freeze: cnn starts at random"):
+        make(backbone="cnn", strategy="freeze")
+    with pytest.raises(ValueError, match=r"model.weights=imagenet: the plain network starts at random"):
+        make(backbone="cnn", weights="imagenet")
+
+
 def test_the_head_is_the_papers(make: Make) -> None:
     layers = [type(layer).__name__ for layer in make().head]
     assert layers == ["Linear", "ReLU", "Dropout", "Linear", "Dropout", "Linear"]

@@ -27,7 +27,7 @@ def test_names_the_two_commands_and_the_limits_of_use() -> None:
     assert "    make demo" in README
     assert "    make test" in README
     assert "not a medical device" in README
-    assert len(README.splitlines()) < 200
+    assert len(README.encode()) < 8_000
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
 
 
@@ -55,10 +55,11 @@ def test_its_table_is_the_reports() -> None:
     assert table in README
 
 
-def test_its_speeds_are_the_benchmarks() -> None:
+def test_the_speeds_are_the_benchmarks() -> None:
     saved = json.loads((ROOT / "docs" / "results" / "benchmark" / "benchmark.json").read_text())
     lines = {measure.line(measure.Row.of(row)) for row in saved["rows"]}
-    shown = re.findall(r"^\| (?:resnet|loader).*\|$", README, flags=re.MULTILINE)
+    page = (ROOT / "docs" / "performance.md").read_text()
+    shown = re.findall(r"^\| (?:resnet|loader).*\|$", page, flags=re.MULTILINE)
     measured = [line for line in shown if "images/s" in line or "| s |" in line]
     assert len(measured) >= 5
     assert set(measured) <= lines

@@ -1,4 +1,4 @@
-"""ResNet backbones from torchvision."""
+"""What comes before a classifier's head: torchvision's ResNets, and the plain network they are measured against."""
 
 from typing import cast
 
@@ -9,12 +9,14 @@ from torchvision import models
 from brain_tumor.models import weights as weights_
 from brain_tumor.models.weights import Weights
 
+PLAIN = "cnn"
+
 
 def build(name: str, weights: str) -> tuple[nn.Module, int, Weights]:
-    """Build a torchvision ResNet without its classification layer, and load its weights.
+    """Build a torchvision ResNet without its classification layer, and load its weights; or the plain network.
 
     Args:
-        name: any torchvision ResNet: resnet18, resnet34, resnet50, wide_resnet50_2, resnext50_32x4d, ...
+        name: any torchvision ResNet: resnet18, resnet34, resnet50, wide_resnet50_2, resnext50_32x4d, ...; or "cnn".
         weights: see `brain_tumor.models.weights.find`.
 
     Returns:
@@ -24,13 +26,31 @@ def build(name: str, weights: str) -> tuple[nn.Module, int, Weights]:
     Raises:
         ValueError: unknown name, weights that cannot be fetched, or a file that does not fit.
     """
+    if name == PLAIN:
+        if weights not in {"none", "auto"}:
+            raise ValueError(f"model.weights={weights}: the plain network starts at random; leave it out")
+        network, width = _plain()
+        return network.to(memory_format=torch.channels_last), width, Weights(weights)
     if name not in resnet_names():
-        raise ValueError(f"model.backbone={name}: not a torchvision ResNet; choose one of {', '.join(resnet_names())}")
+        raise ValueError(
+            f"model.backbone={name}: not a torchvision ResNet; choose one of {', '.join([PLAIN, *resnet_names()])}"
+        )
     network = models.get_model(name, weights=None)
     width = cast("nn.Linear", network.fc).in_features
     network.fc = nn.Identity()
     source = weights_.load(network, name, weights)
     return network.to(memory_format=torch.channels_last), width, source
+
+
+def _plain() -> tuple[nn.Module, int]:
+    """Build the network of the paper's section II.B and Fig. 1: convolution and max-pooling, twice.
+
+    The paper gives no sizes. Its two fully connected layers and the output layer are the head's three.
+    """
+    layers: list[nn.Module] = []
+    for inputs, outputs in ((3, 32), (32, 64)):
+        layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(7), nn.Flatten()), 64 * 7 * 7
 
 
 def resnet_names() -> list[str]:

@@ -1,4 +1,4 @@
-"""Tell what a slice shows: a ResNet backbone, frozen or fine-tuned, and the paper's head."""
+"""Tell what a slice shows: a backbone, frozen or fine-tuned, and the paper's head."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -25,7 +25,7 @@ class Classifier(Task):
     not give, are those of the authors' published code.
 
     Args:
-        backbone: a torchvision ResNet's name.
+        backbone: a torchvision ResNet's name, or "cnn" for a plain network of two convolutions.
         strategy: "finetune" trains everything (the paper's strategy 2), "freeze" the head alone (strategy 1): the
             backbone gets no gradient, its batch norms keep their statistics, and the optimizer never sees it.
         weights: see `brain_tumor.models.weights.find`.
@@ -61,6 +61,8 @@ class Classifier(Task):
         super().__init__(optimizer=optimizer, monitored=monitored, seed=seed, schedule=schedule)
         if strategy not in STRATEGIES:
             raise ValueError(f"model.strategy={strategy}: choose one of {', '.join(STRATEGIES)}")
+        if strategy == "freeze" and backbone == backbones.PLAIN:
+            raise ValueError(f"model.strategy=freeze: {backbone} starts at random and has nothing worth keeping")
         if not 0 <= dropout < 1:
             raise ValueError(f"model.dropout={dropout}: must be at least 0 and below 1")
         if len(hidden) != 2 or min(hidden) < 1:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from brain_tumor.reports import analysis, chapters, folds, localization
+from brain_tumor.reports import analysis, chapters, folds, localization, pools
 from brain_tumor.reports.estimates import one_data_set
 from brain_tumor.reports.page import Block, Heading, Table, Text
 from brain_tumor.reports.runs import Collection, Run
-from brain_tumor.reports.wording import estimate, percent
+from brain_tumor.reports.wording import estimate, interval, percent
 from brain_tumor.results.summary import BASELINE_TITLES
 
 
@@ -44,31 +44,32 @@ def _classification(runs: Sequence[Run], pictures: bool) -> list[Block]:
 
 
 def short(runs: Sequence[Run]) -> Table:
-    """Put the rows that were run beside the paper's in a small table, which the README shows."""
-    lines = []
-    for optimizer in _optimizer_names(runs):
-        grid = analysis.grid(runs, optimizer)
-        for number, line in grid[grid["slice n"] + grid["patient n"] > 0].iterrows():
-            lines.append(
-                {
-                    "experiment": str(number),
-                    "model": f"{line['model']}, {line['strategy']}, {line['transforms']}",
-                    "optimizer": optimizer,
-                    "the paper": f"{line['paper accuracy']:.0%}",
-                    "by slice": estimate(line, "slice"),
-                    "by patient": estimate(line, "patient"),
-                    "weights": line["slice note"] or line["patient note"],
-                }
-            )
-    below = [
+    """Put the paper's best row of each model and strategy, of those that were run, in a small table for the README."""
+    main = _optimizer_names(runs)[0]
+    grid = analysis.grid(runs, main)
+    ran = grid[grid["slice n"] + grid["patient n"] > 0]
+    chosen = ran.loc[ran.groupby(["model", "strategy"])["paper accuracy"].idxmax().sort_values()]
+    whole = [own for own in pools.pool(runs) if own.runs and own.example.optimizer == main]
+    pooled = folds.results(whole) if whole else pd.DataFrame({"model": []})
+    by_row = {
+        own.example.row: interval(line, "accuracy") for own, (_, line) in zip(whole, pooled.iterrows(), strict=False)
+    }
+    by_title = {line["model"]: interval(line, "accuracy") for _, line in pooled.iterrows()}
+    lines = [
         {
-            "model": BASELINE_TITLES[str(name)],
-            "by slice": percent(line["slice"], "–"),
-            "by patient": percent(line["patient"], "–"),
+            "": f"{line['model']}, {line['strategy']} (experiment {number})",
+            "the paper, by slice": f"{line['paper accuracy']:.0%}",
+            "by slice": estimate(line, "slice"),
+            "by patient": estimate(line, "patient"),
+            "every patient once": by_row.get(int(str(number)), "not run"),
         }
-        for name, line in analysis.baselines(runs).iterrows()
+        for number, line in chosen.iterrows()
     ]
-    table = pd.DataFrame([*lines, *below]).astype(object).fillna("")
+    for name, line in analysis.baselines(runs).iterrows():
+        title = BASELINE_TITLES[str(name)]
+        below = {"": title, "by slice": percent(line["slice"], "–"), "by patient": percent(line["patient"], "–")}
+        lines.append({**below, "every patient once": by_title.get(title, "–")})
+    table = pd.DataFrame(lines).fillna("")
     return Table("short", table, table)
 
 

@@ -17,6 +17,9 @@ import pandas as pd
 
 from brain_tumor.results import record
 
+_SHOWN = {
+    "case": "case", "slices": "slices", "p_max": "largest p(tumour)", "volume_ml": "tumour in ml", "warnings": "note"
+}  # fmt: skip
 _FIRST = ["case", "slice", "status", "reason"]
 
 
@@ -78,6 +81,18 @@ class Predictions:
         counts = {"cases": len(cases), "finished": len(kept), "failed": len(failed)}
         record.write_json(self.folder / "predict.json", {**described, **self.identity, **counts})
         return failed
+
+    def overview(self) -> str:
+        """Say in a few lines what was found, after `finish`."""
+        path = self.folder / "cases.csv"
+        table = pd.read_csv(path, keep_default_na=False) if path.exists() else pd.DataFrame({"status": []})
+        good = table[table["status"] == "ok"]
+        shown = good[[name for name in _SHOWN if name in good]].head(10).rename(columns=_SHOWN)
+        lines = [shown.to_string(index=False)] if len(shown) else []
+        if len(good) > len(shown):
+            lines.append(f"... and {len(good) - len(shown)} more in {path}")
+        lines.append("Research software, not a medical device: nothing here may guide the care of a person.")
+        return "\n".join(lines)
 
     def _made_with(self, stamp: str) -> dict[str, Any]:
         return {**self.identity, "files": stamp}
