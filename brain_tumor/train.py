@@ -137,6 +137,8 @@ def _checkpoints(folder: Path, monitored: str) -> "list[ModelCheckpoint]":
 
 def _require_trainable(config: dict[str, Any], data: "SliceDataModule", model: "Task", trainer: "L.Trainer") -> None:
     """Refuse what torch or Lightning would refuse in the middle of an epoch, in words that help less."""
+    from torch import nn
+
     if trainer.max_epochs is not None and trainer.max_epochs < 1 and trainer.max_steps < 1:
         raise ValueError(f"trainer.max_epochs={trainer.max_epochs}: must be at least 1")
     if config["experiment"] not in {None, *range(1, 21)}:
@@ -146,7 +148,8 @@ def _require_trainable(config: dict[str, Any], data: "SliceDataModule", model: "
         raise ValueError(
             f"data.split={config['data'].get('split')}: leaves no slice to train on; choose slice or patient"
         )
-    if model.frozen_part is None and size <= 32 and count % batch == 1 % batch:
+    normalizes = any(isinstance(module, nn.BatchNorm2d) and module.training for module in model.modules())
+    if normalizes and size <= 32 and count % batch == 1 % batch:
         raise ValueError(
             f"data.batch_size={batch}: the last of {count} training slices is alone in its batch, and of {size} pixels "
             "one feature is left, which cannot be normalised. Choose another data.batch_size or a larger data.size"

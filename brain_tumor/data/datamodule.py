@@ -104,7 +104,8 @@ class SliceDataModule(L.LightningDataModule):
         self.size = size
         self.resident = resident
         self.seed = seed
-        self.features: Tensor | None = None  # (V, N, D): what a frozen backbone makes of every variant of every image
+        # (N, D) or (N, H, W, D) a variant: what the frozen part of a network makes of every image
+        self.features: list[Tensor] | None = None
         self._slices: cache.Slices | None = None
         self._masks: Tensor | None = None  # uint8 (N, size, size), where the task asks for them
         # uint8 (N, 3, size, size) and (N, size, size), where the device holds them all
@@ -285,14 +286,25 @@ class SliceDataModule(L.LightningDataModule):
 
     def _assemble(self, rows: Tensor, images: Tensor | None, masks: Tensor | None) -> Batch:
         if self.features is not None:
-            inputs = self.features[self.transforms.draw_variants(len(rows), rows.device), rows]
-            return Batch(inputs, self.labels[rows], rows, cached=True)
+            return Batch(self._draw_features(self.features, rows), self.labels[rows], rows, cached=True)
         if self._resident_images is not None:
             images = self._resident_images[rows]
             masks = None if self._resident_masks is None else self._resident_masks[rows]
         assert images is not None, "neither gathered nor on the device"
         images, masks = self.transforms.together(images, masks)
         return Batch(images, self.labels[rows], rows, masks)
+
+    def _draw_features(self, variants: list[Tensor], rows: Tensor) -> Tensor:
+        """Return features (B, D) or maps (B, D, H, W) of rows, each of the variant that its flip draws."""
+        drawn = self.transforms.draw_variants(len(rows), rows.device)
+        home = variants[0].device
+        places = rows.to(home)
+        found = variants[0][places]
+        if len(variants) > 1:
+            flipped = drawn.to(home).bool()
+            found[flipped] = variants[1][places[flipped]]
+        found = found.to(rows.device)
+        return found.permute(0, 3, 1, 2) if found.ndim == 4 else found
 
     def sample(self, part: str, count: int) -> Tensor:
         """Return `count` images from across a part as training sees them: float32 (B, 3, size, size), on the CPU."""

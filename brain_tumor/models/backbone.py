@@ -1,5 +1,7 @@
 """What comes before a classifier's head: torchvision's ResNets, and the plain network they are measured against."""
 
+from collections import OrderedDict
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -40,6 +42,30 @@ def build(name: str, weights: str) -> tuple[nn.Module, int, Weights]:
     network.fc = nn.Identity()
     source = weights_.load(network, name, weights)
     return network.to(memory_format=torch.channels_last), width, source
+
+
+def divide(network: nn.Module, last: Sequence[str]) -> tuple[nn.Module, nn.Module]:
+    """Divide a ResNet before the first of its `last` blocks.
+
+    Returns:
+        Images (B, 3, H, W) to feature maps (B, C, H', W'), and these to features (B, D); both share their tensors with
+        the network.
+
+    Raises:
+        ValueError: these are not the last of its four blocks.
+    """
+    blocks = [f"layer{number}" for number in range(1, 5)]
+    if not last or sorted(last) != blocks[-len(last) :]:
+        raise ValueError(
+            f"model.trained={', '.join(last)}: name the last blocks of {', '.join(blocks)}, such as layer4"
+        )
+    children = list(network.named_children())
+    cut = [name for name, _ in children].index(min(last))
+    end = next(place for place, (name, _) in enumerate(children) if name == "fc")
+    return (
+        nn.Sequential(OrderedDict(children[:cut])),
+        nn.Sequential(OrderedDict([*children[cut:end], ("flatten", nn.Flatten())])),
+    )
 
 
 def _plain() -> tuple[nn.Module, int]:

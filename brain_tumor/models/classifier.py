@@ -15,7 +15,7 @@ from brain_tumor.models import backbone as backbones
 from brain_tumor.models.task import OptimizerFactory, Picture, Task
 from brain_tumor.results import classification, plots
 
-STRATEGIES = ("finetune", "freeze")
+STRATEGIES = ("finetune", "freeze", "partial")
 
 
 class Classifier(Task):
@@ -27,7 +27,9 @@ class Classifier(Task):
     Args:
         backbone: a torchvision ResNet's name, or "cnn" for a plain network of two convolutions.
         strategy: "finetune" trains everything (the paper's strategy 2), "freeze" the head alone (strategy 1): the
-            backbone gets no gradient, its batch norms keep their statistics, and the optimizer never sees it.
+            backbone gets no gradient, its batch norms keep their statistics, and the optimizer never sees it. "partial"
+            trains the last blocks and the head, and treats what comes before as "freeze" does.
+        trained: with "partial", the last blocks, such as "layer4" or ["layer3", "layer4"].
         weights: see `brain_tumor.models.weights.find`.
         num_classes: number of logits.
         hidden: widths of the head's two hidden layers.
@@ -50,6 +52,7 @@ class Classifier(Task):
         backbone: str,
         num_classes: int,
         strategy: str = "finetune",
+        trained: str | Sequence[str] | None = None,
         weights: str = "auto",
         hidden: Sequence[int] = (512, 256),
         dropout: float = 0.3,
@@ -61,8 +64,8 @@ class Classifier(Task):
         super().__init__(optimizer=optimizer, monitored=monitored, seed=seed, schedule=schedule)
         if strategy not in STRATEGIES:
             raise ValueError(f"model.strategy={strategy}: choose one of {', '.join(STRATEGIES)}")
-        if strategy == "freeze" and backbone == backbones.PLAIN:
-            raise ValueError(f"model.strategy=freeze: {backbone} starts at random and has nothing worth keeping")
+        if strategy != "finetune" and backbone == backbones.PLAIN:
+            raise ValueError(f"model.strategy={strategy}: {backbone} starts at random and has nothing worth keeping")
         if not 0 <= dropout < 1:
             raise ValueError(f"model.dropout={dropout}: must be at least 0 and below 1")
         if len(hidden) != 2 or min(hidden) < 1:
@@ -77,8 +80,10 @@ class Classifier(Task):
             nn.Dropout(dropout),
             nn.Linear(hidden[1], num_classes),
         )
-        self.frozen = strategy == "freeze"
-        self.backbone.requires_grad_(not self.frozen)
+        # A tuple, so that their tensors are not registered a second time.
+        self._parts = _divide(self.backbone, strategy, trained)
+        if self.frozen_part is not None:
+            self.frozen_part.requires_grad_(False)
         self.num_classes = num_classes
         self.train()  # modules are born in training mode, a frozen backbone must not be
 
@@ -89,25 +94,28 @@ class Classifier(Task):
 
     def features(self, images: Tensor) -> Tensor:
         """Return the backbone's output (B, D) for float images (B, 3, H, W)."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            features: Tensor = self.backbone(images)
+        frozen, trained = self._parts
+        if frozen is not None:
+            with torch.no_grad():
+                images = frozen(images)
+        features: Tensor = trained(images)
         return features
 
     def train(self, mode: bool = True) -> "Classifier":
-        """Switch to training, except for a frozen backbone: its batch norms keep their statistics."""
+        """Switch to training, except for what is frozen: its batch norms keep their statistics."""
         super().train(mode)
-        if self.frozen:
-            self.backbone.eval()
+        if self.frozen_part is not None:
+            self.frozen_part.eval()
         return self
 
     @property
     def frozen_part(self) -> nn.Module | None:
-        """A frozen backbone."""
-        return self.backbone if self.frozen else None
+        """The backbone, or its first blocks."""
+        return self._parts[0]
 
     def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the batch's mean cross-entropy and its logits (B, num_classes)."""
-        logits = self.head(batch.inputs) if batch.cached else self(batch.inputs)
+        logits = self.head(self._parts[1](batch.inputs)) if batch.cached else self(batch.inputs)
         # Cross-entropy in float32 whatever the precision of the layers before it.
         logits = logits.float()
         return F.cross_entropy(logits, batch.labels), logits
@@ -140,8 +148,27 @@ class Classifier(Task):
     def hyperparameters(self) -> dict[str, bool | int | float | str]:
         """What the record and TensorBoard's HParams say of the classifier."""
         own = {name: self.hparams[name] for name in ("backbone", "strategy", "dropout")}
+        if self.hparams["strategy"] == "partial":
+            own["trained"] = ", ".join(_names(self.hparams["trained"]))
         return {**super().hyperparameters, **own, "hidden": ", ".join(map(str, self.hparams["hidden"]))}
 
     def compile_network(self, mode: str | None) -> None:
-        """Compile the backbone."""
-        self.backbone.compile(mode=mode)
+        """Compile what is passed through in every step."""
+        self._parts[1].compile(mode=mode)
+
+
+def _divide(
+    backbone: nn.Module, strategy: str, trained: str | Sequence[str] | None
+) -> tuple[nn.Module | None, nn.Module]:
+    """Return what is frozen of a backbone, and what is trained of it."""
+    if (trained is not None) != (strategy == "partial"):
+        raise ValueError(
+            f"model.trained={trained}: goes with model.strategy=partial, such as layer4 or [layer3,layer4]"
+        )
+    if strategy == "partial":
+        return backbones.divide(backbone, _names(trained))
+    return (None, backbone) if strategy == "finetune" else (backbone, nn.Identity())
+
+
+def _names(trained: str | Sequence[str] | None) -> list[str]:
+    return [trained] if isinstance(trained, str) else list(trained or [])

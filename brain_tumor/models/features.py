@@ -1,17 +1,22 @@
-"""Compute a frozen backbone's output once an image, and keep it on disk for every run that needs it.
+"""Compute once an image what a network's frozen part puts out, and keep it on disk for every run that needs it.
 
-    <cache_dir>/features/<key>.npy   float32 (N, D), one file each for the images as they are and flipped
+    <cache_dir>/features/<key>.npy   float32 (N, D), or maps (N, H, W, D); flipped images have a file of their own
 
-The output of a frozen backbone never changes, so training needs it only. The key is made of the backbone's tensors,
+The output of a frozen part never changes, so training needs it only. The key is made of the backbone's tensors,
 the decoded slices, normalization, precision and device; splits, seeds, heads and optimizers share one file.
 """
 
 import hashlib
 import logging
+import math
+import shutil
+from pathlib import Path
 
 import numpy as np
 import torch
 from filelock import FileLock
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -19,21 +24,26 @@ from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.models import precision as precision_
 
 log = logging.getLogger(__name__)
+_MUCH = 10**9  # bytes
 FORMAT = 1  # raised whenever the same key would hold other numbers
 
 
-def cached(part: nn.Module, data: SliceDataModule, precision: str, device: torch.device) -> Tensor | None:
+def cached(part: nn.Module, data: SliceDataModule, precision: str, device: torch.device) -> list[Tensor] | None:
     """Return the features of every image and, where training flips, of every flipped image.
 
     Args:
-        part: a task's `frozen_part`, images (B, 3, H, W) to features (B, D).
+        part: a task's `frozen_part`, images (B, 3, H, W) to features (B, D) or maps (B, D, H, W).
         data: set up.
         precision: Lightning's name; only "32-true" and the mixed ones can be cached.
         device: to compute on.
 
     Returns:
-        float32 (V, N, D) on `device`; V is 1, or 2 with flipped images second. None, with a warning in the log, where
-        the transforms have no finite set of variants or the precision changes the weights.
+        float32 (N, D) or (N, H, W, D), of the images and perhaps of the flipped ones; on `device` where that has room,
+        else memory-mapped. None, with a warning in the log, where the transforms have no finite set of variants or the
+        precision changes the weights.
+
+    Raises:
+        ValueError: the disk has no room for them.
     """
     if data.transforms.warps:
         log.warning("features are not cached: rotation and scaling give no finite set of variants of an image")
@@ -49,11 +59,12 @@ def cached(part: nn.Module, data: SliceDataModule, precision: str, device: torch
         path = home / f"{key}{'-flipped' * flipped}.npy"
         with FileLock(path.with_suffix(".lock")):
             if not path.exists():
-                temporary = path.with_suffix(".tmp.npy")
-                np.save(temporary, _extract(part, data, precision, device, flipped).numpy())
-                temporary.replace(path)
-        variants.append(torch.from_numpy(np.load(path)))
-    return torch.stack(variants).to(device)
+                _extract(part, data, precision, device, flipped, path)
+        # Copy-on-write: torch wants writable memory, and the file stays as it is.
+        variants.append(torch.from_numpy(np.load(path, mmap_mode="c")))
+    size = sum(own.nbytes for own in variants)
+    fits = device.type == "cuda" and size < torch.cuda.mem_get_info(device)[0] / 2
+    return [own.to(device) for own in variants] if fits else variants
 
 
 def _key(part: nn.Module, data: SliceDataModule, precision: str, device: torch.device) -> str:
@@ -73,15 +84,40 @@ def _key(part: nn.Module, data: SliceDataModule, precision: str, device: torch.d
 
 
 @torch.no_grad()  # inference_mode would leave tensors moved to a GPU here unfit for training
-def _extract(part: nn.Module, data: SliceDataModule, precision: str, device: torch.device, flipped: bool) -> Tensor:
+def _extract(
+    part: nn.Module, data: SliceDataModule, precision: str, device: torch.device, flipped: bool, path: Path
+) -> None:
     part = part.to(device).eval()
     transforms = data.transforms.to(device).eval()
-    chunks = []
     title = "features of flipped images" if flipped else "features"
-    for images in tqdm(
-        torch.split(data.images, data.eval_batch_size(device)), title, unit=" batches", leave=False, disable=None
-    ):
+    batches = torch.split(data.images, data.eval_batch_size(device))
+    kept: NDArray[np.float32] | None = None
+    temporary, done = path.with_suffix(".tmp.npy"), 0
+    for images in tqdm(batches, title, unit=" batches", leave=False, disable=None):
         inputs = transforms(images.to(device))
         with precision_.autocast(precision, device):
-            chunks.append(part(inputs.flip(-1) if flipped else inputs).float().cpu())
-    return torch.cat(chunks)
+            found = part(inputs.flip(-1) if flipped else inputs).float().cpu()
+        # Maps lie as convolutions want them, the features of a place side by side.
+        stored = (found.permute(0, 2, 3, 1) if found.ndim == 4 else found).numpy()
+        if kept is None:
+            shape = (len(data.images), *stored.shape[1:])
+            _require_room(path.parent, 4 * math.prod(shape) * (2 if data.transforms.flip else 1))
+            kept = open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+        kept[done : done + len(stored)] = stored
+        done += len(stored)
+    assert isinstance(kept, np.memmap), "there are images"
+    kept.flush()
+    del kept  # Windows renames no file that is mapped
+    temporary.replace(path)
+
+
+def _require_room(folder: Path, needed: int) -> None:
+    """Say how much will be kept where that is much, and refuse what does not fit."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise ValueError(
+            f"cache_dir={folder.parent}: the features take {needed / 1e9:.1f} GB, and {free / 1e9:.1f} are free there. "
+            "Make room, choose another cache_dir, or take the long way by cache_features=false"
+        )
+    if needed > _MUCH:
+        log.info("features: %.1f GB are kept in %s", needed / 1e9, folder)
