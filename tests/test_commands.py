@@ -291,7 +291,7 @@ def test_verify_says_what_is_there(command: Command, phantoms: Path, tmp_path: P
     assert "missing, though published" in differing.stdout
 
 
-@pytest.mark.parametrize("verb", ["train", "evaluate", "verify"])
+@pytest.mark.parametrize("verb", ["train", "evaluate", "predict", "verify"])
 def test_help_answers_at_once_and_imports_nothing_heavy(verb: str, tmp_path: Path) -> None:
     code = (
         "import sys, runpy; sys.argv = ['x', '--cfg', 'job'];"
