@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from brain_tumor import cli
 from brain_tumor.reports import analysis, chapters, estimates, folds, page, paper, pools
 from brain_tumor.reports.compose import compose as compose_report
+from brain_tumor.reports.compose import short
 from brain_tumor.reports.runs import Collection, Run, collect
 from brain_tumor.results import baselines, classification, record, run_folder
 from tests.conftest import Command
@@ -334,9 +335,22 @@ def test_folds_are_pooled(tmp_path: Path) -> None:
     # Of four folds and seeds one has a tumour slice, of 20, below every other slice.
     assert line["auroc"] == pytest.approx(1 - 1 / 20 / 4)
     assert table.loc["always the commonest class", "accuracy"] == pytest.approx(80 / 120)
+    assert line["minutes"] == pytest.approx(2)
     text = page.markdown("", folds.chapter(collect([tmp_path]).runs))
-    assert "97.5% to 99.2%, n=2" in text
+    assert "| 97.5% to 99.2%, n=2 | 2.0 |" in text
     assert "fold 1 of seed 2" in text
+
+
+def test_the_short_table_has_the_papers_best_row_of_each_model(runs: list[Run], tmp_path: Path) -> None:
+    _in_folds(tmp_path, {(0, 0): [0, 1, 2], (1, 0): []})
+    table = short([*runs, *collect([tmp_path]).runs]).shown
+    rows = ["resnet50, freeze (experiment 4)", "resnet18, freeze (experiment 10)", "resnet18, finetune (experiment 17)"]
+    assert list(table[""][:3]) == rows
+    assert len(table) == 6
+    assert list(table["by slice"][1:3]) == ["not run", "96.7% (90.0% to 100.0%); 3 seeds 96.7% to 96.7%"]
+    assert table["every patient once"][1].startswith("97.5%")
+    assert table["every patient once"][2] == "not run"
+    assert table["every patient once"][3].startswith("66.7%")
 
 
 def test_the_command_writes_every_file(runs: list[Run], command: Command, tmp_path: Path) -> None:

@@ -201,7 +201,7 @@ def costs(runs: Sequence[Run]) -> pd.DataFrame:
             {
                 "experiment": run.row or 0,
                 **_network(run),
-                "minutes": (timing["setup_seconds"] + timing["fit_seconds"] + timing["test_seconds"]) / 60,
+                "minutes": run.minutes,
                 "images/s": timing["images_per_second"],
                 "trained parameters": timing["trained_parameters"],
                 "hardware": f"{versions['hardware']}, {versions['arithmetic']}",

@@ -47,13 +47,13 @@ def short(runs: Sequence[Run]) -> Table:
     """Put the paper's best row of each model and strategy, of those that were run, in a small table for the README."""
     main = _optimizer_names(runs)[0]
     grid = analysis.grid(runs, main)
-    ran = grid[grid["slice n"] + grid["patient n"] > 0]
-    chosen = ran.loc[ran.groupby(["model", "strategy"])["paper accuracy"].idxmax().sort_values()]
     whole = [own for own in pools.pool(runs) if own.runs and own.example.optimizer == main]
     pooled = folds.results(whole) if whole else pd.DataFrame({"model": []})
     by_row = {
         own.example.row: interval(line, "accuracy") for own, (_, line) in zip(whole, pooled.iterrows(), strict=False)
     }
+    ran = grid[(grid["slice n"] + grid["patient n"] > 0) | grid.index.isin([row for row in by_row if row])]
+    chosen = ran.loc[ran.groupby(["model", "strategy"])["paper accuracy"].idxmax().sort_values()]
     by_title = {line["model"]: interval(line, "accuracy") for _, line in pooled.iterrows()}
     lines = [
         {

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 
-from brain_tumor.reports.page import Block, Heading, Table, Text
+from brain_tumor.reports.page import Block, Heading, Picture, Table, Text
 from brain_tumor.reports.pools import Pool, pool
 from brain_tumor.reports.runs import Run
 from brain_tumor.reports.wording import flat, interval
@@ -40,9 +42,18 @@ def chapter(runs: Sequence[Run]) -> list[Block]:
                 "model": table["model"],
                 **{title: [interval(line, name) for _, line in table.iterrows()] for name, title in _SHOWN.items()},
                 "seeds": [_seeds(line) for _, line in table.iterrows()],
+                "minutes a fold": ["" if pd.isna(value) else f"{value:.1f}" for value in table["minutes"]],
             }
         )
-        blocks.append(Table("folds", shown, table))
+        blocks += [
+            Table("folds", shown, table),
+            Picture.of(
+                "minutes",
+                "What a minute buys: accuracy of all folds together against the minutes that one fold took, on the "
+                "hardware that the table of costs names. Lines are baselines.",
+                _minutes(table),
+            ),
+        ]
     if unfinished := [f"{own.example.title}: {', '.join(own.missing)}" for own in pools if own.missing]:
         blocks.append(Text(f"Not run, or not finished: {'; '.join(unfinished)}."))
     return blocks
@@ -51,13 +62,20 @@ def chapter(runs: Sequence[Run]) -> list[Block]:
 def results(pools: Sequence[Pool]) -> pd.DataFrame:
     """Score pools and, once for each way of dividing the patients, baselines.
 
-    Columns: `model`, every score with `low` and `high`, `seeds`, `lowest seed` and `highest seed` (of the accuracy).
+    Columns: `model`, every score with `low` and `high`, `seeds`, `lowest seed` and `highest seed` (of the accuracy),
+    and `minutes` (median of a fold, from the start to the last test).
     """
     lines, drawn = [], {}
     for own in pools:
         tables = [own.predictions(seed) for seed in own.runs]
         accuracies = [float(classification.answers(table)["right"].mean()) for table in tables]
-        spread = {"seeds": len(tables), "lowest seed": min(accuracies), "highest seed": max(accuracies)}
+        spent = [run.minutes for runs in own.runs.values() for run in runs]
+        spread = {
+            "minutes": float(np.median(spent)),
+            "seeds": len(tables),
+            "lowest seed": min(accuracies),
+            "highest seed": max(accuracies),
+        }
         lines.append({"model": own.example.title, **flat(_score(tables)), **spread})
         drawn[tuple(tables[0]["fold"])] = own
     for own in drawn.values():
@@ -65,6 +83,20 @@ def results(pools: Sequence[Pool]) -> pd.DataFrame:
             title = BASELINE_TITLES[name] + f", {len(own.folds)} folds" * (len(drawn) > 1)
             lines.append({"model": title, **flat(_score([table]))})
     return pd.DataFrame(lines)
+
+
+def _minutes(table: pd.DataFrame) -> Figure:
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    timed = table["minutes"].notna()
+    for _, line in table[timed].iterrows():
+        limits = [[line["accuracy"] - line["accuracy low"]], [line["accuracy high"] - line["accuracy"]]]
+        axes.errorbar([line["minutes"]], [line["accuracy"]], limits, fmt="o", capsize=3, label=line["model"])
+    for (_, line), style in zip(table[~timed].iterrows(), (":", "--", "-."), strict=False):
+        axes.axhline(line["accuracy"], color="#555555", linestyle=style, linewidth=0.9, label=line["model"])
+    axes.set(xscale="log", xlabel="minutes a fold", ylabel="accuracy, every patient tested once")
+    axes.legend(fontsize="small", loc="lower right")
+    return figure
 
 
 def _score(tables: Sequence[pd.DataFrame]) -> dict[str, Interval]:

@@ -81,6 +81,12 @@ class Run:
         return ", ".join(filter(None, words))
 
     @property
+    def minutes(self) -> float:
+        """From its start to the end of its test; a run that was cut off counts since it was last taken up."""
+        timing = self.record["timing"]
+        return (timing["setup_seconds"] + timing["fit_seconds"] + timing["test_seconds"]) / 60
+
+    @property
     def scores(self) -> dict[str, Interval]:
         """The scores of its test that have a value, low and high."""
         return records.scores(self.record["test"])
