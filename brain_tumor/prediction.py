@@ -63,9 +63,8 @@ class Predictor:
             stages.refuse_misfit(run, detector)
         self.run, self.detector, self.threshold = run, detector, threshold
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._networks = {
-            own.folder: _Network(own, self.device) for own in (run, detector) if own is not None
-        }  # fmt: skip
+        self._network = _Network(run, self.device)
+        self._detecting = _Network(detector, self.device) if detector else None
 
     @property
     def mixed(self) -> bool:
@@ -88,11 +87,9 @@ class Predictor:
 
     def predict(self, cases: Sequence[Slices]) -> list[Prediction]:
         """Look at several cases at once."""
-        outputs = self._networks[self.run.folder](cases)
-        chances: list[Tensor] | list[None] = [None] * len(cases)
-        if self.detector:
-            chances = self._networks[self.detector.folder](cases)
-        return [self._conclude(*own) for own in zip(cases, outputs, chances, strict=True)]
+        outputs = self._network(cases)
+        detected = self._detecting(cases) if self._detecting else [None] * len(cases)
+        return [self._conclude(*own) for own in zip(cases, outputs, detected, strict=True)]
 
     def _conclude(self, case: Slices, output: Tensor, logits: Tensor | None) -> Prediction:
         table = pd.DataFrame({"slice": range(len(case.images))})
@@ -220,9 +217,14 @@ def read_safely(case: Case, preset: str, mixed: bool) -> Slices | str:
 
 
 def _batches(cases: Sequence[Case]) -> list[list[Case]]:
-    pictures = [case for case in cases if {source.kind for source in case.sources.values()} == {"image"}]
-    others = [case for case in cases if case not in pictures]
-    return [pictures[start : start + 16] for start in range(0, len(pictures), 16)] + [[case] for case in others]
+    """Put pictures together, a network's batch at a time; a volume is a batch by itself."""
+    pictures: list[Case] = []
+    others: list[Case] = []
+    for case in cases:
+        flat = all(source.kind == "image" for source in case.sources.values())
+        (pictures if flat else others).append(case)
+    together = range(0, len(pictures), _BATCH["cpu"])
+    return [pictures[start : start + _BATCH["cpu"]] for start in together] + [[case] for case in others]
 
 
 def _stamp(case: Case) -> str:
