@@ -60,9 +60,10 @@ def main(cfg: DictConfig) -> None:
     if config["masks"]:
         masks.write(folder / "masks", predictions, data.table.loc[predictions.index])
     record.write_json(folder / "results.json", found)
-    for part in ("stages", "explanation"):
-        if part in found:
-            print(f"{getattr(summary, part)(found[part])}\n")
+    if "stages" in found:
+        print(f"{summary.stages(found['stages'])}\n")
+    if "explanation" in found:
+        print(f"{summary.explanation(found['explanation'])}\n")
     print(f"{summary.scores(found['test'])}\n\nevaluation: {folder}")
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from brain_tumor.data.datamodule import SliceDataModule
-from brain_tumor.data.images import unfit, unfit_image
+from brain_tumor.data.images import unfit
 from brain_tumor.models import gradcam
 from brain_tumor.models.classifier import Classifier
 from brain_tumor.models.task import Picture, Task
@@ -134,7 +134,5 @@ def _spread(lines: pd.DataFrame) -> NDArray[np.intp]:
 def _picture(
     method: str, maps: Iterable[heat_maps.Map], rows: NDArray[np.intp], lines: pd.DataFrame, data: SliceDataModule
 ) -> Picture:
-    truths = [data.decoded.original_mask(int(row)) for row in rows]
-    images = [unfit_image(image, *truth.shape) for image, truth in zip(data.pixels(rows)[0], truths, strict=True)]
-    figure = plots.heat_maps(lines.loc[rows], images, truths, list(maps))
+    figure = plots.heat_maps(lines.loc[rows], *data.originals(rows), list(maps))
     return Picture(f"where it looks: {method}", figure, f"{method}.png")

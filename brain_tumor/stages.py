@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.data.targets import TUMOUR_CLASSES
 from brain_tumor.models import inference, segmenter
 from brain_tumor.results import localization
 from brain_tumor.results.bootstrap import Interval
@@ -26,6 +27,8 @@ def refuse_misfit(run: Trained, detector: Trained) -> None:
         )
     if detector.record["task"] != "classification":
         raise ValueError(f"detector={detector.folder}: must be a classifier; this is a {detector.record['task']}")
+    if run.classes != TUMOUR_CLASSES:
+        raise ValueError(f"run={run.folder}: tells {', '.join(run.classes)} apart, not whether there is a tumour")
     if detector.classes != run.classes:
         raise ValueError(
             f"detector={detector.folder}: tells {', '.join(detector.classes)} apart, the segmenter "

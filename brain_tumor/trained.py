@@ -55,14 +55,15 @@ class Trained:
         """Make its transforms."""
         return self._make("transforms", Transforms, self.record["config"]["transforms"])
 
-    def data(self, **changes: Any) -> SliceDataModule:
-        """Make its data module, with its transforms.
+    def data(self, transforms: Transforms | None = None, **changes: Any) -> SliceDataModule:
+        """Make its data module.
 
         Args:
-            **changes: settings that differ from the run's, such as `cache_dir`, or other `transforms`.
+            transforms: other ones than its own.
+            **changes: settings that differ from the run's, such as `cache_dir`.
         """
-        given = {"transforms": changes.pop("transforms", None) or self.transforms()}
-        return self._make("data", SliceDataModule, {**self.record["config"]["data"], **changes}, **given)
+        settings = {**self.record["config"]["data"], **changes}
+        return self._make("data", SliceDataModule, settings, transforms=transforms or self.transforms())
 
     def model(self, path: Path | None = None) -> Task:
         """Make its model, for scoring, with the weights of the checkpoint that was scored or of another one."""

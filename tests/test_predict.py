@@ -293,6 +293,12 @@ def test_it_goes_on_and_shares_work(detector: Path, pictures: Pictures, tmp_path
     prediction.run(predictor, found, written, "maximum", overlays=False)
     again = {path.name for path, time in times.items() if path.stat().st_mtime_ns != time}
     assert again == {"3.csv", "3.json"}
+    # What other models have made of cases that are not done again yet is no result of these.
+    other = Predictions(tmp_path / "out", {"preset": "percentile"})
+    prediction.run(predictor, parts[0], other, "percentile", overlays=False)
+    other.finish([case.name for case in found], {})
+    table = pd.read_csv(tmp_path / "out" / "cases.csv", dtype={"case": str})
+    assert sorted(table["case"]) == sorted(case.name for case in parts[0])
     with pytest.raises(ValueError, match="part=4/3: write 1/4"):
         prediction.part(found, "4/3")
 

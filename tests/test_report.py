@@ -336,14 +336,15 @@ def test_folds_are_pooled(tmp_path: Path) -> None:
     assert line["auroc"] == pytest.approx(1 - 1 / 20 / 4)
     assert table.loc["always the commonest class", "accuracy"] == pytest.approx(80 / 120)
     assert line["minutes"] == pytest.approx(2)
-    text = page.markdown("", folds.chapter(collect([tmp_path]).runs))
+    text = page.markdown("", folds.chapter([own], folds.results([own])))
     assert "| 97.5% to 99.2%, n=2 | 2.0 |" in text
     assert "fold 1 of seed 2" in text
 
 
 def test_the_short_table_has_the_papers_best_row_of_each_model(runs: list[Run], tmp_path: Path) -> None:
     _in_folds(tmp_path, {(0, 0): [0, 1, 2], (1, 0): []})
-    table = short([*runs, *collect([tmp_path]).runs]).shown
+    both = [*runs, *collect([tmp_path]).runs]
+    table = short(both, folds.results(pools.pool(both))).shown
     rows = ["resnet50, freeze (experiment 4)", "resnet18, freeze (experiment 10)", "resnet18, finetune (experiment 17)"]
     assert list(table[""][:3]) == rows
     assert len(table) == 6

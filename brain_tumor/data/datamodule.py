@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, DistributedSampler, default_convert
 
 from brain_tumor.data import cache, slices, targets
 from brain_tumor.data.batches import Balanced, Batch, Rows
+from brain_tumor.data.images import unfit_image
 from brain_tumor.data.split import Split
 from brain_tumor.data.transforms import Transforms
 
@@ -318,6 +319,12 @@ class SliceDataModule(L.LightningDataModule):
         """Return slices as decoded, uint8 (n, size, size, 3), and their masks (n, size, size) if there are any."""
         masks = self.decoded.masks
         return self.decoded.images[rows], None if masks is None else masks[rows]
+
+    def originals(self, rows: NDArray[np.intp]) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]]:
+        """Return slices (H, W, 3), brought back to their files' own sizes, and their masks (H, W) as the files are."""
+        masks = [self.decoded.original_mask(int(row)) for row in rows]
+        fitted = self.decoded.images[rows]
+        return [unfit_image(image, *mask.shape) for image, mask in zip(fitted, masks, strict=True)], masks
 
     def reorder(self, classes: list[str]) -> None:
         """Number the classes, all of them, in another order."""

@@ -44,7 +44,7 @@ class Source:
         """Return a volume, or a picture uint8 (H, W, 3).
 
         Raises:
-            ValueError: it cannot be read; says why, without its path.
+            ValueError: it cannot be read; says why.
         """
         if self.problem:
             raise ValueError(self.problem)
@@ -127,7 +127,7 @@ def _kind(path: Path) -> str:
         return "image"
     if path.name.lower().endswith(_NIFTI_SUFFIXES):
         return "nifti"
-    # Old files have no preamble, only the first element: a group of the header, little or big end first.
+    # Old files have no preamble and begin with an element of group 2 or 8.
     return "dicom" if head[:2] in {b"\x08\x00", b"\x02\x00"} or path.suffix.lower() in {".dcm", ".ima"} else ""
 
 

@@ -101,7 +101,8 @@ def _extract(
         stored = (found.permute(0, 2, 3, 1) if found.ndim == 4 else found).numpy()
         if kept is None:
             shape = (len(data.images), *stored.shape[1:])
-            _require_room(path.parent, 4 * math.prod(shape) * (2 if data.transforms.flip else 1))
+            following = bool(data.transforms.flip) and not flipped  # the flipped ones, which need as much again
+            _require_room(path.parent, 4 * math.prod(shape) * (1 + following))
             kept = open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
         kept[done : done + len(stored)] = stored
         done += len(stored)

@@ -12,12 +12,10 @@ from brain_tumor.data.images import unfit
 from brain_tumor.models import inference
 from brain_tumor.models.classifier import Classifier
 
-Map = NDArray[np.float32]
-
 
 def heat_maps(
     model: Classifier, data: SliceDataModule, rows: NDArray[np.intp], target: int, device: torch.device
-) -> Iterator[Map]:
+) -> Iterator[NDArray[np.float32]]:
     """Yield for each slice how much each place speaks for a class: float32 (H, W) of its file, from 0 up, unscaled.
 
     Computed in float32, whatever the precision the model was trained in, with the class's logit as what is explained,

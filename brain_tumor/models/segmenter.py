@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from brain_tumor.data.batches import Batch
 from brain_tumor.data.datamodule import SliceDataModule
-from brain_tumor.data.images import unfit, unfit_image
+from brain_tumor.data.images import unfit
 from brain_tumor.models import backbone as backbones
 from brain_tumor.models import weights as weights_
 from brain_tumor.models.task import OptimizerFactory, Picture, Task
@@ -203,11 +203,10 @@ class Segmenter(Task):
         largest = tumours.groupby(unit)["area"].idxmax()
         rows = largest[ranked["case"].iloc[places]].to_numpy()
         chosen = predictions.loc[rows].assign(volume=ranked["dice"].iloc[places].to_numpy())
-        truths = [data.decoded.original_mask(int(row)) for row in rows]
+        images, truths = data.originals(rows)
         found = [
             masks.from_kaggle(text, *truth.shape) for text, truth in zip(chosen["run_lengths"], truths, strict=True)
         ]
-        images = [unfit_image(image, *truth.shape) for image, truth in zip(data.pixels(rows)[0], truths, strict=True)]
         yield Picture("overlays", plots.overlays(chosen, images, truths, found), "overlays.png")
 
     @property

@@ -35,26 +35,33 @@ def _classification(runs: Sequence[Run], pictures: bool) -> list[Block]:
     """The chapters that stand beside the paper's numbers."""
     optimizers = _optimizer_names(runs)
     main = optimizers[0]
-    blocks: list[Block] = [Heading("In short"), short(runs)]
+    pooled = pools.pool(runs)
+    together = folds.results(pooled)
+    blocks: list[Block] = [Heading("In short"), short(runs, together)]
     for optimizer in optimizers:
         blocks += chapters.grid(runs, optimizer)
     blocks += chapters.best(runs, optimizers) + chapters.curves(runs, optimizers) + chapters.comparisons(runs, main)
-    blocks += folds.chapter(runs) + chapters.optimizers(runs, optimizers) + chapters.leakage(runs, main)
+    blocks += folds.chapter(pooled, together) + chapters.optimizers(runs, optimizers) + chapters.leakage(runs, main)
     return blocks + chapters.closer(runs, pictures)
 
 
-def short(runs: Sequence[Run]) -> Table:
-    """Put the paper's best row of each model and strategy, of those that were run, in a small table for the README."""
+def short(runs: Sequence[Run], together: pd.DataFrame) -> Table:
+    """Put the paper's best row of each model and strategy, of those that were run, in a small table for the README.
+
+    Args:
+        runs: classifiers.
+        together: `folds.results` of those in folds.
+    """
     main = _optimizer_names(runs)[0]
     grid = analysis.grid(runs, main)
-    whole = [own for own in pools.pool(runs) if own.runs and own.example.optimizer == main]
-    pooled = folds.results(whole) if whole else pd.DataFrame({"model": []})
+    own = [run for run in runs if run.optimizer == main]
+    titles = {run.title: run.row for run in own if run.row}
     by_row = {
-        own.example.row: interval(line, "accuracy") for own, (_, line) in zip(whole, pooled.iterrows(), strict=False)
+        titles[line["model"]]: interval(line, "accuracy") for _, line in together.iterrows() if line["model"] in titles
     }
-    ran = grid[(grid["slice n"] + grid["patient n"] > 0) | grid.index.isin([row for row in by_row if row])]
+    ran = grid[(grid["slice n"] + grid["patient n"] > 0) | grid.index.isin(list(by_row))]
     chosen = ran.loc[ran.groupby(["model", "strategy"])["paper accuracy"].idxmax().sort_values()]
-    by_title = {line["model"]: interval(line, "accuracy") for _, line in pooled.iterrows()}
+    by_title = {line["model"]: interval(line, "accuracy") for _, line in together.iterrows()}
     lines = [
         {
             "": f"{line['model']}, {line['strategy']} (experiment {number})",

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 from brain_tumor.reports.page import Block, Heading, Picture, Table, Text
-from brain_tumor.reports.pools import Pool, pool
-from brain_tumor.reports.runs import Run
+from brain_tumor.reports.pools import Pool
 from brain_tumor.reports.wording import flat, interval
 from brain_tumor.results import baselines, classification
 from brain_tumor.results.bootstrap import Interval
@@ -21,9 +21,13 @@ _SHOWN = {
 }  # fmt: skip
 
 
-def chapter(runs: Sequence[Run]) -> list[Block]:
-    """Pool the folds of every configuration, beside baselines on the same folds."""
-    pools = pool(runs)
+def chapter(pools: Sequence[Pool], table: pd.DataFrame) -> list[Block]:
+    """Show the folds of every configuration together, beside baselines on the same folds.
+
+    Args:
+        pools: of classifiers.
+        table: `results` of those that are complete.
+    """
     if not pools:
         return []
     blocks: list[Block] = [
@@ -35,8 +39,7 @@ def chapter(runs: Sequence[Run]) -> list[Block]:
             "change. What another seed would change stands beside them, as the lowest and the highest seed's accuracy."
         ),
     ]
-    if whole := [own for own in pools if own.runs]:
-        table = results(whole)
+    if len(table):
         shown = pd.DataFrame(
             {
                 "model": table["model"],
@@ -49,8 +52,9 @@ def chapter(runs: Sequence[Run]) -> list[Block]:
             Table("folds", shown, table),
             Picture.of(
                 "minutes",
-                "What a minute buys: accuracy of all folds together against the minutes that one fold took, on the "
-                "hardware that the table of costs names. Lines are baselines.",
+                "What a minute buys: accuracy of all folds together against the median minutes of one, on the hardware "
+                "that the table of costs names; features that an earlier run has kept cost nothing again. Lines are "
+                "baselines.",
                 _minutes(table),
             ),
         ]
@@ -60,13 +64,13 @@ def chapter(runs: Sequence[Run]) -> list[Block]:
 
 
 def results(pools: Sequence[Pool]) -> pd.DataFrame:
-    """Score pools and, once for each way of dividing the patients, baselines.
+    """Score pools that are complete and, once for each way of dividing the patients, baselines.
 
-    Columns: `model`, every score with `low` and `high`, `seeds`, `lowest seed` and `highest seed` (of the accuracy),
-    and `minutes` (median of a fold, from the start to the last test).
+    Columns: `model`, `experiment` (the paper's row; NaN for none), every score with `low` and `high`, `seeds`,
+    `lowest seed` and `highest seed` (of the accuracy), and `minutes` (median of a fold, from start to test).
     """
     lines, drawn = [], {}
-    for own in pools:
+    for own in (each for each in pools if each.runs):
         tables = [own.predictions(seed) for seed in own.runs]
         accuracies = [float(classification.answers(table)["right"].mean()) for table in tables]
         spent = [run.minutes for runs in own.runs.values() for run in runs]
@@ -76,13 +80,15 @@ def results(pools: Sequence[Pool]) -> pd.DataFrame:
             "lowest seed": min(accuracies),
             "highest seed": max(accuracies),
         }
-        lines.append({"model": own.example.title, **flat(_score(tables)), **spread})
+        lines.append({"model": own.example.title, "experiment": own.example.row, **flat(_score(tables)), **spread})
         drawn[tuple(tables[0]["fold"])] = own
     for own in drawn.values():
         for name, table in _baselines(own).items():
             title = BASELINE_TITLES[name] + f", {len(own.folds)} folds" * (len(drawn) > 1)
             lines.append({"model": title, **flat(_score([table]))})
-    return pd.DataFrame(lines)
+    columns = ["model", "experiment", *_SHOWN, "minutes", "seeds", "lowest seed", "highest seed"]
+    table = pd.DataFrame(lines)
+    return table.reindex(columns=[*columns, *(name for name in table if name not in columns)])
 
 
 def _minutes(table: pd.DataFrame) -> Figure:
@@ -94,7 +100,9 @@ def _minutes(table: pd.DataFrame) -> Figure:
         axes.errorbar([line["minutes"]], [line["accuracy"]], limits, fmt="o", capsize=3, label=line["model"])
     for (_, line), style in zip(table[~timed].iterrows(), (":", "--", "-."), strict=False):
         axes.axhline(line["accuracy"], color="#555555", linestyle=style, linewidth=0.9, label=line["model"])
-    axes.set(xscale="log", xlabel="minutes a fold", ylabel="accuracy, every patient tested once")
+    axes.set(xlabel="minutes a fold", ylabel="accuracy, every patient tested once", xscale="log")
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_formatter(ScalarFormatter())
     axes.legend(fontsize="small", loc="lower right")
     return figure
 

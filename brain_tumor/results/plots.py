@@ -1,6 +1,6 @@
 """The pictures a run leaves behind, in TensorBoard and in its folder."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -75,18 +75,9 @@ def overlays(
         truths: their masks, uint8 (H, W).
         found: the predicted masks, likewise.
     """
-    figure, panels = _panels(len(table))
-    for axes, line, image, truth, mask in zip(panels, table.to_dict("records"), images, truths, found, strict=False):
-        axes.imshow(image)
-        for outline, colour in ((truth, "yellow"), (mask, "cyan")):
-            if outline.any():
-                axes.contour(outline, [0.5], colors=colour, linewidths=0.8)
-        said = f"Dice {line['volume']:.2f} a volume, {line['dice']:.2f} here"
-        axes.set_title(
-            f"{line['case']} {line['slice']}\n{said}",
-            fontsize="x-small",
-        )
-    return figure
+    titles = [f"Dice {line['volume']:.2f} a volume, {line['dice']:.2f} here" for line in table.to_dict("records")]
+    outlines = [{"yellow": truth, "cyan": mask} for truth, mask in zip(truths, found, strict=True)]
+    return _outlined(table, titles, images, outlines)
 
 
 def heat_maps(
@@ -103,12 +94,10 @@ def heat_maps(
         truths: their masks, uint8 (H, W).
         maps: float32 (H, W), from 0 up.
     """
-    figure, panels = _panels(len(table))
-    for axes, line, image, truth, heat in zip(panels, table.to_dict("records"), images, truths, maps, strict=False):
-        axes.imshow(image)
+    titles = [f"{energy:.0%} inside" for energy in table["energy"]]
+    figure = _outlined(table, titles, images, [{"cyan": truth} for truth in truths])
+    for axes, heat in zip(figure.axes, maps, strict=False):
         axes.imshow(heat, cmap="inferno", alpha=0.5, vmin=0)
-        axes.contour(truth, [0.5], colors="cyan", linewidths=0.8)
-        axes.set_title(f"{line['case']} {line['slice']}\n{line['energy']:.0%} inside", fontsize="x-small")
     return figure
 
 
@@ -147,14 +136,27 @@ def slices(
         masks: uint8 (n, H, W), theirs; None for data without masks.
         classes: class names.
     """
+    lines = table[["predicted", "confidence"]].to_dict("records")
+    titles = [f"said {classes[line['predicted']]}, {line['confidence']:.0%}" for line in lines]
+    outlines = [{} if masks is None else {"yellow": masks[place]} for place in range(len(table))]
+    return _outlined(table, titles, list(images), outlines)
+
+
+def _outlined(
+    table: pd.DataFrame,
+    titles: Sequence[str],
+    images: Sequence[NDArray[np.uint8]],
+    outlines: Sequence[Mapping[str, NDArray[np.uint8]]],
+) -> Figure:
+    """Draw slices, each with the outlines of masks by colour, and below its `case` and `slice` its title."""
     figure, panels = _panels(len(table))
-    lines = table[["case", "slice", "predicted", "confidence"]].to_dict("records")
-    for axes, line, index in zip(panels, lines, range(len(table)), strict=False):
-        axes.imshow(images[index])
-        if masks is not None and masks[index].any():
-            axes.contour(masks[index], [0.5], colors="yellow", linewidths=0.8)
-        said = f"{classes[line['predicted']]}, {line['confidence']:.0%}"
-        axes.set_title(f"{line['case']} {line['slice']}\nsaid {said}", fontsize="x-small")
+    names = table["case"].astype(str) + " " + table["slice"].astype(str)
+    for axes, name, title, image, own in zip(panels, names, titles, images, outlines, strict=False):
+        axes.imshow(image)
+        for colour, mask in own.items():
+            if mask.any():
+                axes.contour(mask, [0.5], colors=colour, linewidths=0.8)
+        axes.set_title(f"{name}\n{title}", fontsize="x-small")
     return figure
 
 

@@ -8,7 +8,6 @@ overlays/      a picture a case
 .cases/        what is finished: a later call goes on after it
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,7 +41,7 @@ class Predictions:
         path = self._path(case, "json")
         if not path.exists():
             return False
-        found = json.loads(path.read_text())
+        found = record.read_json(path)
         return bool(found["made with"] == self._made_with(stamp) and found["row"]["status"] == "ok")
 
     def write(self, case: str, stamp: str, row: Mapping[str, Any], table: pd.DataFrame) -> None:
@@ -58,13 +57,13 @@ class Predictions:
         )
 
     def finish(self, cases: Sequence[str], described: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """Write the tables of all cases that are finished, by whichever part.
+        """Write the tables of all cases that are finished with these models and settings, by whichever part.
 
         Returns:
             Names and reasons of those that have failed.
         """
-        kept = [case for case in cases if self._path(case, "json").exists()]
-        rows = [json.loads(self._path(case, "json").read_text())["row"] for case in kept]
+        found = [record.read_json(path) for case in cases if (path := self._path(case, "json")).exists()]
+        rows = [own["row"] for own in found if own["made with"].items() >= self.identity.items()]
         tables = [
             pd.read_csv(self._path(row["case"], "csv")).assign(
                 **{name: row[name] for name in _FIRST if name != "slice"}
@@ -78,7 +77,7 @@ class Predictions:
             record.write_csv(self.folder / "slices.csv", together[columns])
             record.write_csv(self.folder / "cases.csv", pd.DataFrame(rows).astype({"slices": "Int64"}, errors="ignore"))
         failed = [(row["case"], row["reason"]) for row in rows if row["status"] != "ok"]
-        counts = {"cases": len(cases), "finished": len(kept), "failed": len(failed)}
+        counts = {"cases": len(cases), "finished": len(rows), "failed": len(failed)}
         record.write_json(self.folder / "predict.json", {**described, **self.identity, **counts})
         return failed
 
