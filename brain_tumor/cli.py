@@ -26,6 +26,7 @@ _CLASSES = {
     "trainer": "lightning.Trainer", "optimizer": "the optimizer", "data": "the data module", "model": "the model",
     "transforms": "the transforms",
 }  # fmt: skip
+_PATHS = {"run", "input", "detector", "checkpoint", "output_dir", "cache_dir", "data.root", "model.weights"}
 # Folders made for runs that are trained anew, by identity and number in the sweep.
 _reserved: dict[tuple[str, int], str] = {}
 
@@ -41,7 +42,7 @@ def enter(main: Callable[[], Any]) -> None:
     # Makes Hydra hand errors on instead of printing them.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        sys.argv[1:] = map(_quote_rows, sys.argv[1:])
+        sys.argv[1:] = [_quote_path(_quote_rows(argument)) for argument in sys.argv[1:]]
         main()
     except (ValueError, OSError, HydraException, OmegaConfBaseException) as error:
         if verbose:
@@ -69,6 +70,24 @@ def _quote_rows(argument: str) -> str:
     else:
         return argument if value is None else f"paper='{value}'"
     return "paper=" + ",".join(f"'{row}'" for row in rows)
+
+
+def _quote_path(argument: str) -> str:
+    """Write `input=scan (1).nii.gz` with quotes: Hydra's grammar takes blanks, brackets and numbers for its own.
+
+    What it understands, such as a list, stays as it is.
+    """
+    key, sign, value = argument.partition("=")
+    if not sign or not (key in _PATHS or key.startswith("sequences.")):
+        return argument
+    try:
+        understood = OverridesParser.create().parse_override(argument).value()
+    except HydraException:
+        understood = 0
+    if not isinstance(understood, int | float):
+        return argument
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}='{escaped}'"
 
 
 def plain(cfg: DictConfig, known: Iterable[str]) -> dict[str, Any]:

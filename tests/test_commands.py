@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 
+from brain_tumor import cli, predict
 from brain_tumor.results import run_folder as run_folders
 from tests.conftest import SMALL, Command, environment, run_folder, write_image
 
@@ -314,3 +316,24 @@ def test_records_are_found_by_configuration() -> None:
     moved = {**config, "output_dir": "y", "resume": True, "data": {"size": 32, "cache_dir": "b"}}
     assert run_folders.run_id(config) == run_folders.run_id(moved)
     assert run_folders.run_id(config) != run_folders.run_id({**config, "seed": 1})
+
+
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ("input=my scan (1).nii.gz", "my scan (1).nii.gz"),
+        ("input=in/*_1[0-9].tif", "in/*_1[0-9].tif"),
+        ("input=007", "007"),
+        ("input=it's {here}", "it's {here}"),
+        ("input=[a.png,b]", ["a.png", "b"]),
+        ("input=plain/scan.nii", "plain/scan.nii"),
+        ("sequences.flair=a b.nii", "a b.nii"),
+    ],
+)
+def test_paths_are_taken_as_they_are_typed(
+    argument: str, expected: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["predict", "run=x", argument, "--cfg", "job"])
+    cli.enter(predict.main)
+    shown = OmegaConf.create(capsys.readouterr().out)
+    assert OmegaConf.select(shown, argument.partition("=")[0]) == expected

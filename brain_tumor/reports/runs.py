@@ -73,7 +73,6 @@ class Run:
         augmented = {"flip": "flipped", "normalize": "normalized", "rotate": "rotated"}
         words = [
             f"experiment {self.row}" if self.row else "",
-            str(settings.get("decoder", "")),
             summary.model_title(self.record),
             *(word for name, word in augmented.items() if settings.get(name)),
             self.optimizer,

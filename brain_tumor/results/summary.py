@@ -95,7 +95,10 @@ def explanation(found: Mapping[str, Any]) -> str:
 def model_title(record: Record) -> str:
     """Name a run's model and strategy."""
     settings = record["hyperparameters"]
-    return ", ".join(str(settings[name]) for name in ("backbone", "strategy") if name in settings) or record["task"]
+    return (
+        ", ".join(str(settings[name]) for name in ("decoder", "backbone", "strategy") if name in settings)
+        or record["task"]
+    )
 
 
 def split_title(split: Split) -> str:
@@ -116,7 +119,7 @@ def percent(interval: Interval) -> str:
 
 
 def next_steps(record: Record, folder: object) -> str:
-    """Name the two commands to try after a run, and before them how to enter the environment that it ran in."""
+    """Name the commands to try after a run, and before them how to enter the environment that it ran in."""
     lines = ["next:"]
     if sys.prefix != sys.base_prefix and "VIRTUAL_ENV" not in os.environ:
         lines.append(f"  . {os.path.relpath(sys.prefix)}/bin/activate")
@@ -127,4 +130,5 @@ def next_steps(record: Record, folder: object) -> str:
         )
     else:
         lines.append(f"  python -m brain_tumor.evaluate run={folder}")
+    lines.append(f"  python -m brain_tumor.predict run={folder} input=FILE_OR_FOLDER   # on scans of your own")
     return "\n".join(lines)
