@@ -333,6 +333,7 @@ def test_records_are_found_by_configuration() -> None:
 def test_paths_are_taken_as_they_are_typed(
     argument: str, expected: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "")  # which `enter` sets, and other tests must not find
     monkeypatch.setattr(sys, "argv", ["predict", "run=x", argument, "--cfg", "job"])
     cli.enter(predict.main)
     shown = OmegaConf.create(capsys.readouterr().out)
