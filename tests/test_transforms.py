@@ -33,6 +33,19 @@ def test_flips_each_sample_by_itself(images: torch.Tensor) -> None:
     assert 16 < is_flipped.sum() < 48
 
 
+def test_flair_stands_in_for_missing_sequences(images: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    many = images.repeat(16, 1, 1, 1)
+    shown = Transforms(missing=0.6).train()(many)
+    first, middle, last = (torch.isclose(shown, many / 255).flatten(2).all(2)[:, channel] for channel in range(3))
+    assert middle.all()
+    for kept, channel in ((first, 0), (last, 2)):
+        assert torch.equal(shown[~kept, channel], shown[~kept, 1])
+        assert 0.35 < (~kept).float().mean() < 0.45
+    assert 0.15 < (~first & ~last).float().mean() < 0.25
+    assert torch.equal(Transforms(missing=1).eval()(images), images / 255)
+
+
 def test_the_seed_decides(images: torch.Tensor) -> None:
     transforms = Transforms(flip=0.5, rotate=15, scale=(0.9, 1.1)).train()
     results = []
@@ -80,6 +93,7 @@ def test_rotation_turns_and_scaling_enlarges() -> None:
     ("values", "message"),
     [
         ({"flip": 1.5}, "transforms.flip=1.5"),
+        ({"missing": -0.1}, "transforms.missing=-0.1"),
         ({"rotate": -1}, "transforms.rotate=-1"),
         ({"scale": (1.1, 0.9)}, "transforms.scale"),
         ({"std": (1, 0, 1)}, "std above 0"),

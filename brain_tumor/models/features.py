@@ -39,14 +39,16 @@ def cached(part: nn.Module, data: SliceDataModule, precision: str, device: torch
 
     Returns:
         float32 (N, D) or (N, H, W, D), of the images and perhaps of the flipped ones; on `device` where that has room,
-        else memory-mapped. None, with a warning in the log, where the transforms have no finite set of variants or the
+        else memory-mapped. None, with a warning in the log, where the transforms do more than flip or the
         precision changes the weights.
 
     Raises:
         ValueError: the disk has no room for them.
     """
-    if data.transforms.warps:
-        log.warning("features are not cached: rotation and scaling give no finite set of variants of an image")
+    if not data.transforms.only_flips:
+        log.warning(
+            "features are not cached: with rotation, scaling or missing sequences an image has too many variants"
+        )
         return None
     if precision not in {"32-true", *precision_.MIXED}:
         log.warning("features are not cached at precision %s", precision)
@@ -71,7 +73,7 @@ def _key(part: nn.Module, data: SliceDataModule, precision: str, device: torch.d
     transforms = data.transforms
     normalization = (transforms.mean.tolist(), transforms.std.tolist()) if transforms.normalize else None
     # A transform of the user's own changes images, too; the flip does not, since either variant has its file.
-    others = {name: value for name, value in transforms.hyperparameters.items() if name != "flip"}
+    others = {name: value for name, value in transforms.hyperparameters.items() if name not in {"flip", "missing"}}
     shown = (type(transforms).__module__, type(transforms).__name__, others, normalization)
     # Another GPU, thread count or library version may round otherwise; such files must not be shared.
     unit = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.get_num_threads()
