@@ -30,14 +30,21 @@ def write_mask(folder: Path, case: Case, slices: Slices, masks: NDArray[np.uint8
 
 
 def write_overlay(path: Path, slices: Slices, table: pd.DataFrame, masks: NDArray[np.uint8] | None) -> None:
-    """Write the slices that matter most side by side, with the outlines of their masks."""
+    """Write the slices that matter most side by side, with the outlines of their masks.
+
+    Args:
+        path: the picture's.
+        slices: the case.
+        table: of its slices.
+        masks: theirs, uint8 (n, H, W); None without a segmenter.
+    """
     column = "area_px" if masks is not None else table.filter(regex=r"^p\(").columns[-1]
     chosen = table[column].nlargest(_SHOWN).index.sort_values().to_numpy()
     outlined = [None] * len(chosen) if masks is None else list(masks[chosen])
     chances = table.filter(regex=r"^p\(").iloc[chosen, -1]
     titles = [f"{own}: {chance:.0%}" for own, chance in zip(chosen, chances, strict=True)]
     temporary = path.with_suffix(".tmp")
-    plots.contact_sheet(list(slices.images[chosen]), outlined, titles).save(temporary, format="png")
+    plots.contact_sheet(list(slices.images[chosen]), outlined, titles).save(temporary, format="png", compress_level=1)
     temporary.replace(path)
 
 

@@ -9,6 +9,7 @@ python -m brain_tumor.predict run=outputs/NAME 'sequences.flair=in/*_flair.nii' 
 import logging
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ def predict(config: dict[str, Any]) -> int:
 
     # Its warnings and tracebacks of damaged files stand as reasons in the tables.
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    for name in ("PIL", "nibabel", "pydicom"):
+        warnings.filterwarnings("ignore", module=name)
     if config["preset"] not in volumes.PRESETS:
         raise ValueError(f"preset={config['preset']}: choose one of {', '.join(volumes.PRESETS)}")
     if not 0 <= config["threshold"] <= 1:

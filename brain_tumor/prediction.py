@@ -1,11 +1,10 @@
 """What trained runs say of cases: fitted, classified and marked, and brought back to their own grid."""
 
 import hashlib
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -25,6 +24,9 @@ from brain_tumor.results import versions
 from brain_tumor.results.predictions import Predictions
 from brain_tumor.trained import Trained
 
+_SUFFIXES = {"overlays": ".png", "pages": ".html"}
+T = TypeVar("T")
+R = TypeVar("R")
 _BATCH = {"cpu": 16, "cuda": 256}
 
 
@@ -145,25 +147,26 @@ class _Network:
     @torch.no_grad()
     def __call__(self, cases: Sequence[Slices], rows: Sequence[NDArray[np.intp]] | None = None) -> list[Tensor]:
         """Return each case's output (n, ...), or that of its chosen rows, on the CPU."""
-        fitted = [self._fit(case, None if rows is None else rows[place]) for place, case in enumerate(cases)]
-        together = torch.from_numpy(np.concatenate(fitted))
-        if not len(together):
-            return [torch.empty(0, self.classes)] * len(cases)
+        shown = [case.of(self.channels) for case in cases]
+        chosen = [range(len(own)) for own in shown] if rows is None else rows
+        work = [(case, own[row]) for case, own, part in zip(cases, shown, chosen, strict=True) for row in part]
+        size = _BATCH[self.device.type]
         precision.use(self.arithmetic)
-        outputs = []
-        for part in torch.split(together, _BATCH[self.device.type]):
-            inputs = self.transforms(part.permute(0, 3, 1, 2).to(self.device))
-            with precision.autocast(self.arithmetic, self.device):
-                outputs.append(self.model(inputs).float().cpu())
-        return list(torch.split(torch.cat(outputs), [len(own) for own in fitted]))
+        outputs = [torch.empty(0, self.classes)] if not work else []
+        with ThreadPoolExecutor(1) as pool:
+            for fitted in _ahead(pool, self._fit, [work[start : start + size] for start in range(0, len(work), size)]):
+                inputs = self.transforms(torch.from_numpy(fitted).permute(0, 3, 1, 2).to(self.device))
+                with precision.autocast(self.arithmetic, self.device):
+                    outputs.append(self.model(inputs).float().cpu())
+        return list(torch.split(torch.cat(outputs), [len(part) for part in chosen]))
 
-    def _fit(self, case: Slices, rows: NDArray[np.intp] | None) -> NDArray[np.uint8]:
-        """Fit a case's slices, or some of them, into squares: uint8 (n, size, size, 3)."""
-        by_way_of = self.by_way_of if case.volume is not None else None
-        images = case.of(self.channels)
-        chosen = images if rows is None else images[rows]
-        fitted = [volumes.fit(image, self.size, case.millimetres, by_way_of) for image in chosen]
-        return np.stack(fitted) if fitted else np.empty((0, self.size, self.size, 3), np.uint8)
+    def _fit(self, work: Sequence[tuple[Slices, NDArray[np.uint8]]]) -> NDArray[np.uint8]:
+        """Fit slices of cases into squares: uint8 (n, size, size, 3)."""
+        fitted = [
+            volumes.fit(image, self.size, case.millimetres, self.by_way_of if case.volume is not None else None)
+            for case, image in work
+        ]
+        return np.stack(fitted)
 
 
 def _probabilities(values: Tensor, run: Trained) -> pd.DataFrame:
@@ -216,19 +219,34 @@ def run(
 
     Pictures are looked at many at a time; while one batch is, the next is read.
     """
-    folders = {"overlays": (overlays, ".png"), "pages": (pages, ".html")}
-    pictures = {name: suffix for name, (wanted, suffix) in folders.items() if wanted}
-    todo = [case for case in cases if not written.done(case.name, _stamp(case), pictures)]
+    marks = predictor.run.record["task"] == "segmentation"
+
+    def pictures(case: Case) -> dict[str, str]:
+        # A single picture without a mask would only be copied.
+        folders = {"overlays": overlays and (marks or not _flat(case)), "pages": pages}
+        return {name: _SUFFIXES[name] for name, wanted in folders.items() if wanted}
+
+    todo = [case for case in cases if not written.done(case.name, _stamp(case), pictures(case))]
     batches = _batches(todo)
-    with ThreadPoolExecutor(os.cpu_count()) as pool, tqdm(total=len(todo), desc="predicting", disable=None) as bar:
-        reading: list[Future[Slices | str]] = []
-        for place, batch in enumerate([*batches, []]):
-            following = [pool.submit(read_safely, case, preset, predictor.mixed) for case in batch]
-            if place:
-                read = [future.result() for future in reading]
-                _predict(predictor, batches[place - 1], read, written, overlays, pages)
-                bar.update(len(reading))
-            reading = following
+
+    def read(batch: Sequence[Case]) -> list[Slices | str]:
+        return [read_safely(case, preset, predictor.mixed) for case in batch]
+
+    with ThreadPoolExecutor(1) as pool, tqdm(total=len(todo), desc="predicting", disable=None) as bar:
+        for batch, found in zip(batches, _ahead(pool, read, batches), strict=True):
+            _predict(predictor, batch, found, written, [pictures(case) for case in batch])
+            bar.update(len(batch))
+
+
+def _ahead(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+    """Apply a function to items in order, always to one more than is needed."""
+    following: Future[R] | None = None
+    for item in items:
+        current, following = following, pool.submit(function, item)
+        if current is not None:
+            yield current.result()
+    if following is not None:
+        yield following.result()
 
 
 def _predict(
@@ -236,23 +254,23 @@ def _predict(
     cases: Sequence[Case],
     read_: Sequence[Slices | str],
     written: Predictions,
-    overlays: bool,
-    pages: bool,
+    pictures: Sequence[Mapping[str, str]],
 ) -> None:
-    good = [(case, own) for case, own in zip(cases, read_, strict=True) if not isinstance(own, str)]
+    together = list(zip(cases, read_, pictures, strict=True))
+    good = [(case, own, wanted) for case, own, wanted in together if not isinstance(own, str)]
     for case, own in zip(cases, read_, strict=True):
         if isinstance(own, str):
             written.fail(case.name, _stamp(case), own, _shown(case))
     if not good:
         return
-    for (case, own), found in zip(good, predictor.predict([own for _, own in good]), strict=True):
+    for (case, own, wanted), found in zip(good, predictor.predict([own for _, own, _ in good]), strict=True):
         row = {**summarise(own, found), "source": _shown(case), "warnings": "; ".join(own.warnings)}
         if found.masks is not None:
             case_files.write_mask(written.folder / "masks", case, own, found.masks)
-        if overlays:
+        if "overlays" in wanted:
             path = written.folder / "overlays" / f"{case.name}.png"
             case_files.write_overlay(path, own, found.table, found.masks)
-        if pages:
+        if "pages" in wanted:
             path = written.folder / "pages" / f"{case.name}.html"
             case_files.write_page(path, {"case": case.name, **row}, own, found.table, found.masks)
         written.write(case.name, _stamp(case), row, found.table)
@@ -273,10 +291,13 @@ def _batches(cases: Sequence[Case]) -> list[list[Case]]:
     pictures: list[Case] = []
     others: list[Case] = []
     for case in cases:
-        flat = all(source.kind == "image" for source in case.sources.values())
-        (pictures if flat else others).append(case)
+        (pictures if _flat(case) else others).append(case)
     together = range(0, len(pictures), _BATCH["cpu"])
     return [pictures[start : start + _BATCH["cpu"]] for start in together] + [[case] for case in others]
+
+
+def _flat(case: Case) -> bool:
+    return all(source.kind == "image" for source in case.sources.values())
 
 
 def _stamp(case: Case) -> str:

@@ -16,7 +16,7 @@ from brain_tumor.data import cases, phantom
 from tests.conftest import SMALL, Command, run_folder
 from tests.test_predict import _write_nifti as write_nifti
 
-_DEFAULTS = {
+_DEFAULTS: dict[str, Any] = {
     "input": None, "detector": None, "types": None, "threshold": 0.5, "preset": "maximum", "overlays": False,
     "pages": False, "part": None, "output_dir": "predictions", "trusted": [],
 }  # fmt: skip
@@ -68,7 +68,7 @@ def test_detect_localize_and_type_in_one_command(
     assert 0 < len(told) < len(slices)
     np.testing.assert_allclose(told[columns].sum(axis=1), 1)
     assert slices.loc[slices["area_px"] == 0, ["type", *columns]].isna().all(axis=None)
-    assert list(told["type"]) == [name[len("type p(") : -1] for name in told[columns].idxmax(axis=1)]
+    assert list(told["type"]) == [str(name)[len("type p(") : -1] for name in told[columns].idxmax(axis=1)]
     (row,) = pd.read_csv(tmp_path / "out" / "cases.csv").to_dict("records")
     assert row["type"] in CLASSES
     assert row["type"] in finished.stdout
