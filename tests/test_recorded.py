@@ -26,7 +26,7 @@ def _compare(run: Path, root: Path, output: Path) -> pd.DataFrame:
     recorded = record.read_csv(run / "predictions.csv")
     files = [root / path for path in recorded["path"]]
     found = _predict(run, files, output).loc[[path.stem for path in files]]
-    columns = [name for name in recorded if name.startswith("p(")]
+    columns = [str(name) for name in recorded if str(name).startswith("p(")]
     # Batches of another size round a sum in another order.
     np.testing.assert_allclose(found[columns], recorded[columns], atol=1e-3)
     return recorded

@@ -20,6 +20,12 @@ _UNEVEN = 0.02  # largest share of the spacing by which slices may be off their 
 _MOST_BYTES = 2**31  # of a series' files
 _MOST_INFLATED = 2**27  # of one file whose content is deflated
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
+
+
+class _TooLargeError(ValueError):
+    """Says itself what is wrong."""
+
+
 _TAGS = [
     "SeriesInstanceUID", "SOPInstanceUID", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "InstanceNumber",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "PhotometricInterpretation", "TransferSyntaxUID",
@@ -115,9 +121,11 @@ def _read(path: Path, header_only: bool) -> "Dataset":
             found = dcmread(path, stop_before_pixels=header_only, force=True)
             for name in _TAGS:
                 found.get(name)  # values are parsed when they are asked for
+    except _TooLargeError:
+        raise
     except Exception as error:
-        # Damaged headers end in whatever the parser happens to trip over.
-        raise ValueError(f"not a readable DICOM file, or cut short ({_short(error)})") from error
+        # Damaged headers end in whatever the parser happens to trip over; its own words may quote the header.
+        raise ValueError(f"not a readable DICOM file, or cut short ({type(error).__name__})") from error
     if "Rows" not in found or "Columns" not in found or not found.Rows or not found.Columns:
         raise ValueError("a DICOM file without an image, or no DICOM file")
     return found
@@ -135,7 +143,7 @@ def _refuse_bomb(path: Path) -> None:
         read_dataset(file, False, True, stop_when=lambda tag, *_: tag.group != 2)
         inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(file.read(), _MOST_INFLATED + 1)
     if len(inflated) > _MOST_INFLATED:
-        raise ValueError(f"it inflates to more than {_MOST_INFLATED:,} bytes")
+        raise _TooLargeError(f"it inflates to more than {_MOST_INFLATED:,} bytes")
 
 
 def _values(image: "Dataset") -> NDArray[np.float32]:
