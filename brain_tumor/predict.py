@@ -2,12 +2,14 @@
 
 python -m brain_tumor.predict run=outputs/NAME input=scan.nii.gz
 python -m brain_tumor.predict run=outputs/SEGMENTER detector=outputs/CLASSIFIER input=folder output_dir=predictions
+python -m brain_tumor.predict run=outputs/SEGMENTER types=outputs/TYPES sequences.flair=f.nii sequences.t1ce=c.nii
 python -m brain_tumor.predict run=outputs/NAME 'sequences.flair=in/*_flair.nii' 'sequences.t1ce=in/*_t1ce.nii'
 """
 
 import logging
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ from omegaconf import DictConfig
 from brain_tumor import cli
 
 KEYS = {
-    "run", "input", "sequences", "detector", "threshold", "preset", "overlays", "part", "output_dir", "trusted",
+    "run", "input", "sequences", "detector", "types", "threshold", "preset", "overlays", "pages", "part", "output_dir",
+    "trusted",
 }  # fmt: skip
 
 
@@ -35,28 +38,31 @@ def predict(config: dict[str, Any]) -> int:
     Raises:
         ValueError: the runs or the inputs cannot be used at all.
     """
-    from brain_tumor import prediction, trained
+    from brain_tumor import prediction, stages, trained
     from brain_tumor.data import cases as cases_
     from brain_tumor.data import volumes
     from brain_tumor.results.predictions import Predictions
 
     # Its warnings and tracebacks of damaged files stand as reasons in the tables.
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    for name in ("PIL", "nibabel", "pydicom"):
+        warnings.filterwarnings("ignore", module=name)
     if config["preset"] not in volumes.PRESETS:
         raise ValueError(f"preset={config['preset']}: choose one of {', '.join(volumes.PRESETS)}")
     if not 0 <= config["threshold"] <= 1:
         raise ValueError(f"threshold={config['threshold']}: a probability lies between 0 and 1")
-    run, detector = (
-        trained.open_run(Path(config[key]), config["trusted"]) if config[key] else None for key in ("run", "detector")
-    )
-    assert run is not None, "Hydra asks for a run"
-    cases, passed = cases_.find(config["input"], config["sequences"])
+    keys = [key for key in ("run", "detector", "types") if config[key]]
+    runs = {key: trained.open_run(Path(config[key]), config["trusted"]) for key in keys}
+    if config["input"]:
+        stages.refuse_unlike(runs)
+    needed = cases_.needed(run.record["data"]["kind"] for run in runs.values())
+    cases, passed = cases_.find(config["input"], config["sequences"], needed)
     todo = prediction.part(cases, config["part"])
-    predictor = prediction.Predictor(run, detector, config["threshold"])
+    predictor = prediction.Predictor(runs["run"], runs.get("detector"), config["threshold"], runs.get("types"))
     identity = {"weights": predictor.checkpoints, "preset": config["preset"], "threshold": config["threshold"]}
     written = Predictions(Path(config["output_dir"]), identity)
     started = time.perf_counter()
-    prediction.run(predictor, todo, written, config["preset"], config["overlays"])
+    prediction.run(predictor, todo, written, config["preset"], config["overlays"], config["pages"])
     seconds = {"seconds": time.perf_counter() - started, "passed over": passed}
     failed = written.finish([case.name for case in cases], {**predictor.describe(), **seconds})
     print(written.overview())

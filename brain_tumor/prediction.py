@@ -1,35 +1,33 @@
 """What trained runs say of cases: fitted, classified and marked, and brought back to their own grid."""
 
 import hashlib
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from brain_tumor import stages
+from brain_tumor import case_files, stages
 from brain_tumor.data import cases as cases_
-from brain_tumor.data import nifti, volumes
+from brain_tumor.data import volumes
 from brain_tumor.data.cases import Case, Slices
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.models import precision
 from brain_tumor.models.task import Task
-from brain_tumor.results import plots, versions
+from brain_tumor.results import versions
 from brain_tumor.results.predictions import Predictions
 from brain_tumor.trained import Trained
 
-_MIXED = {"lgg", "phantom"}  # data whose three channels are these sequences
+_SUFFIXES = {"overlays": ".png", "pages": ".html"}
+T = TypeVar("T")
+R = TypeVar("R")
 _BATCH = {"cpu": 16, "cuda": 256}
-_SHOWN = 12  # slices in an overlay
 
 
 @dataclass
@@ -38,12 +36,17 @@ class Prediction:
 
     Attributes:
         table: a row a slice: `slice` (from 0), `position_mm` (NaN for a picture), `p(<class>)`, `area_px` and
-            `area_mm2` (NaN without a segmenter or millimetres).
+            `area_mm2` (NaN without a segmenter or millimetres), `type` and `type p(<class>)` (of slices with a tumour).
         masks: uint8 (n, H, W) of 0 and 1; None without a segmenter.
     """
 
     table: pd.DataFrame
     masks: NDArray[np.uint8] | None
+
+    def tumours(self, threshold: float) -> NDArray[np.intp]:
+        """Return the slices with a tumour: those with a mask, or, without masks, with such a probability."""
+        column = self.table["p(tumour)"] >= threshold if self.masks is None else self.masks.any((1, 2))
+        return np.flatnonzero(column)
 
 
 class Predictor:
@@ -53,43 +56,63 @@ class Predictor:
         run: a classifier, or a segmenter.
         detector: a classifier whose slices below `threshold` lose their mask.
         threshold: a slice's probability of a tumour.
+        types: a classifier that tells the tumours' types, on slices whose mask is not empty; without a segmenter, on
+            slices from `threshold` on.
 
     Raises:
-        ValueError: the detector cannot work with the run, or a checkpoint is missing or damaged.
+        ValueError: the runs cannot work together, or a checkpoint is missing or damaged.
     """
 
-    def __init__(self, run: Trained, detector: Trained | None, threshold: float) -> None:
+    def __init__(self, run: Trained, detector: Trained | None, threshold: float, types: Trained | None = None) -> None:
         if detector:
             stages.refuse_misfit(run, detector)
-        self.run, self.detector, self.threshold = run, detector, threshold
+        if types:
+            stages.refuse_types(run, types)
+        self.run, self.detector, self.types, self.threshold = run, detector, types, threshold
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._network = _Network(run, self.device)
         self._detecting = _Network(detector, self.device) if detector else None
+        self._typing = _Network(types, self.device) if types else None
+
+    @property
+    def runs(self) -> dict[str, Trained]:
+        """The runs by what they are for."""
+        own = {"run": self.run, "detector": self.detector, "types": self.types}
+        return {key: run for key, run in own.items() if run is not None}
 
     @property
     def mixed(self) -> bool:
-        """Whether the runs have seen sequences as colours."""
-        return self.run.record["data"]["kind"] in _MIXED
+        """Whether the runs have seen sequences that are known."""
+        return any(cases_.shown(run.record["data"]["kind"]) for run in self.runs.values())
 
     def describe(self) -> dict[str, Any]:
         """Return what stands in predict.json: the runs, and versions of everything that numbers may depend on."""
-        runs = {"run": str(self.run.folder), "detector": str(self.detector.folder) if self.detector else None}
-        return {**runs, "versions": versions.versions(self.device, self.run.record["versions"]["arithmetic"])}
+        none = dict.fromkeys(("detector", "types"))
+        runs = {key: str(run.folder) for key, run in self.runs.items()}
+        return {**none, **runs, "versions": versions.versions(self.device, self.run.record["versions"]["arithmetic"])}
 
     @property
     def checkpoints(self) -> dict[str, str]:
         """The SHA-256 of every run's weights."""
-        return {
-            str(own.folder): hashlib.sha256(own.checkpoint.read_bytes()).hexdigest()
-            for own in (self.run, self.detector)
-            if own is not None
-        }
+        return {str(own.folder): hashlib.sha256(own.checkpoint.read_bytes()).hexdigest() for own in self.runs.values()}
 
     def predict(self, cases: Sequence[Slices]) -> list[Prediction]:
         """Look at several cases at once."""
         outputs = self._network(cases)
         detected = self._detecting(cases) if self._detecting else [None] * len(cases)
-        return [self._conclude(*own) for own in zip(cases, outputs, detected, strict=True)]
+        found = [self._conclude(*own) for own in zip(cases, outputs, detected, strict=True)]
+        return self._tell_types(cases, found) if self._typing else found
+
+    def _tell_types(self, cases: Sequence[Slices], found: list[Prediction]) -> list[Prediction]:
+        """Add the types' probabilities to slices with a tumour."""
+        assert self._typing is not None
+        assert self.types is not None
+        chosen = [own.tumours(self.threshold) for own in found]
+        for own, rows, logits in zip(found, chosen, self._typing(cases, chosen), strict=True):
+            chances = _probabilities(torch.softmax(logits.double(), 1), self.types).set_index(rows)
+            own.table["type"] = chances.idxmax(axis=1).str[2:-1] if len(rows) else ""
+            own.table = own.table.join(chances.add_prefix("type "))
+        return found
 
     def _conclude(self, case: Slices, output: Tensor, logits: Tensor | None) -> Prediction:
         table = pd.DataFrame({"slice": range(len(case.images))})
@@ -116,25 +139,34 @@ class _Network:
     def __init__(self, run: Trained, device: torch.device) -> None:
         self.model: Task = run.model().to(device).eval()
         self.transforms: Transforms = run.transforms().to(device).eval()
-        self.size, self.device = run.size, device
-        self.by_way_of = volumes.PUBLISHED if run.record["data"]["kind"] in _MIXED else None
+        self.size, self.classes, self.device = run.size, len(run.classes), device
+        self.channels = cases_.shown(run.record["data"]["kind"])
+        self.by_way_of = volumes.PUBLISHED if self.channels == cases_.SEQUENCES else None
         self.arithmetic = run.record["versions"]["arithmetic"]
 
     @torch.no_grad()
-    def __call__(self, cases: Sequence[Slices]) -> list[Tensor]:
-        """Return each case's output (n, ...), on the CPU."""
+    def __call__(self, cases: Sequence[Slices], rows: Sequence[NDArray[np.intp]] | None = None) -> list[Tensor]:
+        """Return each case's output (n, ...), or that of its chosen rows, on the CPU."""
+        shown = [case.of(self.channels) for case in cases]
+        chosen = [range(len(own)) for own in shown] if rows is None else rows
+        work = [(case, own[row]) for case, own, part in zip(cases, shown, chosen, strict=True) for row in part]
+        size = _BATCH[self.device.type]
+        precision.use(self.arithmetic)
+        outputs = [torch.empty(0, self.classes)] if not work else []
+        with ThreadPoolExecutor(1) as pool:
+            for fitted in _ahead(pool, self._fit, [work[start : start + size] for start in range(0, len(work), size)]):
+                inputs = self.transforms(torch.from_numpy(fitted).permute(0, 3, 1, 2).to(self.device))
+                with precision.autocast(self.arithmetic, self.device):
+                    outputs.append(self.model(inputs).float().cpu())
+        return list(torch.split(torch.cat(outputs), [len(part) for part in chosen]))
+
+    def _fit(self, work: Sequence[tuple[Slices, NDArray[np.uint8]]]) -> NDArray[np.uint8]:
+        """Fit slices of cases into squares: uint8 (n, size, size, 3)."""
         fitted = [
             volumes.fit(image, self.size, case.millimetres, self.by_way_of if case.volume is not None else None)
-            for case in cases
-            for image in case.images
+            for case, image in work
         ]
-        precision.use(self.arithmetic)
-        outputs = []
-        for part in torch.split(torch.from_numpy(np.stack(fitted)), _BATCH[self.device.type]):
-            inputs = self.transforms(part.permute(0, 3, 1, 2).to(self.device))
-            with precision.autocast(self.arithmetic, self.device):
-                outputs.append(self.model(inputs).float().cpu())
-        return list(torch.split(torch.cat(outputs), [len(case.images) for case in cases]))
+        return np.stack(fitted)
 
 
 def _probabilities(values: Tensor, run: Trained) -> pd.DataFrame:
@@ -142,13 +174,21 @@ def _probabilities(values: Tensor, run: Trained) -> pd.DataFrame:
 
 
 def summarise(case: Slices, prediction: Prediction) -> dict[str, Any]:
-    """Sum up a case: `slices`, `p_max` and `p_mean` of a tumour (of two classes, the second), `volume_ml`."""
+    """Sum up a case.
+
+    Returns:
+        `slices`; `p_max` and `p_mean` of a tumour (of two classes, the second); `volume_ml`; `type` and
+        `type p(<class>)`, the mean over the slices with a tumour.
+    """
     found: dict[str, Any] = {"slices": len(prediction.table)}
     chances = prediction.table.filter(regex=r"^p\(")
     if chances.shape[1] == 2:
         found |= {"p_max": chances.iloc[:, 1].max(), "p_mean": chances.iloc[:, 1].mean()}
     if prediction.masks is not None and case.volume is not None and case.volume.even:
         found["volume_ml"] = float(prediction.masks.sum()) * case.volume.millilitres
+    types = prediction.table.filter(regex=r"^type p\(").mean()
+    if len(types):
+        found |= {"type": "" if types.isna().all() else str(types.idxmax())[len("type p(") : -1], **types}
     return found
 
 
@@ -167,21 +207,46 @@ def part(cases: Sequence[Case], text: str | None) -> list[Case]:
     return [case for case, digest in zip(cases, digests, strict=True) if digest % int(count) == int(number) - 1]
 
 
-def run(predictor: Predictor, cases: Sequence[Case], written: Predictions, preset: str, overlays: bool) -> None:
+def run(
+    predictor: Predictor,
+    cases: Sequence[Case],
+    written: Predictions,
+    preset: str,
+    overlays: bool,
+    pages: bool = False,
+) -> None:
     """Predict cases and keep each as soon as it is done; what has been kept is left alone.
 
     Pictures are looked at many at a time; while one batch is, the next is read.
     """
-    todo = [case for case in cases if not written.done(case.name, _stamp(case))]
+    marks = predictor.run.record["task"] == "segmentation"
+
+    def pictures(case: Case) -> dict[str, str]:
+        # A single picture without a mask would only be copied.
+        folders = {"overlays": overlays and (marks or not _flat(case)), "pages": pages}
+        return {name: _SUFFIXES[name] for name, wanted in folders.items() if wanted}
+
+    todo = [case for case in cases if not written.done(case.name, _stamp(case), pictures(case))]
     batches = _batches(todo)
-    with ThreadPoolExecutor(os.cpu_count()) as pool, tqdm(total=len(todo), desc="predicting", disable=None) as bar:
-        reading: list[Future[Slices | str]] = []
-        for place, batch in enumerate([*batches, []]):
-            following = [pool.submit(read_safely, case, preset, predictor.mixed) for case in batch]
-            if place:
-                _predict(predictor, batches[place - 1], [future.result() for future in reading], written, overlays)
-                bar.update(len(reading))
-            reading = following
+
+    def read(batch: Sequence[Case]) -> list[Slices | str]:
+        return [read_safely(case, preset, predictor.mixed) for case in batch]
+
+    with ThreadPoolExecutor(1) as pool, tqdm(total=len(todo), desc="predicting", disable=None) as bar:
+        for batch, found in zip(batches, _ahead(pool, read, batches), strict=True):
+            _predict(predictor, batch, found, written, [pictures(case) for case in batch])
+            bar.update(len(batch))
+
+
+def _ahead(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+    """Apply a function to items in order, always to one more than is needed."""
+    following: Future[R] | None = None
+    for item in items:
+        current, following = following, pool.submit(function, item)
+        if current is not None:
+            yield current.result()
+    if following is not None:
+        yield following.result()
 
 
 def _predict(
@@ -189,20 +254,25 @@ def _predict(
     cases: Sequence[Case],
     read_: Sequence[Slices | str],
     written: Predictions,
-    overlays: bool,
+    pictures: Sequence[Mapping[str, str]],
 ) -> None:
-    good = [(case, own) for case, own in zip(cases, read_, strict=True) if not isinstance(own, str)]
+    together = list(zip(cases, read_, pictures, strict=True))
+    good = [(case, own, wanted) for case, own, wanted in together if not isinstance(own, str)]
     for case, own in zip(cases, read_, strict=True):
         if isinstance(own, str):
             written.fail(case.name, _stamp(case), own, _shown(case))
     if not good:
         return
-    for (case, own), found in zip(good, predictor.predict([own for _, own in good]), strict=True):
+    for (case, own, wanted), found in zip(good, predictor.predict([own for _, own, _ in good]), strict=True):
         row = {**summarise(own, found), "source": _shown(case), "warnings": "; ".join(own.warnings)}
         if found.masks is not None:
-            _write_mask(written.folder / "masks", case, own, found.masks)
-        if overlays:
-            _write_overlay(written.folder / "overlays" / f"{case.name}.png", own, found)
+            case_files.write_mask(written.folder / "masks", case, own, found.masks)
+        if "overlays" in wanted:
+            path = written.folder / "overlays" / f"{case.name}.png"
+            case_files.write_overlay(path, own, found.table, found.masks)
+        if "pages" in wanted:
+            path = written.folder / "pages" / f"{case.name}.html"
+            case_files.write_page(path, {"case": case.name, **row}, own, found.table, found.masks)
         written.write(case.name, _stamp(case), row, found.table)
 
 
@@ -221,10 +291,13 @@ def _batches(cases: Sequence[Case]) -> list[list[Case]]:
     pictures: list[Case] = []
     others: list[Case] = []
     for case in cases:
-        flat = all(source.kind == "image" for source in case.sources.values())
-        (pictures if flat else others).append(case)
+        (pictures if _flat(case) else others).append(case)
     together = range(0, len(pictures), _BATCH["cpu"])
     return [pictures[start : start + _BATCH["cpu"]] for start in together] + [[case] for case in others]
+
+
+def _flat(case: Case) -> bool:
+    return all(source.kind == "image" for source in case.sources.values())
 
 
 def _stamp(case: Case) -> str:
@@ -236,26 +309,3 @@ def _stamp(case: Case) -> str:
 def _shown(case: Case) -> str:
     paths = case.paths
     return str(paths[0]) + (f" and {len(paths) - 1} more" if len(paths) > 1 else "") if paths else ""
-
-
-def _write_mask(folder: Path, case: Case, slices: Slices, found: NDArray[np.uint8]) -> None:
-    if slices.volume is None or slices.grid is None:
-        temporary = folder / f"{case.name}.tmp.png"
-        Image.fromarray(found[0] * 255).save(temporary)
-        temporary.replace(folder / f"{case.name}_mask.png")
-        return
-    source = case.sources.get("", case.sources.get("flair"))
-    original = source.paths[0] if source is not None and source.kind == "nifti" else None
-    nifti.write_mask(folder / f"{case.name}.nii.gz", slices.grid.volume(found), slices.volume.affine, original)
-
-
-def _write_overlay(path: Path, slices: Slices, found: Prediction) -> None:
-    """Write the slices that matter most side by side, with the outlines of their masks."""
-    column = "area_px" if found.masks is not None else found.table.filter(regex=r"^p\(").columns[-1]
-    chosen = found.table[column].nlargest(_SHOWN).index.sort_values().to_numpy()
-    masks = [None] * len(chosen) if found.masks is None else list(found.masks[chosen])
-    chances = found.table.filter(regex=r"^p\(").iloc[chosen, -1]
-    titles = [f"{own}: {chance:.0%}" for own, chance in zip(chosen, chances, strict=True)]
-    temporary = path.with_suffix(".tmp")
-    plots.contact_sheet(list(slices.images[chosen]), masks, titles).save(temporary, format="png")
-    temporary.replace(path)

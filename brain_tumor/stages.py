@@ -1,5 +1,6 @@
 """Two stages: a detector says which slices have a tumour, and a segmenter's masks count on those only."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from brain_tumor.data import cases
 from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.data.targets import TUMOUR_CLASSES
 from brain_tumor.models import inference, segmenter
@@ -34,6 +36,51 @@ def refuse_misfit(run: Trained, detector: Trained) -> None:
             f"detector={detector.folder}: tells {', '.join(detector.classes)} apart, the segmenter "
             f"{', '.join(run.classes)}; train a detector on the segmenter's data"
         )
+
+
+def refuse_types(run: Trained, types: Trained) -> None:
+    """Refuse a run that cannot tell the types of the tumours that another one finds.
+
+    Raises:
+        ValueError: it is no classifier, sees crops, or the other does not tell whether there is a tumour.
+    """
+    if run.classes != TUMOUR_CLASSES:
+        raise ValueError(
+            f"types={types.folder}: needs a run that tells whether there is a tumour; run={run.folder} tells "
+            f"{', '.join(run.classes)} apart"
+        )
+    if types.record["task"] != "classification":
+        raise ValueError(f"types={types.folder}: must be a classifier; this is a {types.record['task']}")
+    if types.classes == TUMOUR_CLASSES:
+        raise ValueError(f"types={types.folder}: tells whether there is a tumour, not its type; give it as detector=")
+    if (crop := types.record["config"]["data"].get("crop")) not in (None, "none"):
+        raise ValueError(f"types={types.folder}: sees crops (data.crop={crop}), which predict does not make")
+
+
+def refuse_unlike(runs: Mapping[str, Trained]) -> None:
+    """Refuse to show one unnamed input to runs that have learnt from unlike sequences.
+
+    Raises:
+        ValueError: two of them have.
+    """
+    shown = {key: cases.shown(run.record["data"]["kind"]) for key, run in runs.items()}
+    known = {key: own for key, own in shown.items() if own}
+    for key, own in known.items():
+        for other, its in known.items():
+            if own != its:
+                raise ValueError(
+                    f"{other}={runs[other].folder}: sees {_named(its)}, but {key}={runs[key].folder} {_named(own)}; "
+                    f"instead of input=..., give {_given(known.values())}"
+                )
+
+
+def _named(sequences: tuple[str, ...]) -> str:
+    return ", ".join(dict.fromkeys(sequences))
+
+
+def _given(shown: Iterable[tuple[str, ...]]) -> str:
+    names = {name for own in shown for name in own}
+    return ", ".join(f"sequences.{name}=..." for name in cases.SEQUENCES if name in names)
 
 
 def probabilities(detector: Trained, data: SliceDataModule, rows: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -307,7 +307,7 @@ def test_nothing_of_a_patient_leaves_a_header(
     detector: Path, pictures: Pictures, tmp_path: Path, command: Command
 ) -> None:
     _write_series(tmp_path / "in", pictures[:4, :, :, 1])
-    finished = command("predict", f"run={detector}", "input=in", "output_dir=out", cwd=tmp_path)
+    finished = command("predict", f"run={detector}", "input=in", "output_dir=out", "pages=true", cwd=tmp_path)
     written = [path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()]
     for text in [finished.stdout.encode(), finished.stderr.encode(), *written]:
         assert not any(secret in text for secret in (b"Doe", b"Jane", b"4711", b"19700101"))

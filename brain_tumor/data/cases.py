@@ -1,6 +1,6 @@
 """What is predicted together, and how it is read into slices."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from glob import glob
 from pathlib import Path
@@ -13,6 +13,9 @@ from brain_tumor.data.scans import Source
 from brain_tumor.data.volumes import Grid, Volume
 
 SEQUENCES = ("t1", "flair", "t1ce")  # red, green and blue of the LGG slices
+# What the images of each kind of data show in their channels; of another kind, nobody knows.
+_SHOWN: dict[str, tuple[str, ...]] = {"lgg": SEQUENCES, "phantom": SEQUENCES, "cheng": ("t1ce",) * 3}
+_NEEDED = {"flair": "since it stands in for others that are missing", "t1ce": "which one of the runs sees alone"}
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Slices:
 
     Attributes:
         images: uint8 (n, H, W, 3), as they are looked at.
+        channels: the sequences in their channels; () where nobody has named them.
         millimetres: height and width of a pixel; (1, 1) for a picture, which does not say.
         volume: what it came from; None for a picture.
         grid: likewise.
@@ -46,14 +50,41 @@ class Slices:
     """
 
     images: NDArray[np.uint8]
+    channels: tuple[str, ...] = ()
     millimetres: tuple[float, float] = (1.0, 1.0)
     volume: Volume | None = None
     grid: Grid | None = None
     warnings: list[str] = field(default_factory=list)
 
+    def of(self, sequences: tuple[str, ...]) -> NDArray[np.uint8]:
+        """Return the images with these sequences in their channels, as far as sequences are named: (n, H, W, 3)."""
+        if not self.channels or not sequences or sequences == SEQUENCES:
+            return self.images
+        return self.images[..., [self.channels.index(name) for name in sequences]]
 
-def find(inputs: str | Sequence[str] | None, sequences: Mapping[str, str | None]) -> tuple[list[Case], int]:
+
+def shown(kind: str) -> tuple[str, ...]:
+    """Name the sequences in the channels of a kind of data; () where nobody knows."""
+    return _SHOWN.get(kind, ())
+
+
+def needed(kinds: Iterable[str]) -> tuple[str, ...]:
+    """Name the sequences that must be there for runs on these kinds of data; others can be replaced by FLAIR."""
+    wanted = {"t1ce" if shown(kind) == ("t1ce",) * 3 else "flair" for kind in kinds}
+    return tuple(name for name in ("flair", "t1ce") if name in wanted)
+
+
+def find(
+    inputs: str | Sequence[str] | None,
+    sequences: Mapping[str, str | None],
+    needed: Sequence[str] = ("flair",),
+) -> tuple[list[Case], int]:
     """Find the cases at some inputs, or made of the sequences of each patient.
+
+    Args:
+        inputs: files, folders, patterns or lists.
+        sequences: likewise by the name of the sequence, with at most one *.
+        needed: sequences that no patient may lack.
 
     Returns:
         The cases, and how many files in folders were passed over.
@@ -67,16 +98,17 @@ def find(inputs: str | Sequence[str] | None, sequences: Mapping[str, str | None]
     if unknown := set(given) - set(SEQUENCES):
         raise ValueError(f"sequences.{min(unknown)}: the sequences are {', '.join(SEQUENCES)}")
     if given:
-        return _of_sequences(given), 0
+        return _of_sequences(given, needed), 0
     sources, passed = scans.discover([inputs] if isinstance(inputs, str) else list(inputs or []))
     if not sources:
         raise ValueError(f"input={inputs}: holds nothing to predict")
     return [Case(source.case, {"": source}) for source in sources], passed
 
 
-def _of_sequences(patterns: Mapping[str, str]) -> list[Case]:
-    if "flair" not in patterns:
-        raise ValueError("sequences.flair: is needed, since it stands in for others that are missing")
+def _of_sequences(patterns: Mapping[str, str], needed: Sequence[str]) -> list[Case]:
+    for name in needed:
+        if name not in patterns:
+            raise ValueError(f"sequences.{name}: is needed, {_NEEDED[name]}")
     found: dict[str, dict[str, Source]] = {}
     for name, pattern in patterns.items():
         if pattern.count("*") > 1:
@@ -93,8 +125,9 @@ def _of_sequences(patterns: Mapping[str, str]) -> list[Case]:
             raise ValueError(f"sequences.{name}={pattern}: no such file")
     cases = []
     for name, own in sorted(found.items()):
-        if "flair" not in own:
-            own["flair"] = Source(name, "", (), "has no flair beside its other sequences")
+        for sequence in needed:
+            if sequence not in own:
+                own[sequence] = Source(name, "", (), f"has no {sequence} beside its other sequences")
         cases.append(Case(scans.safe(name), own))
     return cases
 
@@ -105,7 +138,7 @@ def read(case: Case, preset: str, mixed: bool) -> Slices:
     Args:
         case: to read.
         preset: of intensities (see `volumes.to_bytes`).
-        mixed: whether the three channels are to be the sequences; else a volume is shown in grey.
+        mixed: whether an unnamed volume's doubt is worth a warning, since the channels should be sequences.
 
     Raises:
         ValueError: a file cannot be read, or the sequences are not on one grid.
@@ -115,29 +148,36 @@ def read(case: Case, preset: str, mixed: bool) -> Slices:
         if isinstance(found, np.ndarray):
             return Slices(found[None])
         doubts = ["one sequence of unknown kind stands in all three channels"] if mixed else []
-        return _slices([found] * 3, preset, [*found.warnings, *doubts])
-    volumes_ = {}
-    for name, source in case.sources.items():
-        found = source.read()
-        if isinstance(found, np.ndarray):
-            raise ValueError(f"sequences.{name}: a picture, not a volume")
-        volumes_[name] = found
-    flair = volumes_["flair"]
-    for name, own in volumes_.items():
-        if own.values.shape != flair.values.shape or not np.allclose(own.affine, flair.affine, atol=1e-3):
-            raise ValueError(f"sequences.{name}: lies on another grid than flair; register and resample it first")
-    missing = [name for name in SEQUENCES if name not in volumes_]
+        return _slices({"": found}, ("",) * 3, preset, [*found.warnings, *doubts])
+    own = _on_one_grid(case)
+    if "flair" not in own:  # no run sees anything but T1ce
+        return _slices(own, ("t1ce",) * 3, preset, own["t1ce"].warnings)
+    missing = [name for name in SEQUENCES if name not in own]
     doubts = [f"{name} is missing and replaced by flair, as in the LGG data" for name in missing]
-    doubts += [doubt for own in volumes_.values() for doubt in own.warnings]
-    return _slices([volumes_.get(name, flair) for name in SEQUENCES], preset, list(dict.fromkeys(doubts)))
+    doubts += [doubt for volume in own.values() for doubt in volume.warnings]
+    channels = tuple(name if name in own else "flair" for name in SEQUENCES)
+    return _slices(own, channels, preset, list(dict.fromkeys(doubts)))
 
 
-def _slices(channels: Sequence[Volume], preset: str, warnings: list[str]) -> Slices:
-    first = channels[0]
+def _on_one_grid(case: Case) -> dict[str, Volume]:
+    """Read a case's sequences, which must lie on one grid."""
+    found = {}
+    for name, source in case.sources.items():
+        own = source.read()
+        if isinstance(own, np.ndarray):
+            raise ValueError(f"sequences.{name}: a picture, not a volume")
+        found[name] = own
+    main = "flair" if "flair" in found else "t1ce"
+    for name, own in found.items():
+        same = own.values.shape == found[main].values.shape
+        if not same or not np.allclose(own.affine, found[main].affine, atol=1e-3):
+            raise ValueError(f"sequences.{name}: lies on another grid than {main}; register and resample it first")
+    return found
+
+
+def _slices(own: Mapping[str, Volume], channels: tuple[str, ...], preset: str, warnings: list[str]) -> Slices:
+    first = own.get("flair", own[channels[0]])
     grid = Grid.of(first)
-    cut: dict[int, NDArray[np.uint8]] = {}
-    for own in channels:
-        if id(own) not in cut:
-            cut[id(own)] = volumes.to_bytes(grid.slices(own.values), preset)
-    images = np.stack([cut[id(own)] for own in channels], -1)
-    return Slices(images, grid.millimetres, first, grid, warnings)
+    cut = {name: volumes.to_bytes(grid.slices(own[name].values), preset) for name in dict.fromkeys(channels)}
+    images = np.stack([cut[name] for name in channels], -1)
+    return Slices(images, channels if all(channels) else (), grid.millimetres, first, grid, warnings)

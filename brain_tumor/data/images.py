@@ -12,6 +12,10 @@ from PIL import Image, ImageOps
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
 
 
+_MOST_PIXELS = 2**24  # of a scan: 4,096 x 4,096
+_MOST_BYTES = 2**28  # of its file
+
+
 @dataclass(frozen=True)
 class Picture:
     """One decoded image.
@@ -63,12 +67,15 @@ def read_image(path: Path, size: int) -> Picture:
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """Decode an image to RGB at its own size, as `read_image` does: uint8 (H, W, 3).
+    """Decode an image of one page and no more than 16 million pixels to RGB at its own size: uint8 (H, W, 3).
 
     Raises:
-        ValueError: as for `read_image`.
+        ValueError: it is larger, or as for `read_image`.
     """
-    return np.array(_to_rgb(_open(path)[0], path), dtype=np.uint8)
+    size = path.stat().st_size
+    if size > _MOST_BYTES:
+        raise ValueError(f"{path}: has {size:,} bytes, more than {_MOST_BYTES:,}")
+    return np.array(_to_rgb(_open(path, alone=True)[0], path), dtype=np.uint8)
 
 
 def read_mask(path: Path, size: int) -> Mask:
@@ -119,7 +126,15 @@ def _to_rgb(image: Image.Image, path: Path) -> Image.Image:
     return image.convert("RGB")
 
 
-def _open(path: Path) -> tuple[Image.Image, str]:
+def _refuse_large(image: Image.Image) -> None:
+    pages = getattr(image, "n_frames", 1)
+    if pages > 1:
+        raise ValueError(f"has {pages} pages; give each by itself")
+    if image.width * image.height > _MOST_PIXELS:
+        raise ValueError(f"has {image.width} x {image.height} pixels, more than {_MOST_PIXELS:,}")
+
+
+def _open(path: Path, alone: bool = False) -> tuple[Image.Image, str]:
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -128,6 +143,8 @@ def _open(path: Path) -> tuple[Image.Image, str]:
         raise ValueError(f"{path}: the file is empty (0 bytes). Restore or remove it")
     try:
         image = Image.open(io.BytesIO(content))
+        if alone:
+            _refuse_large(image)
         image.load()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path}: not a readable image, or cut short ({error}). Restore or remove it") from error

@@ -5,6 +5,7 @@ cases.csv      a row a case
 predict.json   what it was made with
 masks/         a mask a case
 overlays/      a picture a case
+pages/         a page a case, on request
 .cases/        what is finished: a later call goes on after it
 """
 
@@ -17,7 +18,8 @@ import pandas as pd
 from brain_tumor.results import record
 
 _SHOWN = {
-    "case": "case", "slices": "slices", "p_max": "largest p(tumour)", "volume_ml": "tumour in ml", "warnings": "note"
+    "case": "case", "slices": "slices", "p_max": "largest p(tumour)", "volume_ml": "tumour in ml",
+    "type": "type", "warnings": "note"
 }  # fmt: skip
 _FIRST = ["case", "slice", "status", "reason"]
 
@@ -36,10 +38,17 @@ class Predictions:
         for name in (".cases", "masks", "overlays"):
             (folder / name).mkdir(parents=True, exist_ok=True)
 
-    def done(self, case: str, stamp: str) -> bool:
-        """Return whether a case of these files (`stamp`) has been predicted, without a failure."""
+    def done(self, case: str, stamp: str, pictures: Mapping[str, str]) -> bool:
+        """Return whether a case of these files (`stamp`) has been predicted, without a failure, and has its pictures.
+
+        Args:
+            case: its name.
+            stamp: of its files.
+            pictures: the folders that are to have one of it, each with the suffix.
+        """
         path = self._path(case, "json")
-        if not path.exists():
+        files = [self.folder / name / f"{case}{suffix}" for name, suffix in pictures.items()]
+        if not all(own.exists() for own in (path, *files)):
             return False
         found = record.read_json(path)
         return bool(found["made with"] == self._made_with(stamp) and found["row"]["status"] == "ok")
