@@ -10,25 +10,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 from tqdm import tqdm
 
 from brain_tumor import stages
 from brain_tumor.data import cases as cases_
 from brain_tumor.data import nifti, volumes
 from brain_tumor.data.cases import Case, Slices
-from brain_tumor.data.transforms import Transforms
-from brain_tumor.models import precision
-from brain_tumor.models.task import Task
-from brain_tumor.results import plots, versions
+from brain_tumor.models.outputs import Outputs, Run
+from brain_tumor.results import plots
 from brain_tumor.results.predictions import Predictions
-from brain_tumor.trained import Trained
 
-_MIXED = {"lgg", "phantom"}  # data whose three channels are these sequences
-_BATCH = {"cpu": 16, "cuda": 256}
+_MIXED = {"lgg", "phantom"}  # data whose three channels are the sequences
+_BATCH = 16  # pictures that are read together
 _SHOWN = 12  # slices in an overlay
 
 
@@ -58,32 +53,27 @@ class Predictor:
         ValueError: the detector cannot work with the run, or a checkpoint is missing or damaged.
     """
 
-    def __init__(self, run: Trained, detector: Trained | None, threshold: float) -> None:
+    def __init__(self, run: Run, detector: Run | None, threshold: float) -> None:
         if detector:
             stages.refuse_misfit(run, detector)
         self.run, self.detector, self.threshold = run, detector, threshold
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._network = _Network(run, self.device)
-        self._detecting = _Network(detector, self.device) if detector else None
+        self._network = _Network(run)
+        self._detecting = _Network(detector) if detector else None
 
     @property
     def mixed(self) -> bool:
         """Whether the runs have seen sequences as colours."""
-        return self.run.record["data"]["kind"] in _MIXED
+        return self.run.kind in _MIXED
 
     def describe(self) -> dict[str, Any]:
         """Return what stands in predict.json: the runs, and versions of everything that numbers may depend on."""
         runs = {"run": str(self.run.folder), "detector": str(self.detector.folder) if self.detector else None}
-        return {**runs, "versions": versions.versions(self.device, self.run.record["versions"]["arithmetic"])}
+        return {**runs, "versions": self.run.versions()}
 
     @property
     def checkpoints(self) -> dict[str, str]:
         """The SHA-256 of every run's weights."""
-        return {
-            str(own.folder): hashlib.sha256(own.checkpoint.read_bytes()).hexdigest()
-            for own in (self.run, self.detector)
-            if own is not None
-        }
+        return {str(own.folder): own.digest() for own in (self.run, self.detector) if own is not None}
 
     def predict(self, cases: Sequence[Slices]) -> list[Prediction]:
         """Look at several cases at once."""
@@ -91,18 +81,16 @@ class Predictor:
         detected = self._detecting(cases) if self._detecting else [None] * len(cases)
         return [self._conclude(*own) for own in zip(cases, outputs, detected, strict=True)]
 
-    def _conclude(self, case: Slices, output: Tensor, logits: Tensor | None) -> Prediction:
+    def _conclude(self, case: Slices, output: Outputs, detected: Outputs | None) -> Prediction:
         table = pd.DataFrame({"slice": range(len(case.images))})
         table["position_mm"] = case.grid.positions if case.grid else np.nan
-        if self.run.record["task"] != "segmentation":
-            return Prediction(table.join(_probabilities(torch.softmax(output.double(), 1), self.run)), None)
+        table = table.join(_probabilities(output.probabilities, self.run))
+        if output.maps is None:
+            return Prediction(table, None)
         shape = case.images.shape[1:3]
-        maps = torch.sigmoid(output).half()  # as a test keeps them
-        masks = np.stack([volumes.fit_back(own.float().numpy(), shape, case.millimetres) >= 0.5 for own in maps])
-        sure = maps.flatten(1).amax(1).double()
-        table = table.join(_probabilities(torch.stack([1 - sure, sure], 1), self.run))
-        if logits is not None:
-            chance = torch.softmax(logits.double(), 1)[:, 1].numpy()
+        masks = np.stack([volumes.fit_back(own, shape, case.millimetres) >= 0.5 for own in output.maps])
+        if detected is not None:
+            chance = detected.probabilities[:, 1]
             masks[chance < self.threshold] = False
             table["detector p(tumour)"] = chance
         table["area_px"] = masks.sum((1, 2))
@@ -111,34 +99,33 @@ class Predictor:
 
 
 class _Network:
-    """One run's network with its size, transforms and arithmetic."""
+    """One run's network, and how it wants its pictures."""
 
-    def __init__(self, run: Trained, device: torch.device) -> None:
-        self.model: Task = run.model().to(device).eval()
-        self.transforms: Transforms = run.transforms().to(device).eval()
-        self.size, self.device = run.size, device
-        self.by_way_of = volumes.PUBLISHED if run.record["data"]["kind"] in _MIXED else None
-        self.arithmetic = run.record["versions"]["arithmetic"]
+    def __init__(self, run: Run) -> None:
+        self.network, self.size = run.network(), run.size
+        self.by_way_of = volumes.PUBLISHED if run.kind in _MIXED else None
 
-    @torch.no_grad()
-    def __call__(self, cases: Sequence[Slices]) -> list[Tensor]:
-        """Return each case's output (n, ...), on the CPU."""
+    def __call__(self, cases: Sequence[Slices]) -> list[Outputs]:
+        """Return what the network says of each case."""
         fitted = [
             volumes.fit(image, self.size, case.millimetres, self.by_way_of if case.volume is not None else None)
             for case in cases
             for image in case.images
         ]
-        precision.use(self.arithmetic)
-        outputs = []
-        for part in torch.split(torch.from_numpy(np.stack(fitted)), _BATCH[self.device.type]):
-            inputs = self.transforms(part.permute(0, 3, 1, 2).to(self.device))
-            with precision.autocast(self.arithmetic, self.device):
-                outputs.append(self.model(inputs).float().cpu())
-        return list(torch.split(torch.cat(outputs), [len(case.images) for case in cases]))
+        found = self.network(np.stack(fitted))
+        ends = np.cumsum([len(case.images) for case in cases])[:-1]
+        chances = np.split(found.probabilities, ends)
+        maps = [None] * len(cases) if found.maps is None else np.split(found.maps, ends)
+        return [Outputs(*own) for own in zip(chances, maps, strict=True)]
 
 
-def _probabilities(values: Tensor, run: Trained) -> pd.DataFrame:
-    return pd.DataFrame(values.numpy(), columns=[f"p({name})" for name in run.classes])
+def _probabilities(values: NDArray[np.float64], run: Run) -> pd.DataFrame:
+    return pd.DataFrame(values, columns=[f"p({name})" for name in run.classes])
+
+
+def sequences(kind: str) -> tuple[str, ...]:
+    """Return which sequences the three channels of a kind of data are; empty where that is not known."""
+    return cases_.SEQUENCES if kind in _MIXED else ()
 
 
 def summarise(case: Slices, prediction: Prediction) -> dict[str, Any]:
@@ -223,8 +210,8 @@ def _batches(cases: Sequence[Case]) -> list[list[Case]]:
     for case in cases:
         flat = all(source.kind == "image" for source in case.sources.values())
         (pictures if flat else others).append(case)
-    together = range(0, len(pictures), _BATCH["cpu"])
-    return [pictures[start : start + _BATCH["cpu"]] for start in together] + [[case] for case in others]
+    together = range(0, len(pictures), _BATCH)
+    return [pictures[start : start + _BATCH] for start in together] + [[case] for case in others]
 
 
 def _stamp(case: Case) -> str:

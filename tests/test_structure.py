@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from brain_tumor import benchmark, evaluate, predict, train, verify
+from brain_tumor import benchmark, evaluate, export, predict, train, verify
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "brain_tumor"
@@ -89,10 +89,13 @@ def _compose(name: str, *overrides: str) -> DictConfig:
         return compose(name, [*overrides])
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "verify", "benchmark"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "export", "verify", "benchmark"])
 def test_each_verb_knows_the_keys_of_its_configuration(name: str) -> None:
-    verbs = {"train": train, "evaluate": evaluate, "predict": predict, "verify": verify, "benchmark": benchmark}
-    own = set(_compose(name)) if name == "predict" else set(_compose(name, "data=phantom")) | {"data"}
+    verbs = {
+        "train": train, "evaluate": evaluate, "predict": predict, "export": export, "verify": verify,
+        "benchmark": benchmark,
+    }  # fmt: skip
+    own = set(_compose(name)) if name in {"predict", "export"} else set(_compose(name, "data=phantom")) | {"data"}
     assert own == verbs[name].KEYS
 
 
