@@ -35,9 +35,7 @@ def export(config: dict[str, Any]) -> str:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise ValueError(f"export: needs {error.name}: pip install 'brain-tumor[onnx]'") from error
-    from brain_tumor import exporting, trained
     from brain_tumor.data import volumes
-    from brain_tumor.results import card
 
     to = Path(config["to"])
     if to.suffix != ".onnx" or not to.parent.is_dir():
@@ -46,6 +44,9 @@ def export(config: dict[str, Any]) -> str:
         raise ValueError(f"preset={config['preset']}: choose one of {', '.join(volumes.PRESETS)}")
     if not 0 <= config["threshold"] <= 1:
         raise ValueError(f"threshold={config['threshold']}: a probability lies between 0 and 1")
+    from brain_tumor import exporting, trained  # late: they bring torch
+    from brain_tumor.results import card
+
     run = trained.open_run(Path(config["run"]), config["trusted"])
     files = config["input"] or exporting.tested(run, config["root"], config["cache_dir"])
     checked = exporting.export(run, to, exporting.pictures(files), config["preset"], config["threshold"])

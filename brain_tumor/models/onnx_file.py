@@ -145,6 +145,8 @@ def digest(model: "ModelProto") -> str:
         found.update(tensor.raw_data)
     for node in model.graph.node:
         found.update(repr((node.op_type, list(node.input), list(node.output))).encode())
+        for attribute in sorted(node.attribute, key=lambda own: own.name):
+            found.update(attribute.SerializeToString(deterministic=True))
     return found.hexdigest()
 
 
