@@ -81,6 +81,17 @@ class Predictor:
         detected = self._detecting(cases) if self._detecting else [None] * len(cases)
         return [self._conclude(*own) for own in zip(cases, outputs, detected, strict=True)]
 
+    def explain(self, case: Slices) -> NDArray[np.float32] | None:
+        """Return where a classifier of two classes looks for the second: float32 (n, H, W) from 0 up; None if unknown.
+
+        Raises:
+            ValueError: its backbone has no block to look at.
+        """
+        maps = self._network.network.explain(self._network.fit([case]), 1) if len(self.run.classes) == 2 else None
+        if maps is None:
+            return None
+        return np.stack([volumes.fit_back(own, case.images.shape[1:3], case.millimetres) for own in maps])
+
     def _conclude(self, case: Slices, output: Outputs, detected: Outputs | None) -> Prediction:
         table = pd.DataFrame({"slice": range(len(case.images))})
         table["position_mm"] = case.grid.positions if case.grid else np.nan
@@ -107,16 +118,20 @@ class _Network:
 
     def __call__(self, cases: Sequence[Slices]) -> list[Outputs]:
         """Return what the network says of each case."""
+        found = self.network(self.fit(cases))
+        ends = np.cumsum([len(case.images) for case in cases])[:-1]
+        chances = np.split(found.probabilities, ends)
+        maps = [None] * len(cases) if found.maps is None else np.split(found.maps, ends)
+        return [Outputs(*own) for own in zip(chances, maps, strict=True)]
+
+    def fit(self, cases: Sequence[Slices]) -> NDArray[np.uint8]:
+        """Fit the slices of all cases into squares: uint8 (n, size, size, 3)."""
         fitted = [
             volumes.fit(image, self.size, case.millimetres, self.by_way_of if case.volume is not None else None)
             for case in cases
             for image in case.images
         ]
-        found = self.network(np.stack(fitted))
-        ends = np.cumsum([len(case.images) for case in cases])[:-1]
-        chances = np.split(found.probabilities, ends)
-        maps = [None] * len(cases) if found.maps is None else np.split(found.maps, ends)
-        return [Outputs(*own) for own in zip(chances, maps, strict=True)]
+        return np.stack(fitted)
 
 
 def _probabilities(values: NDArray[np.float64], run: Run) -> pd.DataFrame:
@@ -187,7 +202,7 @@ def _predict(
     for (case, own), found in zip(good, predictor.predict([own for _, own in good]), strict=True):
         row = {**summarise(own, found), "source": _shown(case), "warnings": "; ".join(own.warnings)}
         if found.masks is not None:
-            _write_mask(written.folder / "masks", case, own, found.masks)
+            write_mask(written.folder / "masks", case, own, found.masks)
         if overlays:
             _write_overlay(written.folder / "overlays" / f"{case.name}.png", own, found)
         written.write(case.name, _stamp(case), row, found.table)
@@ -225,7 +240,8 @@ def _shown(case: Case) -> str:
     return str(paths[0]) + (f" and {len(paths) - 1} more" if len(paths) > 1 else "") if paths else ""
 
 
-def _write_mask(folder: Path, case: Case, slices: Slices, found: NDArray[np.uint8]) -> None:
+def write_mask(folder: Path, case: Case, slices: Slices, found: NDArray[np.uint8]) -> None:
+    """Write a case's mask into a folder: a volume's on its own grid, as NAME.nii.gz, a picture's as NAME_mask.png."""
     if slices.volume is None or slices.grid is None:
         temporary = folder / f"{case.name}.tmp.png"
         Image.fromarray(found[0] * 255).save(temporary)

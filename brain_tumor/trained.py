@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.data.transforms import Transforms
-from brain_tumor.models import checkpoint, inference
+from brain_tumor.models import checkpoint, network
 from brain_tumor.models.task import Task
 from brain_tumor.results import record as records
 from brain_tumor.results import versions
@@ -96,11 +96,11 @@ class Trained:
 
     def versions(self) -> dict[str, str]:
         """Return the versions of what computes here."""
-        return versions.versions(inference.device(), self.arithmetic)
+        return versions.versions(network.device(), self.arithmetic)
 
-    def network(self) -> inference.Network:
+    def network(self) -> network.TorchNetwork:
         """Make what looks at pictures, in the precision that it was trained in."""
-        return inference.Network(self.model(), self.transforms(), self.arithmetic, inference.device())
+        return network.TorchNetwork(self.model(), self.transforms(), self.arithmetic)
 
     def _make(self, key: str, base: type[T], settings: Mapping[str, Any], **given: Any) -> T:
         place = f"{self.folder}/results.json: config.{key}"

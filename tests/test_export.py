@@ -233,7 +233,7 @@ def test_a_file_that_says_something_else_gets_no_name(
     real = onnx_export.Whole.forward
     Image.fromarray(pictures[0]).save(tmp_path / "a.png")
     slices = exporting.pictures(str(tmp_path / "a.png"))
-    monkeypatch.setattr(onnx_export, "write", lambda whole, path, facts: shutil.copy(classifier, path))
+    monkeypatch.setattr(onnx_export, "write", lambda _whole, path, _facts: shutil.copy(classifier, path))
     monkeypatch.setattr(onnx_export.Whole, "forward", lambda self, given: (real(self, given)[0].flip(1),))
     with pytest.raises(ValueError, match="differs from its network"):
         exporting.export(run, tmp_path / "model.onnx", slices, "maximum", 0.5)

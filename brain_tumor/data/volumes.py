@@ -127,7 +127,7 @@ def fit(
         by_way_of: a size that it is brought to first, such as `PUBLISHED`; None for none.
     """
     picture = Image.fromarray(image)
-    height, width = _extent(image.shape[:2], millimetres)
+    height, width = extent(image.shape[:2], millimetres)
     if (height, width) != image.shape[:2]:
         picture = picture.resize((width, height), Image.Resampling.BILINEAR)
     for side in (by_way_of, size):
@@ -140,13 +140,13 @@ def fit_back(
     probabilities: NDArray[np.float32], shape: Sequence[int], millimetres: tuple[float, float]
 ) -> NDArray[np.float32]:
     """Bring a map (size, size) over a slice that `fit` has fitted back to its (H, W)."""
-    found = unfit(probabilities, *_extent(shape, millimetres))
+    found = unfit(probabilities, *extent(shape, millimetres))
     if found.shape == tuple(shape):
         return found
     return np.asarray(Image.fromarray(found).resize((shape[1], shape[0]), Image.Resampling.BILINEAR))
 
 
-def _extent(shape: Sequence[int], millimetres: tuple[float, float]) -> tuple[int, int]:
+def extent(shape: Sequence[int], millimetres: tuple[float, float]) -> tuple[int, int]:
     """Return height and width in square pixels of the smaller side's length."""
     height, width = shape[0] * millimetres[0], shape[1] * millimetres[1]
     unit = min(millimetres)

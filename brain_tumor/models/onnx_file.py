@@ -136,6 +136,9 @@ class OnnxRun:
         outputs = [np.concatenate(own) for own in zip(*found, strict=True)]
         return Outputs(outputs[0].astype(np.float64), outputs[1] if len(outputs) > 1 else None)
 
+    def explain(self, fitted: NDArray[np.uint8], target: int) -> None:
+        """Return None: a heat map needs gradients, which the file has not."""
+
 
 def digest(model: "ModelProto") -> str:
     """Return the SHA-256 of a model's weights and of what is computed with them, in an order of its own."""

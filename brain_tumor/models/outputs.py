@@ -25,6 +25,9 @@ class Network(Protocol):
     def __call__(self, fitted: NDArray[np.uint8]) -> Outputs:
         """Look at uint8 (n, size, size, 3)."""
 
+    def explain(self, fitted: NDArray[np.uint8], target: int) -> NDArray[np.float32] | None:
+        """Return how much each place speaks for a class, float32 (n, size, size) from 0 up; None if it cannot tell."""
+
 
 class Run(Protocol):
     """A trained run, opened."""
