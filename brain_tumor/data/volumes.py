@@ -147,7 +147,7 @@ def fit_back(
 
 
 def extent(shape: Sequence[int], millimetres: tuple[float, float]) -> tuple[int, int]:
-    """Return height and width in square pixels of the smaller side's length."""
+    """Return a slice's height and width in square pixels of the smaller side's length."""
     height, width = shape[0] * millimetres[0], shape[1] * millimetres[1]
     unit = min(millimetres)
     return max(1, round(height / unit)), max(1, round(width / unit))

@@ -5,9 +5,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import binary_erosion
@@ -17,6 +18,9 @@ from brain_tumor.data import phantom, volumes
 from brain_tumor.data.cases import Case, Slices
 from brain_tumor.data.volumes import Grid, Volume
 from brain_tumor.prediction import Prediction, Predictor
+
+if TYPE_CHECKING:
+    import altair
 
 _CYAN = np.array([0, 255, 255], np.float32)
 
@@ -94,10 +98,8 @@ def verdict(answer: Answer, classes: Sequence[str], threshold: float) -> tuple[s
     surest, count = int(chances[:, 1].argmax()), int((chances[:, 1] >= threshold).sum())
     name = classes[1] if count else classes[0]
     place = f", slice {surest}" if len(chances) > 1 else ""
-    return (
-        name,
-        f"largest probability of {classes[1]} {chances[surest, 1]:.2f}{place}; {count} of {len(chances)} slices",
-    )
+    detail = f"largest probability of {classes[1]} {chances[surest, 1]:.2f}{place}"
+    return name, f"{detail}; {count} of {len(chances)} slices from {threshold:g} on"
 
 
 def first(answer: Answer) -> int:
@@ -124,6 +126,21 @@ def picture(answer: Answer, place: int, opacity: float) -> NDArray[np.uint8]:
     shown = Image.fromarray(image.clip(0, 255).astype(np.uint8))
     height, width = volumes.extent(image.shape[:2], answer.slices.millimetres)
     return np.array(shown.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def chart(answer: Answer, place: int, threshold: float) -> "altair.LayerChart | altair.FacetChart":
+    """Draw the probability along the slices, the threshold, and the slice that is shown."""
+    import altair
+
+    chances = answer.found.table.filter(regex=r"^p\(").iloc[:, -1]
+    points = pd.DataFrame({"slice": range(len(chances)), "probability": chances.to_numpy()})
+    scale = altair.Scale(domain=[0, 1])
+    axes = {"x": altair.X("slice:Q", axis=altair.Axis(tickMinStep=1)), "y": altair.Y("probability:Q", scale=scale)}
+    line = altair.Chart(points).mark_line(color="#4cc9f0").encode(**axes)
+    shown = altair.Chart(points.iloc[[place]]).mark_rule(color="#888").encode(x="slice:Q")
+    dot = altair.Chart(points.iloc[[place]]).mark_point(color="#4cc9f0", filled=True, size=60).encode(**axes)
+    limit = altair.Chart(pd.DataFrame({"probability": [threshold]})).mark_rule(strokeDash=[4, 4], color="#888")
+    return altair.layer(line, shown, dot, limit.encode(y="probability:Q")).properties(height=180)
 
 
 def table(answer: Answer) -> bytes:

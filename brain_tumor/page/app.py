@@ -4,7 +4,6 @@ import json
 import sys
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 from PIL import Image
 
@@ -22,10 +21,12 @@ _NOTICE = """
 <style>
   #notice {position: fixed; left: 0; right: 0; bottom: 0; z-index: 1000; padding: .45rem 1rem; text-align: center;
            background: #7a1f1f; color: white; font-size: .85rem; line-height: 1.25}
-  .stMainBlockContainer {padding-top: 2rem; padding-bottom: 5rem}
-  div[data-testid="stImage"] img {max-height: 70vh; object-fit: contain}
+  .stMainBlockContainer {padding-top: 1rem; padding-bottom: 5rem}
+  div[data-testid="stImage"] img {max-height: 62vh; object-fit: contain}
 </style>
-<div id="notice">Research software. It is not a medical device, and nothing it says may guide the care of a person.</div>
+<div id="notice">
+  Research software. It is not a medical device, and nothing it says may guide the care of a person.
+</div>
 """
 
 
@@ -40,6 +41,9 @@ def show(config: dict[str, Any]) -> None:
     st.html(_NOTICE)
     predictor = _predictor(json.dumps(config))
     st.subheader("Is there a tumour, and where?")
+    st.caption(
+        f"{predictor.run.folder.name}: {predictor.run.task}, trained on {predictor.run.kind}".replace("$", "\\$")
+    )
     left, right = st.columns([1, 2], gap="large")
     with left:
         found = _choose(predictor, Limits.of(config))
@@ -49,7 +53,7 @@ def show(config: dict[str, Any]) -> None:
     with left:
         _sum_up(found, predictor.run.classes, config["threshold"])
     with right:
-        _look_at(found)
+        _look_at(found, config["threshold"])
 
 
 def _choose(predictor: Predictor, limits: Limits) -> Answer | None:
@@ -136,7 +140,7 @@ def _sum_up(found: Answer, classes: list[str], threshold: float) -> None:
         st.download_button(f"mask ({name})", content, name, "application/octet-stream", on_click="ignore")
 
 
-def _look_at(found: Answer) -> None:
+def _look_at(found: Answer, threshold: float) -> None:
     """Show a slice with what lies over it, and the probability along the slices."""
     count = len(found.slices.images)
     over = found.found.masks is not None or found.heat is not None
@@ -150,8 +154,7 @@ def _look_at(found: Answer) -> None:
     if not over:
         st.caption("No heat map: it needs the run's folder, with a ResNet in it, and two classes.")
     if count > 1:
-        chances = found.found.table.filter(regex=r"^p\(").iloc[:, -1:]
-        st.line_chart(pd.DataFrame(chances), height=180, x_label="slice", y_label="probability")
+        st.altair_chart(answers.chart(found, place, threshold), width="stretch")
 
 
 if __name__ == "__main__":
