@@ -229,7 +229,7 @@ class Browser:
     def find(self, selector: str, text: str = "") -> list[Any]:
         return [own for own in self.driver.find_elements("css selector", selector) if text in own.text]
 
-    def wait(self, selector: str, text: str = "", seconds: float = 60) -> Any:
+    def wait(self, selector: str, text: str = "", seconds: float = 120) -> Any:
         """Wait until there is such an element, and return the first."""
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
@@ -252,7 +252,9 @@ class Browser:
     def download(self, label: str) -> Path:
         """Press a button, and return the file that has come."""
         before = set(self.downloads.iterdir())
-        self.wait("[data-testid=stDownloadButton] button", label).click()
+        button = self.wait("[data-testid=stDownloadButton] button", label)
+        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
+        button.click()
         for _ in range(200):
             if new := [path for path in set(self.downloads.iterdir()) - before if path.suffix != ".crdownload"]:
                 return new[0]
@@ -301,7 +303,7 @@ def browse(tmp_path: Path, cache_dir: Path) -> Iterator[Callable[..., Browser]]:
             options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
             driver = webdriver.Chrome(options, webdriver.ChromeService(str(CHROMIUM[1])))
             ending.callback(driver.quit)
-            for _ in range(600):
+            for _ in range(2000):
                 with contextlib.suppress(OSError):
                     socket.create_connection(("127.0.0.1", port)).close()
                     break

@@ -20,7 +20,8 @@ _TITLES = {"t1": "T1, before contrast", "flair": "FLAIR", "t1ce": "T1, after con
 _NOTICE = """
 <style>
   #notice {position: fixed; left: 0; right: 0; bottom: 0; z-index: 1000; padding: .45rem 1rem; text-align: center;
-           background: #7a1f1f; color: white; font-size: .85rem; line-height: 1.25}
+           background: #7a1f1f; color: white; font-size: .85rem; line-height: 1.25;
+           pointer-events: none}
   .stMainBlockContainer {padding-top: 1rem; padding-bottom: 5rem}
   div[data-testid="stImage"] img {max-height: 62vh; object-fit: contain}
 </style>
@@ -134,10 +135,11 @@ def _sum_up(found: Answer, classes: list[str], threshold: float) -> None:
             st.text(f"marked: {value:.1f} ml")
     for remark in found.remarks:
         st.warning(remark.replace("$", "\\$"))
-    st.download_button("table of slices (CSV)", answers.table(found), "slices.csv", "text/csv", on_click="ignore")
-    if found.mask:
-        name, content = found.mask
-        st.download_button(f"mask ({name})", content, name, "application/octet-stream", on_click="ignore")
+    with st.container(horizontal=True):
+        st.download_button("table of slices (CSV)", answers.table(found), "slices.csv", "text/csv", on_click="ignore")
+        if found.mask:
+            name, content = found.mask
+            st.download_button(f"mask ({name})", content, name, "application/octet-stream", on_click="ignore")
 
 
 def _look_at(found: Answer, threshold: float) -> None:
