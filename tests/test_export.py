@@ -250,3 +250,12 @@ def test_bad_orders_end_in_one_line(detector: Path, tmp_path: Path, command: Com
     (tmp_path / "empty" / "a.png").write_text("none")
     with pytest.raises(ValueError, match="give pictures to check the file on"):
         exporting.pictures(str(tmp_path / "empty"))
+
+
+@pytest.mark.slow
+def test_the_benchmark_has_a_section_on_files(tmp_path: Path, command: Command) -> None:
+    small = ["data.cases=6", "data.size=64", "repeats=1", "models=[resnet18]", "model.resnet18.weights=none"]
+    finished = command("benchmark", "sections=[exported]", *small, f"output_dir={tmp_path}", cwd=tmp_path)
+    for name in ("resnet18", "resunet18"):
+        assert f"| {name} predicts: onnxruntime, float32 | images/s |" in finished.stdout
+        assert f"| {name} predicts: torch, 32-true | images/s |" in finished.stdout
