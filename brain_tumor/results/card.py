@@ -97,18 +97,31 @@ def checks(checked: Mapping[str, Any]) -> str:
     """Say how far file, network and `predict` are apart.
 
     Args:
-        checked: `network` (batches of 1, 2 and 7 of five sizes, float32) and `predict` (the run's own arithmetic), each
-            with the largest difference of `probabilities` and the share of unequal `pixels`.
+        checked: `network` (batches of 1, 2 and 7 of five sizes, float32), `exact` (predict in float32) and `predict`
+            (in the run's own arithmetic), each with the largest difference of `probabilities` and the share of unequal
+            `pixels`; the last two with how many verdicts are `turned`, and how far from the threshold the `furthest`.
     """
-    network, predict = checked["network"], checked["predict"]
-    return (
-        "Beside its network in float32, on the same bytes, in batches of 1, 2 and 7 and five sizes: probabilities "
-        f"within {network['probabilities']:.1e}, masks unequal in {network['pixels']:.1e} of the pixels.\n"
-        f"Beside predict in the run's own arithmetic, on {predict['slices']} slices: probabilities within "
-        f"{predict['probabilities']:.1e} (mean {predict['probabilities_mean']:.1e}), masks unequal in "
-        f"{predict['pixels']:.1e} of the pixels ({predict['marked']:.1e} of those marked); verdicts equal, but for "
-        f"{predict['verdicts_near']} within .02 of the threshold."
+    network, slices = checked["network"], checked["predict"]["slices"]
+    return "\n".join(
+        [
+            "| file beside | largest difference of a probability | mean | unequal pixels of masks | other verdicts |",
+            "|---|---|---|---|---|",
+            f"| its network in float32, batches of 1, 2 and 7, five sizes | {network['probabilities']:.1e} | | "
+            f"{network['pixels']:.1e} | |",
+            *(
+                f"| predict {title}, {slices} slices | {own['probabilities']:.1e} | {own['mean']:.1e} | "
+                f"{own['pixels']:.1e} | {_verdicts(own)} |"
+                for title, own in (
+                    ("in float32", checked["exact"]),
+                    ("in the run's own arithmetic", checked["predict"]),
+                )
+            ),
+        ]
     )
+
+
+def _verdicts(own: Mapping[str, Any]) -> str:
+    return f"{own['turned']}, up to {own['furthest']:.3f} from the threshold" if own["turned"] else "none"
 
 
 def _channels(sequences: list[str]) -> str:
