@@ -26,7 +26,10 @@ _CLASSES = {
     "trainer": "lightning.Trainer", "optimizer": "the optimizer", "data": "the data module", "model": "the model",
     "transforms": "the transforms",
 }  # fmt: skip
-_PATHS = {"run", "input", "detector", "types", "checkpoint", "output_dir", "cache_dir", "data.root", "model.weights"}
+_PATHS = {
+    "run", "input", "to", "root", "detector", "types", "checkpoint", "output_dir", "cache_dir", "data.root",
+    "model.weights", "hydra.launcher.master",
+}  # fmt: skip
 # Folders made for runs that are trained anew, by identity and number in the sweep.
 _reserved: dict[tuple[str, int], str] = {}
 

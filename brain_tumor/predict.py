@@ -1,6 +1,7 @@
 """Say of scans of one's own what trained runs see in them, and where.
 
 python -m brain_tumor.predict run=outputs/NAME input=scan.nii.gz
+python -m brain_tumor.predict run=model.onnx input=scan.nii.gz
 python -m brain_tumor.predict run=outputs/SEGMENTER detector=outputs/CLASSIFIER input=folder output_dir=predictions
 python -m brain_tumor.predict run=outputs/SEGMENTER types=outputs/TYPES sequences.flair=f.nii sequences.t1ce=c.nii
 python -m brain_tumor.predict run=outputs/NAME 'sequences.flair=in/*_flair.nii' 'sequences.t1ce=in/*_t1ce.nii'
@@ -10,13 +11,17 @@ import logging
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from omegaconf import DictConfig
 
 from brain_tumor import cli
+
+if TYPE_CHECKING:
+    from brain_tumor.models.outputs import Run
 
 KEYS = {
     "run", "input", "sequences", "detector", "types", "threshold", "preset", "overlays", "pages", "part", "output_dir",
@@ -32,13 +37,28 @@ def main(cfg: DictConfig) -> None:
         sys.exit(1)
 
 
+def open_run(path: Path, trusted: Sequence[str] = ()) -> "Run":
+    """Open a run's folder, or what `export` made of one, for which torch is not needed.
+
+    Raises:
+        ValueError: there is none, or it is damaged.
+    """
+    from brain_tumor.models.onnx_file import SUFFIX, OnnxRun
+
+    if path.suffix.lower() == SUFFIX:
+        return OnnxRun.open(path)
+    from brain_tumor import trained
+
+    return trained.open_run(path, trusted)
+
+
 def predict(config: dict[str, Any]) -> int:
     """Predict every case, write the tables, and return how many cases have failed.
 
     Raises:
         ValueError: the runs or the inputs cannot be used at all.
     """
-    from brain_tumor import prediction, stages, trained
+    from brain_tumor import prediction, stages
     from brain_tumor.data import cases as cases_
     from brain_tumor.data import volumes
     from brain_tumor.results.predictions import Predictions
@@ -52,10 +72,10 @@ def predict(config: dict[str, Any]) -> int:
     if not 0 <= config["threshold"] <= 1:
         raise ValueError(f"threshold={config['threshold']}: a probability lies between 0 and 1")
     keys = [key for key in ("run", "detector", "types") if config[key]]
-    runs = {key: trained.open_run(Path(config[key]), config["trusted"]) for key in keys}
+    runs = {key: open_run(Path(config[key]), config["trusted"]) for key in keys}
     if config["input"]:
         stages.refuse_unlike(runs)
-    needed = cases_.needed(run.record["data"]["kind"] for run in runs.values())
+    needed = cases_.needed(run.kind for run in runs.values())
     cases, passed = cases_.find(config["input"], config["sequences"], needed)
     todo = prediction.part(cases, config["part"])
     predictor = prediction.Predictor(runs["run"], runs.get("detector"), config["threshold"], runs.get("types"))

@@ -8,26 +8,20 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from tqdm import tqdm
 
 from brain_tumor import case_files, stages
 from brain_tumor.data import cases as cases_
 from brain_tumor.data import volumes
 from brain_tumor.data.cases import Case, Slices
-from brain_tumor.data.transforms import Transforms
-from brain_tumor.models import precision
-from brain_tumor.models.task import Task
-from brain_tumor.results import versions
+from brain_tumor.models.outputs import Outputs, Run
 from brain_tumor.results.predictions import Predictions
-from brain_tumor.trained import Trained
 
 _SUFFIXES = {"overlays": ".png", "pages": ".html"}
 T = TypeVar("T")
 R = TypeVar("R")
-_BATCH = {"cpu": 16, "cuda": 256}
+_BATCH = 16  # pictures that are read together
 
 
 @dataclass
@@ -63,19 +57,18 @@ class Predictor:
         ValueError: the runs cannot work together, or a checkpoint is missing or damaged.
     """
 
-    def __init__(self, run: Trained, detector: Trained | None, threshold: float, types: Trained | None = None) -> None:
+    def __init__(self, run: Run, detector: Run | None, threshold: float, types: Run | None = None) -> None:
         if detector:
             stages.refuse_misfit(run, detector)
         if types:
             stages.refuse_types(run, types)
         self.run, self.detector, self.types, self.threshold = run, detector, types, threshold
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._network = _Network(run, self.device)
-        self._detecting = _Network(detector, self.device) if detector else None
-        self._typing = _Network(types, self.device) if types else None
+        self._network = _Network(run)
+        self._detecting = _Network(detector) if detector else None
+        self._typing = _Network(types) if types else None
 
     @property
-    def runs(self) -> dict[str, Trained]:
+    def runs(self) -> dict[str, Run]:
         """The runs by what they are for."""
         own = {"run": self.run, "detector": self.detector, "types": self.types}
         return {key: run for key, run in own.items() if run is not None}
@@ -83,18 +76,18 @@ class Predictor:
     @property
     def mixed(self) -> bool:
         """Whether the runs have seen sequences that are known."""
-        return any(cases_.shown(run.record["data"]["kind"]) for run in self.runs.values())
+        return any(cases_.shown(run.kind) for run in self.runs.values())
 
     def describe(self) -> dict[str, Any]:
         """Return what stands in predict.json: the runs, and versions of everything that numbers may depend on."""
         none = dict.fromkeys(("detector", "types"))
         runs = {key: str(run.folder) for key, run in self.runs.items()}
-        return {**none, **runs, "versions": versions.versions(self.device, self.run.record["versions"]["arithmetic"])}
+        return {**none, **runs, "versions": self.run.versions()}
 
     @property
     def checkpoints(self) -> dict[str, str]:
         """The SHA-256 of every run's weights."""
-        return {str(own.folder): hashlib.sha256(own.checkpoint.read_bytes()).hexdigest() for own in self.runs.values()}
+        return {str(own.folder): own.digest() for own in self.runs.values()}
 
     def predict(self, cases: Sequence[Slices]) -> list[Prediction]:
         """Look at several cases at once."""
@@ -108,24 +101,33 @@ class Predictor:
         assert self._typing is not None
         assert self.types is not None
         chosen = [own.tumours(self.threshold) for own in found]
-        for own, rows, logits in zip(found, chosen, self._typing(cases, chosen), strict=True):
-            chances = _probabilities(torch.softmax(logits.double(), 1), self.types).set_index(rows)
+        for own, rows, output in zip(found, chosen, self._typing(cases, chosen), strict=True):
+            chances = _probabilities(output.probabilities, self.types).set_index(rows)
             own.table["type"] = chances.idxmax(axis=1).str[2:-1] if len(rows) else ""
             own.table = own.table.join(chances.add_prefix("type "))
         return found
 
-    def _conclude(self, case: Slices, output: Tensor, logits: Tensor | None) -> Prediction:
+    def explain(self, case: Slices) -> NDArray[np.float32] | None:
+        """Return where a classifier of two classes looks for the second: float32 (n, H, W) from 0 up; None if unknown.
+
+        Raises:
+            ValueError: its backbone has no block to look at.
+        """
+        maps = self._network.explain(case, 1) if len(self.run.classes) == 2 else None
+        if maps is None:
+            return None
+        return np.stack([volumes.fit_back(own, case.images.shape[1:3], case.millimetres) for own in maps])
+
+    def _conclude(self, case: Slices, output: Outputs, detected: Outputs | None) -> Prediction:
         table = pd.DataFrame({"slice": range(len(case.images))})
         table["position_mm"] = case.grid.positions if case.grid else np.nan
-        if self.run.record["task"] != "segmentation":
-            return Prediction(table.join(_probabilities(torch.softmax(output.double(), 1), self.run)), None)
+        table = table.join(_probabilities(output.probabilities, self.run))
+        if output.maps is None:
+            return Prediction(table, None)
         shape = case.images.shape[1:3]
-        maps = torch.sigmoid(output).half()  # as a test keeps them
-        masks = np.stack([volumes.fit_back(own.float().numpy(), shape, case.millimetres) >= 0.5 for own in maps])
-        sure = maps.flatten(1).amax(1).double()
-        table = table.join(_probabilities(torch.stack([1 - sure, sure], 1), self.run))
-        if logits is not None:
-            chance = torch.softmax(logits.double(), 1)[:, 1].numpy()
+        masks = np.stack([volumes.fit_back(own, shape, case.millimetres) >= 0.5 for own in output.maps])
+        if detected is not None:
+            chance = detected.probabilities[:, 1]
             masks[chance < self.threshold] = False
             table["detector p(tumour)"] = chance
         table["area_px"] = masks.sum((1, 2))
@@ -134,43 +136,50 @@ class Predictor:
 
 
 class _Network:
-    """One run's network with its size, transforms and arithmetic."""
+    """One run's network, and how it wants its pictures."""
 
-    def __init__(self, run: Trained, device: torch.device) -> None:
-        self.model: Task = run.model().to(device).eval()
-        self.transforms: Transforms = run.transforms().to(device).eval()
-        self.size, self.classes, self.device = run.size, len(run.classes), device
-        self.channels = cases_.shown(run.record["data"]["kind"])
-        self.by_way_of = volumes.PUBLISHED if self.channels == cases_.SEQUENCES else None
-        self.arithmetic = run.record["versions"]["arithmetic"]
+    def __init__(self, run: Run) -> None:
+        self._network, self._size, self._classes = run.network(), run.size, len(run.classes)
+        self._channels = cases_.shown(run.kind)
+        self._by_way_of = volumes.PUBLISHED if self._channels == cases_.SEQUENCES else None
 
-    @torch.no_grad()
-    def __call__(self, cases: Sequence[Slices], rows: Sequence[NDArray[np.intp]] | None = None) -> list[Tensor]:
-        """Return each case's output (n, ...), or that of its chosen rows, on the CPU."""
-        shown = [case.of(self.channels) for case in cases]
+    def __call__(self, cases: Sequence[Slices], rows: Sequence[NDArray[np.intp]] | None = None) -> list[Outputs]:
+        """Return what the network says of each case, or of its chosen rows; the next are fitted meanwhile."""
+        shown = [case.of(self._channels) for case in cases]
         chosen = [range(len(own)) for own in shown] if rows is None else rows
         work = [(case, own[row]) for case, own, part in zip(cases, shown, chosen, strict=True) for row in part]
-        size = _BATCH[self.device.type]
-        precision.use(self.arithmetic)
-        outputs = [torch.empty(0, self.classes)] if not work else []
+        if not work:
+            return [Outputs(np.empty((0, self._classes)), None) for _ in cases]
+        size = self._network.batch
         with ThreadPoolExecutor(1) as pool:
-            for fitted in _ahead(pool, self._fit, [work[start : start + size] for start in range(0, len(work), size)]):
-                inputs = self.transforms(torch.from_numpy(fitted).permute(0, 3, 1, 2).to(self.device))
-                with precision.autocast(self.arithmetic, self.device):
-                    outputs.append(self.model(inputs).float().cpu())
-        return list(torch.split(torch.cat(outputs), [len(part) for part in chosen]))
+            parts = [work[start : start + size] for start in range(0, len(work), size)]
+            outputs = [self._network(fitted) for fitted in _ahead(pool, self._fit, parts)]
+        return _divide(outputs, [len(part) for part in chosen])
+
+    def explain(self, case: Slices, target: int) -> NDArray[np.float32] | None:
+        """Return how much each place speaks for a class, float32 (n, size, size) from 0 up; None if it cannot tell."""
+        return self._network.explain(self._fit([(case, image) for image in case.of(self._channels)]), target)
 
     def _fit(self, work: Sequence[tuple[Slices, NDArray[np.uint8]]]) -> NDArray[np.uint8]:
         """Fit slices of cases into squares: uint8 (n, size, size, 3)."""
         fitted = [
-            volumes.fit(image, self.size, case.millimetres, self.by_way_of if case.volume is not None else None)
+            volumes.fit(image, self._size, case.millimetres, self._by_way_of if case.volume is not None else None)
             for case, image in work
         ]
         return np.stack(fitted)
 
 
-def _probabilities(values: Tensor, run: Trained) -> pd.DataFrame:
-    return pd.DataFrame(values.numpy(), columns=[f"p({name})" for name in run.classes])
+def _divide(outputs: Sequence[Outputs], counts: Sequence[int]) -> list[Outputs]:
+    """Put batches together, and divide them into so many slices each."""
+    ends = np.cumsum(counts)[:-1]
+    chances = np.split(np.concatenate([own.probabilities for own in outputs]), ends)
+    maps = [own.maps for own in outputs if own.maps is not None]
+    divided = np.split(np.concatenate(maps), ends) if maps else [None] * len(counts)
+    return [Outputs(*own) for own in zip(chances, divided, strict=True)]
+
+
+def _probabilities(values: NDArray[np.float64], run: Run) -> pd.DataFrame:
+    return pd.DataFrame(values, columns=[f"p({name})" for name in run.classes])
 
 
 def summarise(case: Slices, prediction: Prediction) -> dict[str, Any]:
@@ -219,7 +228,7 @@ def run(
 
     Pictures are looked at many at a time; while one batch is, the next is read.
     """
-    marks = predictor.run.record["task"] == "segmentation"
+    marks = predictor.run.task == "segmentation"
 
     def pictures(case: Case) -> dict[str, str]:
         # A single picture without a mask would only be copied.
@@ -292,8 +301,8 @@ def _batches(cases: Sequence[Case]) -> list[list[Case]]:
     others: list[Case] = []
     for case in cases:
         (pictures if _flat(case) else others).append(case)
-    together = range(0, len(pictures), _BATCH["cpu"])
-    return [pictures[start : start + _BATCH["cpu"]] for start in together] + [[case] for case in others]
+    together = range(0, len(pictures), _BATCH)
+    return [pictures[start : start + _BATCH] for start in together] + [[case] for case in others]
 
 
 def _flat(case: Case) -> bool:

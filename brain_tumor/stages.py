@@ -1,34 +1,33 @@
 """Two stages: a detector says which slices have a tumour, and a segmenter's masks count on those only."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from brain_tumor.data import cases
-from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.data.targets import TUMOUR_CLASSES
-from brain_tumor.models import inference, segmenter
-from brain_tumor.results import localization
-from brain_tumor.results.bootstrap import Interval
-from brain_tumor.trained import Trained
+from brain_tumor.models.outputs import Run
+
+# What needs torch is imported late: predict does without, where both are ONNX files.
+if TYPE_CHECKING:
+    from brain_tumor.data.datamodule import SliceDataModule
+    from brain_tumor.results.bootstrap import Interval
+    from brain_tumor.trained import Trained
 
 
-def refuse_misfit(run: Trained, detector: Trained) -> None:
+def refuse_misfit(run: Run, detector: Run) -> None:
     """Refuse two runs that cannot work in turn, before anything is computed.
 
     Raises:
         ValueError: a run of another task, or of other classes.
     """
-    if run.record["task"] != "segmentation":
-        raise ValueError(
-            f"detector={detector.folder}: goes before a segmenter; run={run.folder} is a {run.record['task']}"
-        )
-    if detector.record["task"] != "classification":
-        raise ValueError(f"detector={detector.folder}: must be a classifier; this is a {detector.record['task']}")
+    if run.task != "segmentation":
+        raise ValueError(f"detector={detector.folder}: goes before a segmenter; run={run.folder} is a {run.task}")
+    if detector.task != "classification":
+        raise ValueError(f"detector={detector.folder}: must be a classifier; this is a {detector.task}")
     if run.classes != TUMOUR_CLASSES:
         raise ValueError(f"run={run.folder}: tells {', '.join(run.classes)} apart, not whether there is a tumour")
     if detector.classes != run.classes:
@@ -38,7 +37,7 @@ def refuse_misfit(run: Trained, detector: Trained) -> None:
         )
 
 
-def refuse_types(run: Trained, types: Trained) -> None:
+def refuse_types(run: Run, types: Run) -> None:
     """Refuse a run that cannot tell the types of the tumours that another one finds.
 
     Raises:
@@ -49,21 +48,21 @@ def refuse_types(run: Trained, types: Trained) -> None:
             f"types={types.folder}: needs a run that tells whether there is a tumour; run={run.folder} tells "
             f"{', '.join(run.classes)} apart"
         )
-    if types.record["task"] != "classification":
-        raise ValueError(f"types={types.folder}: must be a classifier; this is a {types.record['task']}")
+    if types.task != "classification":
+        raise ValueError(f"types={types.folder}: must be a classifier; this is a {types.task}")
     if types.classes == TUMOUR_CLASSES:
         raise ValueError(f"types={types.folder}: tells whether there is a tumour, not its type; give it as detector=")
-    if (crop := types.record["config"]["data"].get("crop")) not in (None, "none"):
-        raise ValueError(f"types={types.folder}: sees crops (data.crop={crop}), which predict does not make")
+    if types.crop not in (None, "none"):
+        raise ValueError(f"types={types.folder}: sees crops (data.crop={types.crop}), which predict does not make")
 
 
-def refuse_unlike(runs: Mapping[str, Trained]) -> None:
+def refuse_unlike(runs: Mapping[str, Run]) -> None:
     """Refuse to show one unnamed input to runs that have learnt from unlike sequences.
 
     Raises:
         ValueError: two of them have.
     """
-    shown = {key: cases.shown(run.record["data"]["kind"]) for key, run in runs.items()}
+    shown = {key: cases.shown(run.kind) for key, run in runs.items()}
     known = {key: own for key, own in shown.items() if own}
     for key, own in known.items():
         for other, its in known.items():
@@ -83,15 +82,19 @@ def _given(shown: Iterable[tuple[str, ...]]) -> str:
     return ", ".join(f"sequences.{name}=..." for name in cases.SEQUENCES if name in names)
 
 
-def probabilities(detector: Trained, data: SliceDataModule, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+def probabilities(detector: "Trained", data: "SliceDataModule", rows: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return the detector's probability of a tumour for rows of data that has its transforms and its size: (n,)."""
+    import torch
+
+    from brain_tumor.models import inference
+
     device = torch.device("cuda" if torch.cuda.is_available() and _on_gpu(detector) else "cpu")
     logits = inference.outputs(detector.model(), data, rows, detector.record["versions"]["arithmetic"], device)
     found: NDArray[np.float64] = torch.softmax(logits.double(), 1)[:, 1].numpy()
     return found
 
 
-def threshold(detector: Trained, cache_dir: str) -> tuple[float, str]:
+def threshold(detector: "Trained", cache_dir: str) -> tuple[float, str]:
     """Return the probability from which a slice counts as a tumour's, and where that comes from.
 
     It is where sensitivity and specificity together are highest on the detector's own validation part, the
@@ -111,7 +114,7 @@ def threshold(detector: Trained, cache_dir: str) -> tuple[float, str]:
 
 
 def score(
-    predictions: pd.DataFrame, data: SliceDataModule, chance: NDArray[np.float64], threshold: float
+    predictions: pd.DataFrame, data: "SliceDataModule", chance: NDArray[np.float64], threshold: float
 ) -> dict[str, Any]:
     """Score a segmenter's masks alone, gated by a detector, and gated by the truth.
 
@@ -126,13 +129,16 @@ def score(
         are, and `tumour_slices_lost`, of how many a mask was emptied; `false_alarms`, how many slices without a tumour
         had a mask, and `false_alarms_cleaned`.
     """
+    from brain_tumor.models import segmenter
+    from brain_tumor.results import localization
+
     own, areas = data.table.loc[predictions.index], segmenter.thirds(data)
     positive = own["positive"].to_numpy(dtype=bool)
     marked = (predictions["predicted_area"] > 0).to_numpy()
     diagonals = np.hypot(own["height"].to_numpy(dtype=float), own["width"].to_numpy(dtype=float))
     gone = chance < threshold
 
-    def scored(emptied: NDArray[np.bool_]) -> dict[str, Interval]:
+    def scored(emptied: NDArray[np.bool_]) -> "dict[str, Interval]":
         return localization.score(localization.emptied(predictions, emptied, diagonals), areas)
 
     return {
@@ -146,5 +152,5 @@ def score(
     }
 
 
-def _on_gpu(run: Trained) -> bool:
+def _on_gpu(run: "Trained") -> bool:
     return run.record["versions"]["device"] != "cpu"

@@ -5,6 +5,7 @@ module that the user trusts by name on the command line, and that are what they 
 ever instantiated, and its checkpoint is read as tensors.
 """
 
+import hashlib
 import importlib
 import inspect
 from collections.abc import Mapping, Sequence
@@ -14,9 +15,10 @@ from typing import Any, TypeVar
 
 from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.data.transforms import Transforms
-from brain_tumor.models import checkpoint
+from brain_tumor.models import checkpoint, network
 from brain_tumor.models.task import Task
 from brain_tumor.results import record as records
+from brain_tumor.results import versions
 from brain_tumor.results.record import Record
 
 T = TypeVar("T")
@@ -37,6 +39,21 @@ class Trained:
     trusted: tuple[str, ...] = ()
 
     @property
+    def task(self) -> str:
+        """What it has learnt."""
+        return self.record["task"]
+
+    @property
+    def kind(self) -> str:
+        """The kind of data that it was trained on."""
+        return self.record["data"]["kind"]
+
+    @property
+    def arithmetic(self) -> str:
+        """Lightning's name of the precision that it was trained in."""
+        return self.record["versions"]["arithmetic"]
+
+    @property
     def classes(self) -> list[str]:
         """The names of the classes that it tells apart, in the order of its outputs."""
         return self.record["data"]["classes"]
@@ -45,6 +62,12 @@ class Trained:
     def size(self) -> int:
         """The side of the images that it was trained on, in pixels."""
         return int(self.record["hyperparameters"]["size"])
+
+    @property
+    def crop(self) -> str | None:
+        """What of a slice it was shown in training; None or "none" for all of it."""
+        crop: str | None = self.record["config"]["data"].get("crop")
+        return crop
 
     @property
     def checkpoint(self) -> Path:
@@ -72,6 +95,18 @@ class Trained:
         model = self._make("model", Task, settings, num_classes=len(self.classes))  # type: ignore[type-abstract]
         checkpoint.load(model, path or self.checkpoint)
         return model
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the scored checkpoint, hexadecimal."""
+        return hashlib.sha256(self.checkpoint.read_bytes()).hexdigest()
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of what computes here."""
+        return versions.versions(network.device(), self.arithmetic)
+
+    def network(self) -> network.TorchNetwork:
+        """Make what looks at pictures, in the precision that it was trained in."""
+        return network.TorchNetwork(self.model(), self.transforms(), self.arithmetic)
 
     def _make(self, key: str, base: type[T], settings: Mapping[str, Any], **given: Any) -> T:
         place = f"{self.folder}/results.json: config.{key}"

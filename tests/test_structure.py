@@ -11,7 +11,8 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from brain_tumor import benchmark, evaluate, predict, train, verify
+from brain_tumor import benchmark, evaluate, export, predict, train, verify
+from brain_tumor.page import __main__ as page
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "brain_tumor"
@@ -23,6 +24,8 @@ ROOMS = {
     "models": {"models", "data", "results"},
     "reports": {"reports", "results"},
     "speed": {"speed", "models", "data"},
+    # Optional: stands on the verbs, and nothing else imports it.
+    "page": {"page", "data", "prediction", "predict", "cli"},
 }
 # Who under the verbs may know Lightning.
 LIGHTNING = {
@@ -62,11 +65,18 @@ def test_imports_point_one_way(room: str) -> None:
     for path in (PACKAGE / room).glob("*.py"):
         for name in _imports(path):
             top, *rest = name.split(".")
-            assert top not in {"hydra", "omegaconf"}, f"{path}: rooms under the verbs know nothing of Hydra"
+            verb = path.name == "__main__.py"
+            assert verb or top not in {"hydra", "omegaconf"}, f"{path}: rooms under the verbs know nothing of Hydra"
             if top == "brain_tumor":
                 assert rest[0] in ROOMS[room], f"{path} imports {name}"
             if top == "lightning":
                 assert f"{room}/{path.name}" in LIGHTNING, f"{path} knows Lightning"
+
+
+def test_nothing_imports_what_is_optional() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        if path.parent.name != "page":
+            assert not [name for name in _imports(path) if name.startswith(("brain_tumor.page", "streamlit"))], path
 
 
 def test_no_module_imports_itself_through_others() -> None:
@@ -89,10 +99,14 @@ def _compose(name: str, *overrides: str) -> DictConfig:
         return compose(name, [*overrides])
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "verify", "benchmark"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "export", "page", "verify", "benchmark"])
 def test_each_verb_knows_the_keys_of_its_configuration(name: str) -> None:
-    verbs = {"train": train, "evaluate": evaluate, "predict": predict, "verify": verify, "benchmark": benchmark}
-    own = set(_compose(name)) if name == "predict" else set(_compose(name, "data=phantom")) | {"data"}
+    verbs = {
+        "train": train, "evaluate": evaluate, "predict": predict, "export": export, "page": page,
+        "verify": verify, "benchmark": benchmark,
+    }  # fmt: skip
+    without_data = name in {"predict", "export", "page"}
+    own = set(_compose(name)) if without_data else set(_compose(name, "data=phantom")) | {"data"}
     assert own == verbs[name].KEYS
 
 

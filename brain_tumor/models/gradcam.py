@@ -1,11 +1,11 @@
 """Where a classifier looks: Grad-CAM (Selvaraju et al. 2017) at the last block of its backbone."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.data.images import unfit
@@ -31,17 +31,38 @@ def heat_maps(
     Raises:
         ValueError: the backbone has no last block to look at.
     """
+    model.to(device).eval()
+    look = explainer(model, target, data.size)
+    sizes = zip(data.table["height"].iloc[rows], data.table["width"].iloc[rows], strict=True)
+    for batch in inference.batches(data, rows, device, "explaining"):
+        for own in look(batch.inputs):
+            yield unfit(own, *next(sizes))
+
+
+def explainer(model: Classifier, target: int, size: int) -> Callable[[Tensor], NDArray[np.float32]]:
+    """Return what turns transformed images (B, 3, size, size) into heat maps, float32 (B, size, size).
+
+    Args:
+        model: as for `heat_maps`, in eval mode.
+        target: the class.
+        size: of the images.
+
+    Raises:
+        ValueError: as for `heat_maps`.
+    """
     from captum.attr import LayerAttribution, LayerGradCam
 
     block = getattr(model.backbone, "layer4", None)
     if not isinstance(block, nn.Sequential):
         raise ValueError(f"explain=gradcam: {model.hparams['backbone']} has no block layer4 to look at")
-    model.to(device).eval()
     # Not the model itself: a frozen one computes its features without gradients.
     method = LayerGradCam(nn.Sequential(model.backbone, model.head), block[-1])
-    sizes = zip(data.table["height"].iloc[rows], data.table["width"].iloc[rows], strict=True)
-    for batch in inference.batches(data, rows, device, "explaining"):
-        coarse = method.attribute(batch.inputs, target=target, relu_attributions=True).detach()
-        fine = LayerAttribution.interpolate(coarse, (data.size, data.size), "bilinear")
-        for own in fine[:, 0].float().cpu().numpy():
-            yield unfit(own, *next(sizes))
+
+    def look(images: Tensor) -> NDArray[np.float32]:
+        coarse = method.attribute(images, target=target, relu_attributions=True).detach()
+        found: NDArray[np.float32] = (
+            LayerAttribution.interpolate(coarse, (size, size), "bilinear")[:, 0].float().cpu().numpy()
+        )
+        return found
+
+    return look

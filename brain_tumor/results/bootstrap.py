@@ -1,12 +1,13 @@
 """Put a 95 % interval around any number that is computed from slices, by bootstrap over patients."""
 
 from collections.abc import Callable, Sequence
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 RESAMPLES = 1000
 LEVEL = 0.95
@@ -22,7 +23,7 @@ class Interval(TypedDict):
 
 # Computes numbers for many weightings of the slices at once: weights float64 (R, n) to values float64 (R,) by name. A
 # resample is a weighting, so a bootstrap is a few matrix products instead of thousands of calls.
-Measure = Callable[[Tensor], dict[str, Tensor]]
+Measure = Callable[["Tensor"], "dict[str, Tensor]"]
 
 
 def intervals(
@@ -44,6 +45,8 @@ def intervals(
         resamples: number of bootstrap samples.
         seed: of the bootstrap.
     """
+    import torch  # late: records are read without it
+
     point = {name: float(value) for name, value in measure(torch.ones(1, len(cases), dtype=torch.float64)).items()}
     units = cases if resampled_unit(cases) == "patient" else range(len(cases))
     names, groups = np.unique(units, return_inverse=True)

@@ -1,6 +1,7 @@
 """The pictures a run leaves behind, in TensorBoard and in its folder."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -10,16 +11,17 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy.ndimage import binary_erosion
-from torch import Tensor
-from torchvision.utils import make_grid
 
-from brain_tumor.results import classification
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _TITLE = 13  # height of a title in a contact sheet, in pixels
 
 
-def batch(images: Tensor) -> Tensor:
+def batch(images: "Tensor") -> "Tensor":
     """Tile a transformed training batch (B, 3, H, W) as the model sees it, stretched to [0, 1]: float (3, H', W')."""
+    from torchvision.utils import make_grid
+
     grid: Tensor = make_grid(images.detach().float().cpu(), nrow=4, normalize=True)
     return grid
 
@@ -57,6 +59,8 @@ def wrong(predictions: pd.DataFrame, count: int = 8) -> pd.DataFrame:
     Returns:
         Their rows, with the columns `predicted` and `confidence`.
     """
+    from brain_tumor.results import classification  # late, as torchvision above: predict draws without torch
+
     found = classification.answers(predictions)
     return found[~found["right"]].nlargest(count, "confidence")
 

@@ -16,6 +16,7 @@ from brain_tumor.models import features
 from brain_tumor.models import precision as precisions
 from brain_tumor.speed import loops, process
 from brain_tumor.speed.bench import Bench, rate, seconds
+from brain_tumor.speed.exported import exported
 from brain_tumor.speed.measure import Row, alone, compare, interleave
 from brain_tumor.speed.plain import PlainLoop
 from brain_tumor.speed.training import training
@@ -152,4 +153,5 @@ SECTIONS: dict[str, Callable[[Bench], Iterable[Row]]] = {
     "start": start,
     "accuracy": accuracy,
     "scaling": scaling,
+    "exported": exported,  # needs the extra onnx
 }

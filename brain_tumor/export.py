@@ -1,0 +1,57 @@
+"""Write a trained run as one ONNX file that needs neither torch nor this package, and a card that describes it.
+
+python -m brain_tumor.export run=outputs/NAME to=model.onnx
+python -m brain_tumor.export run=outputs/NAME to=model.onnx input=folder
+"""
+
+from pathlib import Path
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig
+
+from brain_tumor import cli
+
+KEYS = {"run", "to", "input", "root", "threshold", "preset", "trusted", "cache_dir"}
+
+
+@hydra.main(config_path=cli.CONF, config_name="export", version_base="1.3")
+def main(cfg: DictConfig) -> None:
+    """Export, and say how far file, network and `predict` are apart."""
+    config = cli.plain(cfg, KEYS)
+    print(export(config))
+    print(f"exported: {config['to']} (about it: {Path(config['to']).with_suffix('.md')})")
+
+
+def export(config: dict[str, Any]) -> str:
+    """Write file and card, both or neither, and return how the file was checked.
+
+    Raises:
+        ValueError: the run cannot be exported, there is nothing to check it on, or the file says something else.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ValueError(f"export: needs {error.name}: pip install 'brain-tumor[onnx]'") from error
+    from brain_tumor.data import volumes
+
+    to = Path(config["to"])
+    if to.suffix != ".onnx" or not to.parent.is_dir():
+        raise ValueError(f"to={to}: name a file ending in .onnx, in a folder that is there")
+    if config["preset"] not in volumes.PRESETS:
+        raise ValueError(f"preset={config['preset']}: choose one of {', '.join(volumes.PRESETS)}")
+    if not 0 <= config["threshold"] <= 1:
+        raise ValueError(f"threshold={config['threshold']}: a probability lies between 0 and 1")
+    from brain_tumor import exporting, trained  # late: they bring torch
+    from brain_tumor.results import card
+
+    run = trained.open_run(Path(config["run"]), config["trusted"])
+    files = config["input"] or exporting.tested(run, config["root"], config["cache_dir"])
+    checked = exporting.export(run, to, exporting.pictures(files), config["preset"], config["threshold"])
+    return card.checks(checked)
+
+
+if __name__ == "__main__":
+    cli.enter(main)

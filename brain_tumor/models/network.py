@@ -1,0 +1,58 @@
+"""A run's network over pictures that are fitted already, with torch."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from brain_tumor.data.transforms import Transforms
+from brain_tumor.models import gradcam, precision
+from brain_tumor.models.classifier import Classifier
+from brain_tumor.models.outputs import Outputs
+from brain_tumor.models.task import Task
+
+_BATCH = {"cpu": 16, "cuda": 256}
+
+
+def device() -> torch.device:
+    """Return what is computed on here."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+class TorchNetwork:
+    """A trained network with its transforms and its arithmetic (see `brain_tumor.models.outputs.Network`)."""
+
+    def __init__(self, model: Task, transforms: Transforms, arithmetic: str) -> None:
+        self.device = device()
+        self.model, self.transforms = model.to(self.device).eval(), transforms.to(self.device).eval()
+        self.arithmetic = arithmetic
+
+    @property
+    def batch(self) -> int:
+        """How many pictures it looks at together."""
+        return _BATCH[self.device.type]
+
+    @torch.no_grad()
+    def __call__(self, fitted: NDArray[np.uint8]) -> Outputs:
+        """Look at uint8 (n, size, size, 3), and return what a test would have recorded."""
+        precision.use(self.arithmetic)
+        outputs = []
+        for part in self._parts(fitted):
+            with precision.autocast(self.arithmetic, self.device):
+                outputs.append(self.model(self.transforms(part)).float().cpu())
+        output = torch.cat(outputs)
+        if self.model.kind != "segmentation":
+            return Outputs(torch.softmax(output.double(), 1).numpy(), None)
+        maps = torch.sigmoid(output).half()  # as a test keeps them
+        sure = maps.flatten(1).amax(1).double()
+        return Outputs(torch.stack([1 - sure, sure], 1).numpy(), maps.float().numpy())
+
+    def explain(self, fitted: NDArray[np.uint8], target: int) -> NDArray[np.float32] | None:
+        """Return where a classifier looks for a class: float32 (n, size, size) from 0 up; None of another task."""
+        if not isinstance(self.model, Classifier):
+            return None
+        look = gradcam.explainer(self.model, target, fitted.shape[1])
+        return np.concatenate([look(self.transforms(part)) for part in self._parts(fitted)])
+
+    def _parts(self, fitted: NDArray[np.uint8]) -> list[torch.Tensor]:
+        pictures = torch.from_numpy(fitted).permute(0, 3, 1, 2)
+        return [part.to(self.device) for part in torch.split(pictures, _BATCH[self.device.type])]

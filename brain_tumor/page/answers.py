@@ -1,0 +1,150 @@
+"""What the page shows of a case: computed once, kept until another is chosen."""
+
+import io
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import binary_erosion
+
+from brain_tumor import case_files, predict
+from brain_tumor.data import cases, phantom, volumes
+from brain_tumor.data.cases import Case, Slices
+from brain_tumor.data.volumes import Grid, Volume
+from brain_tumor.prediction import Prediction, Predictor
+
+if TYPE_CHECKING:
+    import altair
+
+_CYAN = np.array([0, 255, 255], np.float32)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is shown of a case.
+
+    Attributes:
+        slices: the case.
+        found: what the runs say of it.
+        heat: where a classifier looks, float32 (n, H, W) of 0 to 1; None where that is not known.
+        mask: the name and content of the mask's file; None without a segmenter.
+        remarks: what the reader must know.
+    """
+
+    slices: Slices
+    found: Prediction
+    heat: NDArray[np.float32] | None
+    mask: tuple[str, bytes] | None
+    remarks: Sequence[str]
+
+
+def open_runs(config: Mapping[str, Any]) -> Predictor:
+    """Open the command's runs.
+
+    Raises:
+        ValueError: they cannot be used.
+    """
+    run, detector = (
+        predict.open_run(Path(config[key]), config["trusted"]) if config[key] else None for key in ("run", "detector")
+    )
+    assert run is not None, "Hydra asks for a run"
+    return Predictor(run, detector, config["threshold"])
+
+
+def answer(predictor: Predictor, case: Case, slices: Slices) -> Answer:
+    """Look at a case whose files are on the disk."""
+    (found,) = predictor.predict([slices])
+    remarks, heat, mask = list(slices.warnings), None, None
+    if found.masks is not None:
+        mask = _mask_file(case, slices, found.masks)
+    else:
+        try:
+            heat = predictor.explain(slices)
+        except ValueError as error:
+            remarks.append(str(error))
+    if heat is not None:
+        heat = heat / max(float(heat.max()), 1e-12)
+    return Answer(slices, found, heat, mask, remarks)
+
+
+def phantom_slices(number: int) -> Slices:
+    """Draw a phantom that no training has seen by default, on a grid as a scan has one."""
+    images = np.stack([image for image, _ in phantom.draw_case(2**20, number)])
+    values = np.ascontiguousarray(images[..., 1].transpose(2, 1, 0)[::-1, ::-1]).astype(np.float32)
+    volume = Volume(values, np.diag([0.9, 0.9, 5.0, 1.0]))
+    grid = Grid.of(volume)
+    return Slices(images, cases.SEQUENCES, grid.millimetres, volume, grid)
+
+
+def _mask_file(case: Case, slices: Slices, masks: NDArray[np.uint8]) -> tuple[str, bytes]:
+    with tempfile.TemporaryDirectory(prefix="brain_tumor-") as folder:
+        case_files.write_mask(Path(folder), case, slices, masks)
+        (path,) = Path(folder).iterdir()
+        return ("mask.nii.gz" if path.suffix == ".gz" else "mask.png"), path.read_bytes()
+
+
+def verdict(answer: Answer, classes: Sequence[str], threshold: float) -> tuple[str, str]:
+    """Say in a word what was found, and with which probability."""
+    chances = answer.found.table.filter(regex=r"^p\(").to_numpy()
+    if len(classes) != 2:
+        mean = chances.mean(0)
+        return classes[int(mean.argmax())], f"mean probability {mean.max():.2f} of {len(chances)} slices"
+    surest, count = int(chances[:, 1].argmax()), int((chances[:, 1] >= threshold).sum())
+    name = classes[1] if count else classes[0]
+    place = f", slice {surest}" if len(chances) > 1 else ""
+    detail = f"largest probability of {classes[1]} {chances[surest, 1]:.2f}{place}"
+    return name, f"{detail}; {count} of {len(chances)} slices from {threshold:g} on"
+
+
+def first(answer: Answer) -> int:
+    """Return the slice that is worth looking at first: with the largest mask, else the surest."""
+    if answer.found.masks is not None and answer.found.masks.any():
+        return int(answer.found.masks.sum((1, 2)).argmax())
+    return int(answer.found.table.filter(regex=r"^p\(").iloc[:, -1].argmax())
+
+
+def picture(answer: Answer, place: int, opacity: float) -> NDArray[np.uint8]:
+    """Draw a slice with its mask (cyan) or heat map over it: uint8 (H', W', 3), its pixels square."""
+    image = answer.slices.images[place].astype(np.float32)
+    if answer.found.masks is not None:
+        mask = answer.found.masks[place].astype(bool)
+        edge = mask & ~binary_erosion(mask)
+        image[mask] += opacity * (_CYAN - image[mask])
+        image[edge] = _CYAN if opacity else image[edge]
+    elif answer.heat is not None:
+        from matplotlib import colormaps
+
+        heat = answer.heat[place][..., None]
+        colour = np.asarray(colormaps["inferno"](heat[..., 0]))[..., :3].astype(np.float32) * 255
+        image += opacity * heat**0.5 * (colour - image)
+    shown = Image.fromarray(image.clip(0, 255).astype(np.uint8))
+    height, width = volumes.extent(image.shape[:2], answer.slices.millimetres)
+    return np.array(shown.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def chart(answer: Answer, place: int, threshold: float) -> "altair.LayerChart | altair.FacetChart":
+    """Draw the probability along the slices, the threshold, and the slice that is shown."""
+    import altair
+
+    chances = answer.found.table.filter(regex=r"^p\(").iloc[:, -1]
+    points = pd.DataFrame({"slice": range(len(chances)), "probability": chances.to_numpy()})
+    scale = altair.Scale(domain=[0, 1])
+    axes = {"x": altair.X("slice:Q", axis=altair.Axis(tickMinStep=1)), "y": altair.Y("probability:Q", scale=scale)}
+    line = altair.Chart(points).mark_line(color="#4cc9f0").encode(**axes)
+    shown = altair.Chart(points.iloc[[place]]).mark_rule(color="#888").encode(x="slice:Q")
+    dot = altair.Chart(points.iloc[[place]]).mark_point(color="#4cc9f0", filled=True, size=60).encode(**axes)
+    limit = altair.Chart(pd.DataFrame({"probability": [threshold]})).mark_rule(strokeDash=[4, 4], color="#888")
+    return altair.layer(line, shown, dot, limit.encode(y="probability:Q")).properties(height=180)
+
+
+def table(answer: Answer) -> bytes:
+    """Return the table of slices as CSV."""
+    content = io.StringIO()
+    answer.found.table.to_csv(content, index=False)
+    return content.getvalue().encode()

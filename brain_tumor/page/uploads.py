@@ -1,0 +1,161 @@
+"""Read what a browser has sent: as much as is allowed, under names of our own, gone from the disk afterwards."""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from PIL import Image
+
+from brain_tumor.data import scans
+from brain_tumor.data.cases import Case
+from brain_tumor.data.scans import Source
+
+_DEFLATED = "1.2.840.10008.1.2.1.99"  # of DICOM: nobody knows its size before it is in memory
+
+
+class Upload(Protocol):
+    """A file as the browser sent it."""
+
+    name: str
+    size: int
+
+    def getvalue(self) -> bytes:
+        """Return its content."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is taken.
+
+    Attributes:
+        files: in one upload.
+        megabytes: all of them together.
+        voxels: of one scan, decoded.
+    """
+
+    files: int
+    megabytes: int
+    voxels: int
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> "Limits":
+        """Choose them of the command's configuration."""
+        return cls(config["max_files"], config["max_megabytes"], config["max_voxels"])
+
+    def check(self, uploads: Sequence[Upload]) -> None:
+        """Refuse an upload before anything of it is looked at.
+
+        Raises:
+            ValueError: it is too much.
+        """
+        if len(uploads) > self.files:
+            raise ValueError(f"{len(uploads)} files are more than the {self.files} that are taken at once")
+        if (size := sum(own.size for own in uploads)) > self.megabytes * 2**20:
+            raise ValueError(f"{size / 2**20:.0f} MB are more than the {self.megabytes} that are taken at once")
+
+
+@contextmanager
+def opened(uploads: Mapping[str, Sequence[Upload]], limits: Limits) -> Iterator[dict[str, Case]]:
+    """Put uploads on the disk for a while, and yield the cases in them by the names that they are shown under.
+
+    Args:
+        uploads: files of any kind under "", or those of each sequence.
+        limits: how much is taken.
+
+    Raises:
+        ValueError: it is too much, or what is under a sequence is not one scan.
+    """
+    limits.check([own for files in uploads.values() for own in files])
+    with tempfile.TemporaryDirectory(prefix="brain_tumor-") as folder:
+        found = {name: _sources(files, Path(folder, str(place))) for place, (name, files) in enumerate(uploads.items())}
+        bounded = {
+            name: {shown: _bounded(source, limits) for shown, source in sources.items()}
+            for name, sources in found.items()
+        }
+        yield _cases(bounded)
+
+
+def _sources(uploads: Sequence[Upload], folder: Path) -> dict[str, Source]:
+    """Write files under numbers, and return what they are by the names that they are shown under."""
+    folder.mkdir()
+    shown, unread = {}, {}
+    for place, upload in enumerate(uploads):
+        content = upload.getvalue()
+        path = folder / f"{place:05d}{_suffix(content)}"
+        path.write_bytes(content)
+        shown[path] = upload.name
+        if problem := _deflated(path, content):
+            unread[path] = problem
+    sources, _ = scans.discover([str(path) for path in shown if path not in unread])
+    sources += [Source(path.stem, "", (path,), problem) for path, problem in unread.items()]
+    found: dict[str, Source] = {}
+    for source in sources:
+        name = shown[source.paths[0]] + (f" and {len(source.paths) - 1} more" if len(source.paths) > 1 else "")
+        found[name if name not in found else f"{name} ({source.case})"] = source
+    return found
+
+
+def _cases(found: Mapping[str, Mapping[str, Source]]) -> dict[str, Case]:
+    if "" in found:
+        return {shown: Case(source.case, {"": source}) for shown, source in found[""].items()}
+    for name, sources in found.items():
+        if len(sources) != 1:
+            raise ValueError(f"{name}: holds {len(sources)} scans; give one")
+    one = {name: next(iter(sources.items())) for name, sources in found.items()}
+    return {one["flair"][0]: Case("scan", {name: source for name, (_, source) in one.items()})}
+
+
+def _suffix(content: bytes) -> str:
+    """Return the suffix that nibabel tells NIfTI files by; "" for what is none."""
+    if content[:2] == b"\x1f\x8b":
+        return ".nii.gz"
+    return ".nii" if content[344:347] in {b"n+1", b"ni1"} or content[4:7] in {b"n+2", b"ni2"} else ""
+
+
+def _deflated(path: Path, content: bytes) -> str:
+    """Return why a DICOM file is not read that may be any size once it is; "" for nothing."""
+    if content[128:132] != b"DICM":
+        return "a DICOM file without its preamble, which is not read here" if content[:2] == b"\x02\x00" else ""
+    from pydicom.filereader import read_file_meta_info
+
+    try:
+        syntax = str(read_file_meta_info(path).get("TransferSyntaxUID", ""))
+    except Exception as error:  # damaged ones raise what they like
+        return f"not a readable DICOM file ({type(error).__name__})"
+    return "a deflated DICOM file, which is not read here" if syntax == _DEFLATED else ""
+
+
+def _bounded(source: Source, limits: Limits) -> Source:
+    """Let a source say that it is too large, before it is decoded."""
+    if source.problem:
+        return source
+    try:
+        size = _voxels(source)
+    except Exception as error:  # files come from anywhere
+        return Source(source.case, source.kind, source.paths, f"cannot be read ({type(error).__name__})")
+    if size <= limits.voxels:
+        return source
+    problem = f"has {size:,.0f} voxels, more than the {limits.voxels:,} that are taken here"
+    return Source(source.case, source.kind, source.paths, problem)
+
+
+def _voxels(source: Source) -> float:
+    """Return how large a source will be, from its header."""
+    if source.kind == "image":
+        with Image.open(source.paths[0]) as image:
+            return float(image.width) * image.height
+    if source.kind == "nifti":
+        import nibabel
+
+        shape: tuple[int, ...] = nibabel.load(source.paths[0]).shape  # type: ignore[attr-defined]
+        size = 1.0
+        for side in shape:
+            size *= side
+        return size
+    from pydicom import dcmread
+
+    header = dcmread(source.paths[0], stop_before_pixels=True, force=True)
+    return float(header.Rows) * float(header.Columns) * len(source.paths)

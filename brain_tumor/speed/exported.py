@@ -1,0 +1,48 @@
+"""The benchmark's section on exported files: onnxruntime beside torch, over the same fitted slices as `predict`."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from brain_tumor.models import onnx_export
+from brain_tumor.models.network import TorchNetwork
+from brain_tumor.models.onnx_file import FACTS, FORMAT, OnnxRun
+from brain_tumor.models.outputs import Network
+from brain_tumor.models.segmenter import Segmenter
+from brain_tumor.models.task import Task
+from brain_tumor.speed.bench import Bench, rate
+from brain_tumor.speed.measure import Row, alone, interleave
+
+_SLICES = 64
+
+
+def exported(bench: Bench) -> Iterator[Row]:
+    """Images per second through a network, classifiers and a U-Net: as a file, and with torch in two precisions."""
+    fitted = np.ascontiguousarray(bench.data.decoded.images[bench.data.rows["test"][:_SLICES]])
+    unet = "resunet18"
+    builders: dict[str, Callable[[], Task]] = {name: partial(bench.build, name, "finetune") for name in bench.models}
+    builders[unet] = partial(Segmenter, encoder="resnet18", num_classes=2, weights="none")
+    for name, build in builders.items():
+        networks: dict[str, Network] = {"onnxruntime, float32": _file(build(), bench)}
+        for arithmetic in dict.fromkeys(["32-true", bench.precision]):
+            networks[f"torch, {arithmetic}"] = TorchNetwork(build(), bench.data.transforms, arithmetic)
+        sides = {side: partial(_rate, network, fitted, bench.device) for side, network in networks.items()}
+        for side, speeds in interleave(sides, bench.repeats).items():
+            yield alone(f"{name} predicts: {side}", "images/s", speeds)
+
+
+def _rate(network: Network, fitted: NDArray[np.uint8], device: torch.device) -> float:
+    return rate(lambda: len(network(fitted).probabilities), device)
+
+
+def _file(model: Task, bench: Bench) -> OnnxRun:
+    whole = onnx_export.Whole(model, bench.data.transforms, bench.data.size)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.onnx")
+        onnx_export.write(whole, path, {**{name: kind() for name, kind in FACTS.items()}, "format": FORMAT})
+        return OnnxRun.open(path)
