@@ -127,7 +127,7 @@ def test_what_is_sent_is_answered_as_predict_does(
     slices = cases.read(cases.find(str(tmp_path / "a.png"), {})[0][0], "maximum", mixed=True)
     (expected,) = predictor.predict([slices])
     assert f"tumour {expected.table['p(tumour)'][0]:.2f}" in found.text[0].value
-    assert [own.label for own in found.slider] == ["opacity of the where it looks"]
+    assert [own.label for own in found.slider] == ["opacity of the heat map"]
     found.selectbox[1].set_value("c.png").run()
     assert "c.png: neither an image nor NIfTI" in found.error[0].value
     assert not found.metric

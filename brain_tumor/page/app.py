@@ -150,7 +150,7 @@ def _look_at(found: Answer, threshold: float) -> None:
     with controls[0]:
         place = st.slider("slice", 0, count - 1, answers.first(found)) if count > 1 else 0
     with controls[1]:
-        what = "mask" if found.found.masks is not None else "where it looks"
+        what = "mask" if found.found.masks is not None else "heat map"
         opacity = st.slider(f"opacity of the {what}", 0, 100, 40) / 100 if over else 0.0
     st.image(Image.fromarray(answers.picture(found, place, opacity)), width="stretch")
     if not over:
