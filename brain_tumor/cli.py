@@ -30,7 +30,7 @@ _CLASSES = {
 }  # fmt: skip
 _PATHS = {
     "run", "input", "to", "detector", "checkpoint", "output_dir", "cache_dir", "data.root", "model.weights",
-    "hydra.launcher.master",
+    "master", "hydra.launcher.master",
 }  # fmt: skip
 # Folders made for runs that are trained anew, by identity and number in the sweep.
 _reserved: dict[tuple[str, int], str] = {}

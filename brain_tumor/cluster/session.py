@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-_RELIED_ON = {
-    # A second copy of a slow training would wait for the first one's lock.
-    "spark.speculation": "false",
-    # A worker that has trained keeps its memory and its environment.
-    "spark.python.worker.reuse": "false",
-}
 _QUIET = {"spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
 _REGISTERING = 30  # seconds that executors take to come up, at most
 
 
-def start(name: str, master: str | None = None, conf: Mapping[str, Any] | None = None) -> "SparkSession":
+def start(
+    name: str,
+    master: str | None = None,
+    conf: Mapping[str, Any] | None = None,
+    required: Mapping[str, str] | None = None,
+) -> "SparkSession":
     """Return Spark's session, on the master of spark-submit if that has started this process.
 
     Args:
         name: of the application.
         master: where spark-submit says none; None for all cores of this machine.
         conf: further settings.
+        required: settings that the caller relies on.
 
     Raises:
         ValueError: PySpark or Java is missing, the cluster does not answer, or a session of other settings is there.
@@ -43,16 +43,15 @@ def start(name: str, master: str | None = None, conf: Mapping[str, Any] | None =
     if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
         raise ValueError("Spark: needs Java 17 (Debian: apt-get install openjdk-17-jre-headless)")
     logging.getLogger("py4j").setLevel(logging.WARNING)
-    settings = {**_QUIET, **(conf or {}), **_RELIED_ON}
+    settings = {**_QUIET, **(conf or {}), **(required or {})}
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else whatever `python3` is on an executor
     submitted = SparkConf().get("spark.master", None)
     builder = SparkSession.builder.appName(name).master(submitted or master or "local[*]")
     try:
         session = builder.config(map={key: str(value) for key, value in settings.items()}).getOrCreate()
     except Exception as error:  # Py4J's and Spark's own, of many lines
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        raise ValueError(f"Spark: does not start on {submitted or master}: {' '.join(lines[-1:])[:300]}") from error
-    for key, value in _RELIED_ON.items():
+        raise ValueError(f"Spark: does not start on {submitted or master}: {says(error)}") from error
+    for key, value in (required or {}).items():
         if (found := session.sparkContext.getConf().get(key, value)) != value:
             raise ValueError(f"{key}={found}: must be {value}; stop this session, or start it with that")
     return session
@@ -80,3 +79,10 @@ def require_slots(session: "SparkSession", wanted: int) -> None:
             f"trainer.devices={wanted}: this cluster runs {slots} tasks at once; add executors, or lower "
             f"spark.task.cpus={conf.get('spark.task.cpus', '1')}"
         )
+
+
+def says(error: Exception) -> str:
+    """Find the line that tells in an error of Spark or Py4J, which has many."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if "Error:" in line or "Exception:" in line or "ExecutorLost" in line]
+    return next(reversed(telling or lines), type(error).__name__)[:400]

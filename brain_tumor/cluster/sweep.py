@@ -19,6 +19,12 @@ from brain_tumor.cluster.task import Outcome, Run
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+_REQUIRED = {
+    # A second copy of a slow training would wait for the first one's lock.
+    "spark.speculation": "false",
+    # A worker that has trained keeps its memory and its environment.
+    "spark.python.worker.reuse": "false",
+}
 _AT_ONCE = 256  # Spark jobs that wait or run
 _TRIES, _PAUSE = 4, 10.0  # and seconds, for a run whose lock is held by a process that a lost executor has left behind
 
@@ -75,7 +81,9 @@ def launch(runs: Sequence[Run], settings: Mapping[str, Any], config: DictConfig)
 
     Each is a job of Spark by itself: one that ends its executor four times takes no other run with it.
     """
-    spark = sessions.start("brain_tumor", settings["master"], OmegaConf.to_container(settings["conf"]))  # type: ignore[arg-type]
+    conf = OmegaConf.to_container(OmegaConf.create(settings["conf"]), resolve=True)
+    assert isinstance(conf, dict)
+    spark = sessions.start("brain_tumor", settings["master"], {str(key): own for key, own in conf.items()}, _REQUIRED)
     try:
         if (together := max(run.processes for run in runs)) > 1:
             sessions.require_slots(spark, together)
@@ -108,7 +116,7 @@ def _train(spark: "SparkSession", run: Run) -> Outcome:
         spark.sparkContext.setJobDescription(" ".join(run.overrides))
         (outcome,) = spark.sparkContext.parallelize([run], 1).map(task.train).collect()
     except Exception as error:  # Spark's own: the executor was lost too often, or has no brain_tumor
-        return Outcome(False, _spark_says(error), "no executor")
+        return Outcome(False, sessions.says(error), "no executor")
     found: Outcome = outcome
     return found
 
@@ -121,12 +129,6 @@ def _train_together(spark: "SparkSession", run: Run) -> Outcome:
     outcome = TorchDistributor(num_processes=run.processes, local_mode=False, use_gpu=gpus).run(task.rank, run)
     assert isinstance(outcome, Outcome)
     return outcome
-
-
-def _spark_says(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if "Error:" in line or "ExecutorLost" in line]
-    return " ".join((telling or lines or [type(error).__name__])[-1:])[:400]
 
 
 def _returned(run: Run, outcome: Outcome, config: DictConfig) -> JobReturn:

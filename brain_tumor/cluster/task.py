@@ -55,7 +55,7 @@ UNDER_WAY = "under way in another process"
 
 
 def train(run: Run) -> Outcome:
-    """Train a run in a process of its own. What fails is said in the outcome: Spark would try an error three times more."""
+    """Train a run in a process of its own. A failure is an outcome: an error Spark would try three times more."""
     try:
         return _train(run)
     except Exception as error:
