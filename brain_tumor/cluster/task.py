@@ -67,6 +67,8 @@ def _train(run: Run) -> Outcome:
 
     if run.store and store.holds(run.store, Path(run.folder).name):
         return Outcome(True, "finished before", socket.gethostname())
+    if run.store:
+        Path(run.start).mkdir(parents=True, exist_ok=True)
     if not Path(run.start).is_dir():
         return Outcome(False, _not_shared(run), socket.gethostname())
     command = [sys.executable, "-m", "brain_tumor.train", "--multirun", *run.arguments]
