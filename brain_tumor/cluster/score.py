@@ -75,10 +75,6 @@ def _plan(spark: "SparkSession", run: "Trained", config: dict[str, Any], target:
     Raises:
         ValueError: the target holds scores of another run, other input or other settings.
     """
-    from pyspark.sql import functions as f
-
-    from brain_tumor.cluster import files
-
     identity = {
         "weights": hashlib.sha256(run.checkpoint.read_bytes()).hexdigest(),
         **{name: config[name] for name in ("input", "preset", "files_per_commit")},
@@ -87,11 +83,21 @@ def _plan(spark: "SparkSession", run: "Trained", config: dict[str, Any], target:
         (row,) = spark.read.json(f"{target}/_plan").collect()
         if json.loads(row.identity) != identity:
             raise ValueError(f"to={target}: holds scores of another run, input or preset; choose another folder")
-        known: int = row.parts
-        return known
-    paths = _paths(spark, str(config["input"]))
-    count = paths.count()
-    parts = max(1, -(-count // config["files_per_commit"]))
+        return int(row.parts)
+    parts = _divide(_paths(spark, str(config["input"])), config["files_per_commit"], target)
+    plan = spark.createDataFrame([(parts, json.dumps(identity))], "parts int, identity string").coalesce(1)
+    plan.write.mode("overwrite").json(f"{target}/_plan")
+    return parts
+
+
+def _divide(paths: "DataFrame", size: int, target: str) -> int:
+    """Write down which files are a case, and which part it is in; a part has about `size` files."""
+    from pyspark.sql import functions as f
+
+    from brain_tumor.cluster import files
+
+    count: int = paths.count()
+    parts = max(1, -(-count // size))
     cases = (
         paths.repartition(max(1, min(count // 1000, 10_000)))
         .mapInArrow(files.belonging, "path string, whole string")
@@ -99,8 +105,6 @@ def _plan(spark: "SparkSession", run: "Trained", config: dict[str, Any], target:
         .select("paths", f.expr(f"pmod(xxhash64(whole), {parts})").alias("part"))
     )  # fmt: skip
     cases.repartition("part").write.mode("overwrite").partitionBy("part").parquet(f"{target}/_cases")
-    plan = spark.createDataFrame([(parts, json.dumps(identity))], "parts int, identity string").coalesce(1)
-    plan.write.mode("overwrite").json(f"{target}/_plan")
     return parts
 
 

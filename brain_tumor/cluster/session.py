@@ -48,13 +48,17 @@ def start(
     submitted = SparkConf().get("spark.master", None)
     builder = SparkSession.builder.appName(name).master(submitted or master or "local[*]")
     try:
-        session = builder.config(map={key: str(value) for key, value in settings.items()}).getOrCreate()
+        session = builder.config(map={key: _text(value) for key, value in settings.items()}).getOrCreate()
     except Exception as error:  # Py4J's and Spark's own, of many lines
         raise ValueError(f"Spark: does not start on {submitted or master}: {says(error)}") from error
     for key, value in (required or {}).items():
         if (found := session.sparkContext.getConf().get(key, value)) != value:
             raise ValueError(f"{key}={found}: must be {value}; stop this session, or start it with that")
     return session
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def require_slots(session: "SparkSession", wanted: int) -> None:

@@ -51,11 +51,7 @@ def _plan(loader: ConfigLoader, config: DictConfig, overrides: list[str], number
     HydraConfig.instance().set_config(own)
     if not own.resume:
         raise ValueError("resume=false: on Spark a lost run could not go on; choose another output_dir instead")
-    trainer, launcher = own.trainer, own.hydra.launcher
-    devices, nodes = trainer.get("devices", 1), trainer.get("num_nodes", 1)
-    if trainer.get("strategy", "auto") != "auto" and not isinstance(devices, int):
-        raise ValueError(f"trainer.devices={devices}: on Spark say how many executors train together, as a number")
-    processes = devices * nodes if isinstance(devices, int) else 1
+    launcher, processes = own.hydra.launcher, _processes(own)
     start, folder = str(launcher.folder), os.path.join(own.hydra.sweep.dir, own.hydra.sweep.subdir)  # noqa: PTH118
     arguments = [*_config_dir(own), *overrides, *_hydras(own)]
     if launcher.store:
@@ -64,6 +60,16 @@ def _plan(loader: ConfigLoader, config: DictConfig, overrides: list[str], number
     # Every machine resolves to the same configuration, and so to the same run.
     environment = {"BRAIN_TUMOR_CACHE": os.environ.get("BRAIN_TUMOR_CACHE", "~/.cache/brain_tumor")}
     return Run(number, filter_overrides(overrides), arguments, folder, start, environment, processes, launcher.store)
+
+
+def _processes(config: DictConfig) -> int:
+    """Return how many processes train a run together."""
+    devices, nodes = config.trainer.get("devices", 1), config.trainer.get("num_nodes", 1)
+    if isinstance(devices, int):
+        return devices * int(nodes)
+    if config.trainer.get("strategy", "auto") != "auto":
+        raise ValueError(f"trainer.devices={devices}: on Spark say how many executors train together, as a number")
+    return 1
 
 
 def _config_dir(config: DictConfig) -> list[str]:
