@@ -39,7 +39,7 @@ def plan(loader: ConfigLoader, config: DictConfig, jobs: Sequence[Sequence[str]]
         first: the first one's number.
 
     Raises:
-        ValueError: `resume=false`, or processes that are not counted.
+        ValueError: `resume=false`, processes that are not counted, or that share no folder.
     """
     return [_plan(loader, config, list(overrides), first + number) for number, overrides in enumerate(jobs)]
 
@@ -54,6 +54,8 @@ def _plan(loader: ConfigLoader, config: DictConfig, overrides: list[str], number
     launcher, processes = own.hydra.launcher, _processes(own)
     start, folder = str(launcher.folder), os.path.join(own.hydra.sweep.dir, own.hydra.sweep.subdir)  # noqa: PTH118
     arguments = [*_config_dir(own), *overrides, *_hydras(own)]
+    if launcher.store and processes > 1:
+        raise ValueError("hydra.launcher.store: executors that train together need a folder that they share")
     if launcher.store:
         start, folder = launcher.scratch, Path(folder).name
         arguments += ["output_dir=."]
