@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -76,6 +77,20 @@ def test_what_a_run_is_started_with() -> None:
     given = ["hydra/launcher=spark", "hydra.launcher.master=x", "hydra.verbose=true"]
     config: Any = SimpleNamespace(hydra=SimpleNamespace(overrides=SimpleNamespace(hydra=given)))
     assert sweep._hydras(config) == ["hydra.verbose=true"]
+
+
+def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    from brain_tumor.cluster import session
+
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "pyspark", None)
+        with pytest.raises(ValueError, match=r"pip install 'brain-tumor\[spark\]'"):
+            session.start("test")
+    pytest.importorskip("pyspark")
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    with pytest.raises(ValueError, match="needs Java 17"):
+        session.start("test")
 
 
 @needs_arrow
