@@ -36,7 +36,6 @@ def start(
     # PySpark 4.3 says so on import; rows go through Arrow here, not through pandas.
     warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas >= 3", FutureWarning)
     try:
-        from pyspark import SparkConf
         from pyspark.sql import SparkSession
     except ImportError as error:
         raise ValueError("Spark: needs pyspark: pip install 'brain-tumor[spark]'") from error
@@ -45,12 +44,13 @@ def start(
     logging.getLogger("py4j").setLevel(logging.WARNING)
     settings = {**_QUIET, **(conf or {}), **(required or {})}
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else whatever `python3` is on an executor
-    submitted = SparkConf().get("spark.master", None)
-    builder = SparkSession.builder.appName(name).master(submitted or master or "local[*]")
+    builder = SparkSession.builder.appName(name)
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # spark-submit sets it, and knows the master itself
+        builder = builder.master(master or "local[*]")
     try:
         session = builder.config(map={key: _text(value) for key, value in settings.items()}).getOrCreate()
     except Exception as error:  # Py4J's and Spark's own, of many lines
-        raise ValueError(f"Spark: does not start on {submitted or master}: {says(error)}") from error
+        raise ValueError(f"Spark: does not start on {master or 'its master'}: {says(error)}") from error
     for key, value in (required or {}).items():
         if (found := session.sparkContext.getConf().get(key, value)) != value:
             raise ValueError(f"{key}={found}: must be {value}; stop this session, or start it with that")
