@@ -21,6 +21,8 @@ from brain_tumor import processes
 
 _INSTALLED = Path(__file__).resolve().parent / "conf"  # a wheel has the configuration inside
 CONF = str(_INSTALLED if _INSTALLED.is_dir() else Path(__file__).resolve().parents[1] / "conf")
+# Where Hydra finds the launcher `spark`; processes that other launchers start need it on their path, too.
+sys.path.append(str(Path(__file__).resolve().parent / "cluster" / "plugins"))
 # Groups with a class behind them, which may take more than the configuration lists.
 _CLASSES = {
     "trainer": "lightning.Trainer", "optimizer": "the optimizer", "data": "the data module", "model": "the model",
@@ -28,7 +30,7 @@ _CLASSES = {
 }  # fmt: skip
 _PATHS = {
     "run", "input", "to", "root", "detector", "types", "checkpoint", "output_dir", "cache_dir", "data.root",
-    "model.weights", "hydra.launcher.master",
+    "model.weights", "master", "hydra.launcher.master",
 }  # fmt: skip
 # Folders made for runs that are trained anew, by identity and number in the sweep.
 _reserved: dict[tuple[str, int], str] = {}
@@ -137,6 +139,8 @@ def quieten_lightning() -> None:
     warnings.filterwarnings("ignore", ".*in eval mode at the start of training.*")
     # A resumed run writes on where it was.
     warnings.filterwarnings("ignore", ".*exists and is not empty.*")
+    # Slurm may be installed where a run is started without it.
+    warnings.filterwarnings("ignore", ".*`srun` command is available on your system but is not used.*")
     # Small data may have fewer batches than the interval of step-wise logging, which is not used.
     warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")
 

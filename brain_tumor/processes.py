@@ -1,4 +1,4 @@
-"""Which processes and devices train a run, whoever has started them: Lightning, torchrun or srun."""
+"""Which processes and devices train a run, whoever has started them: Lightning, torchrun, Spark through it, or srun."""
 
 import os
 from collections.abc import Iterator
@@ -65,17 +65,25 @@ def agree(value: T) -> T:
     return given[0]
 
 
-def devices(settings: dict[str, Any], gpus: int) -> object:
-    """Choose the Trainer's devices: in a parallel sweep a GPU in turn, where there are several and one is asked for.
+def devices(settings: dict[str, Any], gpus: int) -> dict[str, object]:
+    """Choose the Trainer's `devices` and `num_nodes`: as they were asked for, but for two cases.
+
+    In a parallel sweep a run has a GPU in turn, where there are several and one is asked for. And where torchrun or
+    Spark has spread as many processes over several machines, so many are the devices of each: it is the same run.
 
     Args:
         settings: of the trainer.
         gpus: how many this machine has.
     """
-    job, asked = HydraConfig.get(), settings.get("devices", "auto")
+    job, asked, nodes = HydraConfig.get(), settings.get("devices", "auto"), settings.get("num_nodes", 1)
     parallel = sweeps() and job.launcher.get("n_jobs", 1) != 1
     wanted = asked == 1 and settings.get("accelerator", "auto") in {"auto", "gpu", "cuda"}
-    return [job.job.num % gpus] if parallel and wanted and gpus > 1 else asked
+    if parallel and wanted and gpus > 1:
+        asked = [job.job.num % gpus]
+    together, here = (int(os.environ.get(name, "0")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    if here and isinstance(asked, int) and asked * nodes == together:
+        asked, nodes = here, together // here
+    return {"devices": asked, "num_nodes": nodes}
 
 
 def refuse_misfit(trainer: "L.Trainer") -> None:

@@ -114,7 +114,7 @@ def _trainer(
         {"trainer": theirs},
         "trainer",
         precision=arithmetic,
-        devices=processes.devices(settings, torch.cuda.device_count()),
+        **processes.devices(settings, torch.cuda.device_count()),
         logger=logger,
         callbacks=callbacks,
         plugins=WholeCheckpointIO(),

@@ -12,6 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from brain_tumor import benchmark, evaluate, export, predict, train, verify
+from brain_tumor.cluster import score
 from brain_tumor.page import __main__ as page
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,9 +25,12 @@ ROOMS = {
     "models": {"models", "data", "results"},
     "reports": {"reports", "results"},
     "speed": {"speed", "models", "data"},
-    # Optional: stands on the verbs, and nothing else imports it.
-    "page": {"page", "data", "prediction", "predict", "cli"},
+    # Optional: they stand on the verbs, and nothing else imports them.
+    "page": {"page", "data", "prediction", "predict", "case_files", "cli"},
+    "cluster": {"cluster", "data", "results", "prediction", "trained", "cli", "train"},
 }
+# Rooms know nothing of Hydra, but for verbs in them and the launcher.
+HYDRA = {"cluster/score.py", "cluster/sweep.py"}
 # Who under the verbs may know Lightning.
 LIGHTNING = {
     "data/datamodule.py",
@@ -65,7 +69,7 @@ def test_imports_point_one_way(room: str) -> None:
     for path in (PACKAGE / room).glob("*.py"):
         for name in _imports(path):
             top, *rest = name.split(".")
-            verb = path.name == "__main__.py"
+            verb = path.name == "__main__.py" or f"{room}/{path.name}" in HYDRA
             assert verb or top not in {"hydra", "omegaconf"}, f"{path}: rooms under the verbs know nothing of Hydra"
             if top == "brain_tumor":
                 assert rest[0] in ROOMS[room], f"{path} imports {name}"
@@ -75,8 +79,9 @@ def test_imports_point_one_way(room: str) -> None:
 
 def test_nothing_imports_what_is_optional() -> None:
     for path in PACKAGE.rglob("*.py"):
-        if path.parent.name != "page":
-            assert not [name for name in _imports(path) if name.startswith(("brain_tumor.page", "streamlit"))], path
+        own = path.relative_to(PACKAGE).parts[0]
+        optional = tuple(f"brain_tumor.{room}" for room in ("page", "cluster") if room != own)
+        assert not [name for name in _imports(path) if name.startswith(optional)], path
 
 
 def test_no_module_imports_itself_through_others() -> None:
@@ -99,13 +104,13 @@ def _compose(name: str, *overrides: str) -> DictConfig:
         return compose(name, [*overrides])
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "export", "page", "verify", "benchmark"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "export", "page", "verify", "benchmark", "score"])
 def test_each_verb_knows_the_keys_of_its_configuration(name: str) -> None:
     verbs = {
         "train": train, "evaluate": evaluate, "predict": predict, "export": export, "page": page,
-        "verify": verify, "benchmark": benchmark,
+        "verify": verify, "benchmark": benchmark, "score": score,
     }  # fmt: skip
-    without_data = name in {"predict", "export", "page"}
+    without_data = name in {"predict", "export", "page", "score"}
     own = set(_compose(name)) if without_data else set(_compose(name, "data=phantom")) | {"data"}
     assert own == verbs[name].KEYS
 

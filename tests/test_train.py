@@ -40,7 +40,7 @@ def test_parallel_jobs_take_gpus_in_turn(
 ) -> None:
     config = SimpleNamespace(mode=mode, launcher={"n_jobs": jobs}, job=SimpleNamespace(num=number))
     monkeypatch.setattr(HydraConfig, "get", lambda: config)
-    assert processes.devices({"devices": asked, "accelerator": accelerator}, gpus) == given
+    assert processes.devices({"devices": asked, "accelerator": accelerator}, gpus)["devices"] == given
 
 
 def test_a_checkpoint_is_whole_or_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

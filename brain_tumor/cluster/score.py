@@ -1,0 +1,180 @@
+"""Score an archive with a finished run: paths in, Parquet out, a row a slice, on one machine or a Spark cluster.
+
+python -m brain_tumor.cluster.score run=outputs/NAME input=scans to=scores
+python -m brain_tumor.cluster.score run=outputs/NAME input=paths.parquet to=s3://bucket/scores master=spark://host:7077
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from omegaconf import DictConfig
+
+from brain_tumor import cli
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from brain_tumor.cluster.scoring import Settings
+    from brain_tumor.trained import Trained
+
+KEYS = {"run", "input", "to", "preset", "batch_mb", "files_per_commit", "master", "trusted"}
+_PER_TASK = 256  # cases; what is done again where an executor is lost
+
+
+@hydra.main(config_path=cli.CONF, config_name="score", version_base="1.3")
+def main(cfg: DictConfig) -> None:
+    """Score what is not scored yet; files that cannot be read have a row that says why, and fail nothing."""
+    score(cli.plain(cfg, KEYS))
+
+
+def score(config: dict[str, Any]) -> None:
+    """Score an archive in parts, each of them committed by Spark, whole or not at all.
+
+    Raises:
+        ValueError: the run, the input or the target cannot be used.
+    """
+    from brain_tumor import trained
+    from brain_tumor.cluster import scoring, session
+    from brain_tumor.data import volumes
+
+    if config["preset"] not in volumes.PRESETS:
+        raise ValueError(f"preset={config['preset']}: choose one of {', '.join(volumes.PRESETS)}")
+    for name in ("batch_mb", "files_per_commit"):
+        if config[name] <= 0:
+            raise ValueError(f"{name}={config[name]}: must be above 0")
+    run = trained.open_run(Path(config["run"]), config["trusted"])
+    target = config["to"] if "://" in config["to"] else str(Path(config["to"]).resolve())
+    settings = scoring.Settings(config["preset"], int(config["batch_mb"] * 2**20), tuple(config["trusted"]))
+    spark = session.start("brain_tumor score", config["master"])
+    try:
+        parts = _plan(spark, run, config, target)
+        with tempfile.TemporaryDirectory(prefix="brain_tumor-") as home:
+            _send(spark, run, Path(home))
+            _score(spark, settings, target, parts)
+        _say(spark, target)
+    except ValueError:
+        raise
+    except Exception as error:  # Spark's own, of many lines
+        raise ValueError(
+            f"to={config['to']}: not complete, the same command goes on ({session.says(error)})"
+        ) from error
+    finally:
+        spark.stop()
+
+
+def _plan(spark: "SparkSession", run: "Trained", config: dict[str, Any], target: str) -> int:
+    """Divide the cases into parts, once: later calls go on with the same ones. Returns how many parts there are.
+
+    Raises:
+        ValueError: the target holds scores of another run, other input or other settings.
+    """
+    identity = {
+        "weights": hashlib.sha256(run.checkpoint.read_bytes()).hexdigest(),
+        **{name: config[name] for name in ("input", "preset", "files_per_commit")},
+    }
+    if _exists(spark, f"{target}/_plan/_SUCCESS"):
+        (row,) = spark.read.json(f"{target}/_plan").collect()
+        if json.loads(row.identity) != identity:
+            raise ValueError(f"to={target}: holds scores of another run, input or preset; choose another folder")
+        return int(row.parts)
+    parts = _divide(_paths(spark, str(config["input"])), config["files_per_commit"], target)
+    plan = spark.createDataFrame([(parts, json.dumps(identity))], "parts int, identity string").coalesce(1)
+    plan.write.mode("overwrite").json(f"{target}/_plan")
+    return parts
+
+
+def _divide(paths: "DataFrame", size: int, target: str) -> int:
+    """Write down which files are a case, and which part it is in; a part has about `size` files."""
+    from pyspark.sql import functions as f
+
+    from brain_tumor.cluster import files
+
+    count: int = paths.count()
+    parts = max(1, -(-count // size))
+    cases = (
+        paths.repartition(max(1, min(count // 1000, 10_000)))
+        .mapInArrow(files.belonging, "path string, whole string")
+        .groupBy("whole").agg(f.collect_list("path").alias("paths"))
+        .select("paths", f.expr(f"pmod(xxhash64(whole), {parts})").alias("part"))
+    )  # fmt: skip
+    cases.repartition("part").write.mode("overwrite").partitionBy("part").parquet(f"{target}/_cases")
+    return parts
+
+
+def _paths(spark: "SparkSession", text: str) -> "DataFrame":
+    """Return a table with the column `path`, each path once.
+
+    Raises:
+        ValueError: the input is not there, or has no such column.
+    """
+    import pyarrow
+    from pyspark.errors import AnalysisException
+
+    from brain_tumor.cluster import files
+
+    try:
+        if text.endswith(".parquet"):
+            return spark.read.parquet(_absolute(text)).select("path").where("path is not null").distinct()
+        if text.endswith(".txt"):
+            return spark.read.text(_absolute(text)).selectExpr("trim(value) as path").where("path != ''").distinct()
+    except AnalysisException as error:
+        raise ValueError(f"input={text}: not there, or without a column `path`") from error
+    return spark.createDataFrame(pyarrow.table({"path": files.find(text)}))
+
+
+def _absolute(text: str) -> str:
+    return text if "://" in text else str(Path(text).resolve())
+
+
+def _send(spark: "SparkSession", run: "Trained", home: Path) -> None:
+    """Send what is needed of the run's folder to the executors, which fetch it from `home` and unpack it once each."""
+    from brain_tumor.cluster import scoring
+
+    inside = home / "run"
+    (inside / "checkpoints").mkdir(parents=True)
+    shutil.copy(run.folder / "results.json", inside)
+    shutil.copy(run.checkpoint, inside / "checkpoints")
+    packed = shutil.make_archive(str(home / scoring.RUN), "zip", inside)
+    spark.sparkContext.addArchive(f"{packed}#{scoring.RUN}")
+
+
+def _score(spark: "SparkSession", settings: "Settings", target: str, parts: int) -> None:
+    from brain_tumor.cluster import scoring
+
+    for part in range(parts):
+        place = f"{target}/part={part}"
+        if _exists(spark, f"{place}/_SUCCESS") or not _exists(spark, f"{target}/_cases/part={part}"):
+            continue
+        started = time.perf_counter()
+        cases = spark.read.schema("paths array<string>").parquet(f"{target}/_cases/part={part}")
+        count = cases.count()
+        tasks = max(1, min(count, spark.sparkContext.defaultParallelism), count // _PER_TASK)
+        scored = cases.repartition(tasks).mapInArrow(partial(scoring.score, settings), scoring.SCHEMA)
+        # Nothing of a part is seen before all of it is there.
+        scored.write.mode("overwrite").option("mapreduce.fileoutputcommitter.algorithm.version", "1").parquet(place)
+        seconds = time.perf_counter() - started
+        print(f"part {part + 1} of {parts}: {count} cases, {count / seconds:.1f} a second", flush=True)
+
+
+def _say(spark: "SparkSession", target: str) -> None:
+    counts = spark.read.parquet(f"{target}/part=*").groupBy("status").count().collect()
+    for row in sorted(counts):
+        print(f"{row['status']}: {row['count']} rows")
+    print("Research software, not a medical device: nothing here may guide the care of a person.")
+    print(f"scores: {target}")
+
+
+def _exists(spark: "SparkSession", place: str) -> bool:
+    path = spark._jvm.org.apache.hadoop.fs.Path(place)
+    return bool(path.getFileSystem(spark._jsc.hadoopConfiguration()).exists(path))
+
+
+if __name__ == "__main__":
+    cli.enter(main)
