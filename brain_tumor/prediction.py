@@ -20,6 +20,7 @@ from brain_tumor import stages
 from brain_tumor.data import cases as cases_
 from brain_tumor.data import nifti, volumes
 from brain_tumor.data.cases import Case, Slices
+from brain_tumor.data.targets import TUMOUR_CLASSES
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.models import precision
 from brain_tumor.models.task import Task
@@ -61,6 +62,8 @@ class Predictor:
     def __init__(self, run: Trained, detector: Trained | None, threshold: float) -> None:
         if detector:
             stages.refuse_misfit(run, detector)
+        if run.record["hyperparameters"].get("crop"):
+            raise ValueError(f"run={run.folder}: was trained on crops around tumours, which scans do not come with")
         self.run, self.detector, self.threshold = run, detector, threshold
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._network = _Network(run, self.device)
@@ -138,7 +141,9 @@ class _Network:
 
 
 def _probabilities(values: Tensor, run: Trained) -> pd.DataFrame:
-    return pd.DataFrame(values.numpy(), columns=[f"p({name})" for name in run.classes])
+    # A segmenter tells whether there is a tumour, whatever kinds its data has.
+    names = TUMOUR_CLASSES if run.record["task"] == "segmentation" else run.classes
+    return pd.DataFrame(values.numpy(), columns=[f"p({name})" for name in names])
 
 
 def summarise(case: Slices, prediction: Prediction) -> dict[str, Any]:

@@ -145,3 +145,25 @@ def _add(found: Predicted, folder: Path) -> None:
         found.marked.update(dict(zip(honest["path"], honest["p(tumour)"].astype(float) >= 0.5, strict=True)))
     else:
         raise ValueError(f"data.masks=run:{folder}: finds no tumours; give a localizer's run, or a detector's")
+
+
+def require(predicted: Predicted, tested: pd.DataFrame) -> None:
+    """Refuse runs that have not been tested on everything that is tested here.
+
+    Args:
+        predicted: what they said.
+        tested: slices, with the columns `path` and `case`.
+
+    Raises:
+        ValueError: they were trained on it, or say nothing of it.
+    """
+    missing = tested[~tested["path"].isin(list(predicted.marked))]
+    if not len(missing):
+        return
+    known = missing["case"].isin(predicted.trained)
+    names = sorted(set(missing["case"][known] if known.any() else missing["path"]))
+    what = "was trained on patients who are tested here" if known.any() else "says nothing of slices tested here"
+    raise ValueError(
+        f"data.masks: {what}: {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}. "
+        "Give the runs of all folds, data.masks=[run:FOLDER0,run:FOLDER1,...], so that one has tested each"
+    )

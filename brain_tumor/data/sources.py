@@ -1,5 +1,6 @@
 """The kinds of data: phantoms, the LGG data set, the tumour-type data set, and a folder of one's own."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ class LggDataModule(SliceDataModule):
     def listing(self) -> slices.Listing:
         """List the data set, fetching it first where it is missing."""
         lgg.fetch(self.root)
-        return slices.list_kaggle_3m(self.root)
+        listing = slices.list_kaggle_3m(self.root)
+        return replace(listing, patients=lgg.patients(listing.root, set(listing.table["case"])))
 
 
 class ChengDataModule(SliceDataModule):
