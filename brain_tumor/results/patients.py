@@ -60,7 +60,7 @@ def group(table: pd.DataFrame, probabilities: Tensor) -> Grouped:
     means = sums / torch.from_numpy(np.bincount(places)).double()[:, None]
     own = table.iloc[first].reset_index(drop=True)
     kept = own[["case", "label", *(name for name in ("person", "fold") if name in own)]]
-    return Grouped(means, torch.from_numpy(own["label"].to_numpy(dtype=np.int64)), torch.from_numpy(first), kept)
+    return Grouped(means, torch.tensor(own["label"].to_numpy(dtype=np.int64)), torch.tensor(first), kept)
 
 
 def score(
@@ -81,7 +81,7 @@ def score(
         classes; the `patient_confusion_matrix` (actual class by predicted class), and how many `patients`.
     """
     grouped = group(table, probabilities)
-    labels = torch.from_numpy(table["label"].to_numpy(dtype=np.int64))
+    labels = torch.tensor(table["label"].to_numpy(dtype=np.int64))
     folds = None if "fold" not in table else table["fold"].to_numpy()
     of_patients = None if folds is None else grouped.table["fold"].to_numpy()
 
