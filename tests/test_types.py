@@ -13,7 +13,7 @@ import torch
 from sklearn import metrics as sk
 
 from brain_tumor.data import lgg, regions, slices, targets
-from brain_tumor.data.sources import ChengDataModule
+from brain_tumor.data.sources import ChengDataModule, LggDataModule
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.results import bootstrap, masks, patients, record, shape
 from tests.conftest import Command, run_folder
@@ -186,6 +186,42 @@ def test_trains_on_a_target_of_patients_and_scores_them(labelled: Path, command:
     assert {"patient_accuracy", "patient_auroc(1)", "recall(2)"} <= set(record.scores(found["test"]))
     assert set(found["baselines"]) == {"majority", "position", "shape"}
     assert "patient_accuracy" in found["baselines"]["shape"]
+
+
+def _detected(folder: Path, table: pd.DataFrame, tested: str) -> Path:
+    """Write what a detector's run leaves that was tested on one patient, and found slices 3 to 5."""
+    folder.mkdir()
+    own = table[table["case"] == tested]
+    said = own[["path", "case"]].assign(**{"p(tumour)": own["slice"].between(3, 5).map({True: 0.9, False: 0.1})})
+    said.to_csv(folder / "predictions.csv", index=False)
+    parts = table["case"].map(lambda name: "test" if name == tested else "train")
+    table[["path", "case"]].assign(part=parts).to_csv(folder / "split.csv", index=False)
+    return folder
+
+
+def test_slices_are_chosen_by_a_run_that_was_tested_on_the_patient(
+    labelled: Path, cache_dir: Path, tmp_path: Path
+) -> None:
+    table = slices.list_kaggle_3m(labelled).table
+    first, second = sorted(set(table["case"]))[:2]
+    run = _detected(tmp_path / "run", table, first)
+
+    def opened(tested: str) -> LggDataModule:
+        data = LggDataModule(
+            root=str(labelled), cache_dir=str(cache_dir), transforms=Transforms(), size=32, target="COCCluster",
+            min_patients=2, masks=f"run:{run}", test_cases=[tested],
+        )  # fmt: skip
+        data.setup()
+        return data
+
+    data = opened(first)
+    assert data.table["slice"].iloc[data.rows["test"]].tolist() == [3, 4, 5]
+    assert data.table["positive"].iloc[data.rows["train"]].all()
+    found = data.describe()["regions"]
+    assert found["test"] == {"by_truth": 0, "by_run": 3}
+    assert found["train"]["by_run"] == 0
+    with pytest.raises(ValueError, match="was trained on patients who are tested here"):
+        opened(second)
 
 
 @pytest.fixture(scope="session")
