@@ -21,6 +21,7 @@ from brain_tumor.results.plots import draw_confusion
 from brain_tumor.results.summary import BASELINE_TITLES
 
 _DRAWN = 4  # configurations with curves
+_NO_PIXEL = "no pixel"
 _BASELINES = ("majority", "same_patient", "shape")
 _SHOWN = {
     "accuracy": "accuracy a slice", "balanced_accuracy": "balanced", "macro_f1": "macro F1",
@@ -112,9 +113,9 @@ def chapter(runs: Sequence[Run]) -> list[Block]:
         Heading("Types of tumours"),
         Text(
             "A patient's probability is the mean over the slices. Folds are taken together: each slice is tested by a "
-            "model that never saw its patient; areas are computed within folds and averaged. Intervals are 95 %, a "
-            "bootstrap over people, within folds; names that one person may have are drawn together. By slice, a "
-            "patient's other slices are in training, and have the same label: that is no test of anything but memory."
+            "model that never saw a patient of that name; areas are computed within folds and averaged. Intervals are "
+            "95 %, a bootstrap over people, within folds; names that one person may have are drawn together. By slice, "
+            "a patient's other slices are in training, and have the same label: that tests memory."
         ),
     ]
     if groups:
@@ -124,7 +125,7 @@ def chapter(runs: Sequence[Run]) -> list[Block]:
             form = "{:.3f}" if "auroc" in name else "{:.1%}"
             shown[title] = [interval(line, name, form) for _, line in table.iterrows()]
         blocks.append(Table("types", shown, table))
-        blocks += _recalls(groups, table) + _published(groups) + _contrasts(groups) + _figures(groups, table)
+        blocks += _recalls(groups, table) + _published(groups) + _contrasts(groups) + _figures(groups)
     return blocks + _localization([run for run in runs if run.record["task"] == "segmentation"])
 
 
@@ -175,7 +176,7 @@ def _baselines(own: Group) -> list[dict[str, Any]]:
         scores = [run.record["baselines"][name] for run in own.runs if name in run.record["baselines"]]
         if len(scores) == len(own.runs):
             means = {key: _mean([each[key]["value"] for each in scores if key in each]) for key in _SHOWN}
-            lines.append({"model": BASELINE_TITLES[name], "shown": "no pixel", **means})
+            lines.append({"model": BASELINE_TITLES[name], "shown": _NO_PIXEL, **means})
     return lines
 
 
@@ -186,9 +187,9 @@ def _mean(values: Sequence[float | None]) -> float:
 
 def _recalls(groups: Sequence[Group], table: pd.DataFrame) -> list[Block]:
     """How many of each class are found, and left-out folds."""
-    models = table[table["patient_accuracy low"].notna()]  # baselines have no limits
+    models = table[table["shown"] != _NO_PIXEL]
     lines = []
-    for own, (_, line) in zip(groups, models.iterrows(), strict=False):
+    for own, (_, line) in zip(groups, models.iterrows(), strict=True):
         cells = {
             f"{what}{name}": interval(line, f"{prefix}recall({name})")
             for what, prefix in (("slices of ", ""), ("patients with ", "patient_"))
@@ -252,9 +253,8 @@ def _contrasts(groups: Sequence[Group]) -> list[Block]:
     ]
 
 
-def _figures(groups: Sequence[Group], table: pd.DataFrame) -> list[Block]:
+def _figures(groups: Sequence[Group]) -> list[Block]:
     """Confusion, ROC and reliability, by patient, of the first configurations."""
-    del table
     chosen = [own for own in groups if not own.missing][:_DRAWN]
     blocks: list[Block] = []
     for number, own in enumerate(chosen, 1):
