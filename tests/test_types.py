@@ -49,6 +49,8 @@ def test_a_patients_probability_is_the_mean_and_scores_are_those_of_scikit_learn
     assert found["patient_accuracy"]["value"] == pytest.approx((means.to_numpy().argmax(1) == labels).mean())
     assert found["patient_confusion_matrix"] == sk.confusion_matrix(labels, means.to_numpy().argmax(1)).tolist()
     assert found["patients"] == 24
+    constant = torch.tensor([[0.1, 0.2, 0.7]], dtype=torch.float64).repeat(len(table), 1)
+    assert patients.score(table, constant, ["a", "b", "c"], resamples=2)["patient_auroc"]["value"] == 0.5
 
 
 def test_areas_of_folds_are_means_within_them() -> None:

@@ -57,7 +57,8 @@ def group(table: pd.DataFrame, probabilities: Tensor) -> Grouped:
     names, first, places = np.unique(table["case"].to_numpy(dtype=str), return_index=True, return_inverse=True)
     sums = torch.zeros(len(names), probabilities.shape[1], dtype=torch.float64)
     sums.index_add_(0, torch.from_numpy(places), probabilities.double())
-    means = sums / torch.from_numpy(np.bincount(places)).double()[:, None]
+    # Rounded, so that equal probabilities stay equal whatever the number of slices.
+    means = (sums / torch.from_numpy(np.bincount(places)).double()[:, None]).round(decimals=12)
     own = table.iloc[first].reset_index(drop=True)
     kept = own[["case", "label", *(name for name in ("person", "fold") if name in own)]]
     return Grouped(means, torch.tensor(own["label"].to_numpy(dtype=np.int64)), torch.tensor(first), kept)
