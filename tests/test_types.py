@@ -348,3 +348,21 @@ def test_new_keys_leave_old_identities(localizers: list[Path]) -> None:
     for key in ("crop", "crop_margin", "masks", "min_patients"):
         del config["data"][key]
     assert folders.run_id(config) == own
+
+
+def test_the_table_of_the_docs_is_the_records() -> None:
+    root = Path(__file__).resolve().parents[1] / "docs"
+    page = (root / "types.md").read_text()
+    found = {path.stem: record.load(path)["test"] for path in (root / "results" / "records").glob("types-cheng-*.json")}
+    folds = [found[f"types-cheng-resnet18-freeze-given-fold{fold}-seed0"]["accuracy"]["value"] for fold in range(5)]
+    assert ", ".join(f"{100 * value:.1f}" for value in folds) in page
+    own = found["types-cheng-resnet18-freeze-slice-seed0"]
+    column = [line.split("|")[3] for line in page.splitlines() if line.startswith(("| accuracy a", "| AUROC, mean"))]
+    for text, name in zip(column, ("accuracy", "patient_accuracy", "patient_auroc"), strict=True):
+        value = own[name]["value"]
+        shown = f"{value:.3f}".lstrip("0") if "auroc" in name else f"{100 * value:.1f} %"
+        assert text.strip().startswith(shown)
+    slices = sum(test["slices"] for name, test in found.items() if "given" in name)
+    assert slices == 3064
+    mean = sum(test["accuracy"]["value"] * test["slices"] for name, test in found.items() if "given" in name) / slices
+    assert f"| accuracy a slice | {100 * mean:.1f} %" in page

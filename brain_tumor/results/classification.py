@@ -43,9 +43,10 @@ def score_probabilities(
     """Score probabilities float64 (n, C) of slices, as `score_test` does."""
     labels = torch.tensor(scored["label"].to_numpy())
     cases = patients.people(scored)
+    own = scored.drop(columns="fold", errors="ignore")  # the data's, while one model has tested all of it
     scores = {
         **score(probabilities, labels, cases),
-        **(patients.score(scored, probabilities, classes) if patients.apply(scored) else {}),
+        **(patients.score(own, probabilities, classes) if patients.apply(scored) else {}),
         "confusion_matrix": confusion_matrix(probabilities, labels),
         "resampled": bootstrap.resampled_unit(cases),
         "slices": len(scored),
