@@ -15,7 +15,7 @@ from sklearn import metrics as sk
 from brain_tumor.data import lgg, regions, slices, targets
 from brain_tumor.data.sources import ChengDataModule, LggDataModule
 from brain_tumor.data.transforms import Transforms
-from brain_tumor.results import bootstrap, masks, patients, record, shape
+from brain_tumor.results import bootstrap, classification, masks, patients, record, shape
 from tests.conftest import Command, run_folder
 from tests.mat import write_set
 
@@ -366,3 +366,11 @@ def test_the_table_of_the_docs_is_the_records() -> None:
     assert slices == 3064
     mean = sum(test["accuracy"]["value"] * test["slices"] for name, test in found.items() if "given" in name) / slices
     assert f"| accuracy a slice | {100 * mean:.1f} %" in page
+
+
+def test_the_datas_own_folds_are_no_strata_of_one_models_test() -> None:
+    table, probabilities = _table()
+    table = table.assign(path="", slice=-1, fold=[int(name[1:]) // 3 % 2 for name in table["case"]])
+    found = classification.score_probabilities(table, ["a", "b", "c"], probabilities)[0]
+    expected = sk.roc_auc_score(table["label"] == 0, probabilities[:, 0].numpy())
+    assert found["auroc(a)"]["value"] == pytest.approx(expected)
