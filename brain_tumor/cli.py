@@ -154,8 +154,11 @@ def _run_name(*, _root_: DictConfig) -> str:
         split = "cases"
     if data.get("fold") is not None:
         split = f"fold{data.fold}" + (f"of{data.folds}" if data.get("folds") else "")
+    target = data.get("target")
     parts = [
         choices["data"],
+        target if target not in {None, "tumour", "class"} else "",
+        "crop" if data.get("crop", "none") != "none" else "",
         f"row{_root_.experiment}" if _root_.get("experiment") else "",
         model.get("backbone") or choices["model"],
         model.get("strategy", ""),

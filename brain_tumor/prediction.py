@@ -15,6 +15,7 @@ from brain_tumor import case_files, stages
 from brain_tumor.data import cases as cases_
 from brain_tumor.data import volumes
 from brain_tumor.data.cases import Case, Slices
+from brain_tumor.data.targets import TUMOUR_CLASSES
 from brain_tumor.models.outputs import Outputs, Run
 from brain_tumor.results.predictions import Predictions
 
@@ -62,6 +63,11 @@ class Predictor:
             stages.refuse_misfit(run, detector)
         if types:
             stages.refuse_types(run, types)
+        for key, own in (("run", run), ("types", types)):
+            if own is not None and own.crop not in (None, "none"):
+                raise ValueError(
+                    f"{key}={own.folder}: was trained on crops around tumours, which scans do not come with"
+                )
         self.run, self.detector, self.types, self.threshold = run, detector, types, threshold
         self._network = _Network(run)
         self._detecting = _Network(detector) if detector else None
@@ -179,7 +185,9 @@ def _divide(outputs: Sequence[Outputs], counts: Sequence[int]) -> list[Outputs]:
 
 
 def _probabilities(values: NDArray[np.float64], run: Run) -> pd.DataFrame:
-    return pd.DataFrame(values, columns=[f"p({name})" for name in run.classes])
+    # A segmenter tells whether there is a tumour, whatever kinds its data has.
+    names = TUMOUR_CLASSES if run.task == "segmentation" else run.classes
+    return pd.DataFrame(values, columns=[f"p({name})" for name in names])
 
 
 def summarise(case: Slices, prediction: Prediction) -> dict[str, Any]:

@@ -41,9 +41,9 @@ def refuse_types(run: Run, types: Run) -> None:
     """Refuse a run that cannot tell the types of the tumours that another one finds.
 
     Raises:
-        ValueError: it is no classifier, sees crops, or the other does not tell whether there is a tumour.
+        ValueError: it is no classifier, or the other does not tell whether there is a tumour.
     """
-    if run.classes != TUMOUR_CLASSES:
+    if run.task != "segmentation" and run.classes != TUMOUR_CLASSES:
         raise ValueError(
             f"types={types.folder}: needs a run that tells whether there is a tumour; run={run.folder} tells "
             f"{', '.join(run.classes)} apart"
@@ -52,8 +52,6 @@ def refuse_types(run: Run, types: Run) -> None:
         raise ValueError(f"types={types.folder}: must be a classifier; this is a {types.task}")
     if types.classes == TUMOUR_CLASSES:
         raise ValueError(f"types={types.folder}: tells whether there is a tumour, not its type; give it as detector=")
-    if types.crop not in (None, "none"):
-        raise ValueError(f"types={types.folder}: sees crops (data.crop={types.crop}), which predict does not make")
 
 
 def refuse_unlike(runs: Mapping[str, Run]) -> None:

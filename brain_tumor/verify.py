@@ -2,6 +2,7 @@
 
 python -m brain_tumor.verify data=folder data.root=/data/mri
 python -m brain_tumor.verify data=lgg data.root=/data/lgg published=true
+python -m brain_tumor.verify data=cheng data.root=/data/cheng published=true
 """
 
 import sys
@@ -21,17 +22,20 @@ KEYS = {"data", "published", "cache_dir"}
 @hydra.main(config_path=cli.CONF, config_name="verify", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     """Print what is there; exit with 1 where anything is unsound."""
-    from brain_tumor.data import inspection, lgg
+    from brain_tumor.data import cheng, inspection, lgg
     from brain_tumor.data.transforms import Transforms
 
     config = cli.plain(cfg, KEYS)
     data: SliceDataModule = cli.make(config, "data", transforms=Transforms())
     listing = data.listing()
-    if config["published"] and data.kind != "lgg":
-        raise ValueError("published=true: only data=lgg has published digests")
-    found = inspection.inspect(listing)
+    if config["published"] and data.kind not in {"lgg", "cheng"}:
+        raise ValueError("published=true: only data=lgg and data=cheng are known as they were published")
+    found = inspection.inspect(listing, "class" if data.kind == "cheng" else None)
     if config["published"]:
-        found.problems += lgg.compare(listing.root)
+        found.problems += lgg.compare(listing.root) if data.kind == "lgg" else cheng.compare(listing)
+    if data.kind == "cheng":
+        found.problems += cheng.contradictions(listing)
+        found.notes += cheng.together(listing)
     print(found.text())
     if found.problems:
         sys.exit(1)

@@ -9,7 +9,7 @@ import torch
 from sklearn import metrics as sk
 from torchmetrics import functional as tm
 
-from brain_tumor.results import baselines, classification
+from brain_tumor.results import baselines, classification, rates
 
 
 def _predictions(classes: int, n: int = 400) -> tuple[torch.Tensor, torch.Tensor]:
@@ -40,7 +40,7 @@ def test_two_classes_match_scikit_learn() -> None:
     found = _values(probabilities, labels)
     assert found.pop("calibration_error") == pytest.approx(_calibration_error(probabilities, labels), abs=1e-5)
     assert found == pytest.approx(expected, abs=1e-5)
-    assert classification.confusion_matrix(probabilities, labels) == sk.confusion_matrix(y, hard).tolist()
+    assert rates.confusion_matrix(probabilities, labels) == sk.confusion_matrix(y, hard).tolist()
 
 
 def test_three_classes_match_scikit_learn() -> None:

@@ -52,8 +52,8 @@ def test_old_runs_are_reported_and_not_trained_again(old: Path, command: Command
 @pytest.mark.parametrize("path", sorted((ROOT / "docs" / "results" / "records").glob("*.json")), ids=lambda p: p.stem)
 def test_published_records_are_read(path: Path) -> None:
     found = record.load(path)
-    measure = "accuracy" if path.stem.startswith("experiment") else "dice"
-    kind = "phantom" if path.stem.startswith("phantom") else "lgg"
+    measure = "accuracy" if path.stem.startswith(("experiment", "types")) else "dice"
+    kind = next((name for name in ("phantom", "cheng") if name in path.stem), "lgg")
     assert (found["format"], found["measure"], found["data"]["kind"]) == (record.FORMAT, measure, kind)
     assert record.final(found) == found["test"][measure]["value"]
     assert found["hyperparameters"]["lr"] == found["config"]["optimizer"]["lr"]

@@ -104,7 +104,7 @@ def _decode(listing: Listing, size: int, home: Path) -> str:
         masks = open_memmap(
             temporary / "masks.npy", mode="w+", dtype=np.uint8, shape=(count if masked else 0, size, size)
         )
-        content = hashlib.sha256(f"{FORMAT} {size}".encode())
+        content = hashlib.sha256(f"{FORMAT} {size}{listing.decoding}".encode())
         problems: list[str] = []
         facts: list[tuple[str, str, bool, int, int]] = []
         with (temporary / "originals.bin").open("wb") as originals:
@@ -146,7 +146,7 @@ def _open(home: Path, key: str) -> Slices:
 
 
 def _stamp(listing: Listing, size: int) -> str:
-    stamp = hashlib.sha256(f"{FORMAT} {size} {listing.root.resolve()}".encode())
+    stamp = hashlib.sha256(f"{FORMAT} {size} {listing.root.resolve()}{listing.decoding}".encode())
     for path, mask in zip(listing.table["path"], listing.table["mask"], strict=True):
         stats = [(listing.root / name).stat() for name in (path, mask) if name]
         stamp.update(repr((path, mask, [(stat.st_size, stat.st_mtime_ns) for stat in stats])).encode())

@@ -1,6 +1,7 @@
 """The LightningDataModule: whatever the kind of data, the same targets, splits, transforms and batches."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler, default_convert
 
-from brain_tumor.data import cache, slices, targets
+from brain_tumor.data import cache, regions, slices, targets
 from brain_tumor.data.batches import Balanced, Batch, Rows
 from brain_tumor.data.images import unfit_image
 from brain_tumor.data.split import Split
@@ -37,6 +38,11 @@ class SliceDataModule(L.LightningDataModule):
         folds: how many folds to divide the patients into.
         fold: the one to test.
         test_cases: the patients to test.
+        min_patients: of a class; a target of patients leaves rarer ones out.
+        crop: "tumour" shows its surroundings only, by its mask, "none" the whole slice.
+        crop_margin: added on each side of a crop, as a share of the mask's longer side.
+        masks: "run:FOLDER", or several: runs that say which slices have a tumour and where, for the slices that they
+            were tested on; other slices in training go by the true masks. None for the true masks everywhere.
         empty: an epoch shows every training slice with a tumour, by its mask, and so many without for each of them,
             drawn anew; None for all slices.
         batch_size: of training.
@@ -76,6 +82,10 @@ class SliceDataModule(L.LightningDataModule):
         folds: int | None = None,
         fold: int | None = None,
         test_cases: Sequence[str] | None = None,
+        min_patients: int = 10,
+        crop: str = "none",
+        crop_margin: float = 0.2,
+        masks: str | Sequence[str] | None = None,
         empty: float | None = None,
         batch_size: int = 8,
         eval_batch_size: int | None = None,
@@ -88,17 +98,27 @@ class SliceDataModule(L.LightningDataModule):
             ("batch_size", batch_size, 1),
             ("eval_batch_size", eval_batch_size, 1),
             ("size", size, 32),  # a ResNet divides each side by 32
+            ("min_patients", min_patients, 1),
+            ("crop_margin", crop_margin, 0),
         ):
             if value is not None and value < least:
                 raise ValueError(f"data.{name}={value}: must be at least {least}")
         if empty is not None and empty < 0:
             raise ValueError(f"data.empty={empty}: slices without a tumour for each with one; must be at least 0")
+        if crop not in regions.CROPS:
+            raise ValueError(f"data.crop={crop}: choose one of {', '.join(regions.CROPS)}")
+        if masks is not None and crop == "none" and not targets.is_of_patients(target):
+            raise ValueError("data.masks: goes with data.crop=tumour, or with a target of patients")
         if resident not in (True, False, "auto"):
             raise ValueError(f"data.resident={resident}: choose one of auto, true, false")
         self.transforms = transforms
         self.cache_dir = Path(cache_dir).expanduser()
         self.target = target
         self.split = Split(split, test_fraction, val_fraction, split_seed, folds, fold, test_cases)
+        self.min_patients = min_patients
+        self.crop = crop
+        self.crop_margin = crop_margin
+        self.masks = masks
         self.empty = empty
         self.batch_size = batch_size
         self._eval_batch_size = eval_batch_size
@@ -120,7 +140,17 @@ class SliceDataModule(L.LightningDataModule):
     def prepare_data(self) -> None:
         """Fetch or generate what is not there, and decode it into the cache (one process does this)."""
         if self._slices is None:
-            cache.load(self.listing(), self.size, self.cache_dir)
+            cache.load(self._listed(regions.read(self.masks or [])), self.size, self.cache_dir)
+
+    def _listed(self, predicted: regions.Predicted) -> slices.Listing:
+        """List the files, with what is to be cut out of them."""
+        listing = self.listing()
+        if self.crop == "none":
+            return listing
+        if self.masks is not None and not predicted.masks:
+            raise ValueError(f"data.masks={self.masks}: says where no tumour is; data.crop=tumour needs a localizer's")
+        own = {path: predicted.masks[path] for path in listing.table["path"] if path in predicted.masks}
+        return replace(listing, crop=regions.Crop(self.crop_margin, own))
 
     def setup(self, stage: str | None = None) -> None:  # noqa: ARG002, Lightning's signature
         """Open the decoded slices, label and split them; with a trainer, move to its device what belongs there.
@@ -139,6 +169,8 @@ class SliceDataModule(L.LightningDataModule):
         Raises:
             ValueError: not every slice has one.
         """
+        if self.crop != "none":
+            raise ValueError(f"data.crop={self.crop}: would show this model where the tumour is; leave it out")
         if self.decoded.masks is None or (self.table["mask"] == "").any():
             raise ValueError("data: has no masks, which this model learns from; choose data that has them, such as lgg")
         self._masks = torch.from_numpy(self.decoded.masks)
@@ -157,13 +189,22 @@ class SliceDataModule(L.LightningDataModule):
         return self._resident_images is not None
 
     def _open(self) -> None:
-        listing = self.listing()
+        predicted = regions.read(self.masks or [])
+        listing = self._listed(predicted)
         self._slices = cache.load(listing, self.size, self.cache_dir)
         self.table = listing.table.join(self._slices.facts)
         if self.empty is not None and self._slices.masks is None:
             raise ValueError(f"data.empty={self.empty}: this data has no masks that tell empty slices; leave it out")
-        self.classes, labels = targets.classify(self.table, self.target)
-        parts = self.split.draw(self.table, labels)
+        self._told = list(predicted.marked)
+        if predicted.marked:
+            said = self.table["path"].map(predicted.marked)
+            self.table["chosen"] = said.where(said.notna(), self.table["positive"]).astype(bool)
+        found = targets.classify(self.table, self.target, listing.patients, self.min_patients)
+        self.classes, labels, self._left_out = found.classes, found.values, found.left_out
+        parts = np.full(len(labels), "", dtype="<U5")
+        parts[labels >= 0] = self.split.draw(self.table[labels >= 0].reset_index(drop=True), labels[labels >= 0])
+        if self.masks is not None:
+            regions.require(predicted, self.table[parts == "test"])
         self._describe_split = self.split.describe(self.table)
         self.key = targets.content_key(self.table, labels, self.classes, self.size)
         self.table["label"], self.table["part"] = labels, parts
@@ -330,8 +371,8 @@ class SliceDataModule(L.LightningDataModule):
         """Number the classes, all of them, in another order."""
         places = np.array([classes.index(name) for name in self.classes])
         self.classes = classes
-        self.table["label"] = places[self.table["label"]]
-        self.labels = torch.from_numpy(places)[self.labels]
+        self.table["label"] = np.where(self.table["label"] < 0, -1, places[self.table["label"]])
+        self.labels = torch.where(self.labels < 0, self.labels, torch.from_numpy(places)[self.labels])
 
     @property
     def hyperparameters(self) -> dict[str, bool | int | float | str]:
@@ -346,15 +387,40 @@ class SliceDataModule(L.LightningDataModule):
             "batch_size": self.batch_size,
             "empty": -1.0 if self.empty is None else float(self.empty),
             "size": self.size,
+            **({"target": str(self.target)} if targets.is_of_patients(self.target) else {}),
+            **({"crop": self.crop, "crop_margin": self.crop_margin} if self.crop != "none" else {}),
+            **({"masks": "truth" if self.masks is None else "run"} if self._uses_regions else {}),
         }
 
     def describe(self) -> dict[str, Any]:
         """Return the record's facts about the data: kind, content key, classes, slices, patients, labels."""
-        return {"kind": self.kind, "key": self.key, "classes": self.classes, **self._count(self.table)}
+        facts = {"kind": self.kind, "key": self.key, "classes": self.classes, **self._count(self._labelled)}
+        if self._uses_regions:
+            facts["regions"] = self._describe_regions()
+        if targets.is_of_patients(self.target):
+            facts["target"] = {"name": self.target, "patients_left_out": self._left_out}
+        return facts
+
+    @property
+    def _uses_regions(self) -> bool:
+        """Whether it matters where the tumour is."""
+        return self.crop != "none" or targets.is_of_patients(self.target)
+
+    @property
+    def _labelled(self) -> pd.DataFrame:
+        return self.table[self.table["label"] >= 0]
+
+    def _describe_regions(self) -> dict[str, Any]:
+        """Say by which masks slices were chosen or cut in training and test; by the true ones it is an oracle's."""
+        counts: dict[str, Any] = {"masks": "truth" if self.masks is None else self.masks}
+        for part in ("train", "val", "test"):
+            own = self.table["path"].iloc[self.rows[part]].isin(self._told)
+            counts[part] = {"by_truth": int((~own).sum()), "by_run": int(own.sum())}
+        return counts
 
     def describe_split(self) -> dict[str, Any]:
         """Return the record's facts about the split: how it was drawn, and what each part holds."""
-        dropped = int((self.table["part"] == "").sum())
+        dropped = int((self._labelled["part"] == "").sum())
         parts = {part: self._count(self.table.iloc[rows]) for part, rows in self.rows.items()}
         return {**self._describe_split, "duplicates_dropped": dropped, **parts}
 

@@ -51,6 +51,23 @@ class Mask:
         return bool(self.original.any())
 
 
+@dataclass(frozen=True)
+class Content:
+    """What the files of a slice hold, before anything is fitted.
+
+    Attributes:
+        image: uint8 (H, W, 3).
+        digest: SHA-256 of the image, hexadecimal: of its file, or where a file holds more than that of its values.
+        mask: uint8 of 0 and 1, of its file's own size; None for data without masks.
+        mask_digest: likewise; "" for none.
+    """
+
+    image: NDArray[np.uint8]
+    digest: str
+    mask: NDArray[np.uint8] | None = None
+    mask_digest: str = ""
+
+
 def read_image(path: Path, size: int) -> Picture:
     """Decode an image to RGB and fit it into a square of `size` pixels, its aspect kept by black padding.
 
@@ -61,9 +78,13 @@ def read_image(path: Path, size: int) -> Picture:
         ValueError: the file is empty, truncated or no image, or has pixels that are not finite.
     """
     image, digest = _open(path)
-    rgb = _to_rgb(image, path)
-    fitted = ImageOps.pad(rgb, (size, size), method=Image.Resampling.BILINEAR, color=(0, 0, 0))
-    return Picture(np.array(fitted, dtype=np.uint8), (rgb.height, rgb.width), digest)
+    return fit_image(np.array(_to_rgb(image, path), dtype=np.uint8), size, digest)
+
+
+def fit_image(rgb: NDArray[np.uint8], size: int, digest: str) -> Picture:
+    """Fit an image (H, W, 3) into a square of `size` pixels, as `read_image` does."""
+    fitted = ImageOps.pad(Image.fromarray(rgb), (size, size), method=Image.Resampling.BILINEAR, color=(0, 0, 0))
+    return Picture(np.array(fitted, dtype=np.uint8), rgb.shape[:2], digest)
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
@@ -93,9 +114,27 @@ def read_mask(path: Path, size: int) -> Mask:
             f"{path}: a mask must have two values, 0 and one other; this one has {len(levels)} "
             f"from {levels[0]} to {levels[-1]}. Save it as a lossless two-valued image"
         )
-    original = (values > 0).astype(np.uint8)
+    return fit_mask((values > 0).astype(np.uint8), size, digest)
+
+
+def fit_mask(original: NDArray[np.uint8], size: int, digest: str) -> Mask:
+    """Fit a mask (H, W) of 0 and 1 into a square of `size` pixels, as `read_mask` does."""
     fitted = ImageOps.pad(Image.fromarray(original), (size, size), method=Image.Resampling.NEAREST, color=0)
     return Mask(np.array(fitted, dtype=np.uint8), original, digest)
+
+
+def read_files(image: Path, mask: Path | None) -> Content:
+    """Read an image and, where it has one, its mask from files that Pillow knows.
+
+    Raises:
+        ValueError: as for `read_image` and `read_mask`.
+    """
+    opened, digest = _open(image)
+    rgb = np.array(_to_rgb(opened, image), dtype=np.uint8)
+    if mask is None:
+        return Content(rgb, digest)
+    outline = read_mask(mask, 1)
+    return Content(rgb, digest, outline.original, outline.digest)
 
 
 def unfit(probabilities: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:

@@ -35,12 +35,12 @@ class Inspection:
         return "\n".join([*lines, verdict])
 
 
-def inspect(listing: Listing) -> Inspection:
-    """Read every image and mask of `listing`."""
+def inspect(listing: Listing, target: str | None = None) -> Inspection:
+    """Read every image and mask of `listing`, and count its slices by a target; None for the first it allows."""
     table = listing.table
     problems = list(listing.problems)
     sizes: Counter[tuple[int, int]] = Counter()
-    masked = "tumour" in targets.available(table)[:1]
+    masked = (target or next(iter(targets.available(table)), "")) == "tumour"
     classes: list[str] = table["class"].tolist()
     found: dict[int, str] = {}
     equal: dict[str, list[int]] = defaultdict(list)

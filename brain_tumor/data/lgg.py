@@ -11,12 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
 
+import pandas as pd
 from filelock import FileLock
 
 from brain_tumor.data import folders
 from brain_tumor.data.slices import find_trees
 
 HANDLE = "mateuszbuda/lgg-mri-segmentation"
+# Columns of data.csv that say what kind a patient's tumour is; codes without a published legend.
+TARGETS = (
+    "histological_type", "neoplasm_histologic_grade", "RNASeqCluster", "MethylationCluster", "miRNACluster",
+    "CNCluster", "RPPACluster", "OncosignCluster", "COCCluster",
+)  # fmt: skip
 BYTES = 8  # of each SHA-256 kept in the package: 64 bits tell any accidental change
 
 
@@ -49,6 +55,33 @@ def fetch(root: Path) -> None:
             raise ValueError(
                 f"data.root={root}: the LGG data is not there and cannot be fetched ({reason}). {by_hand}"
             ) from error
+
+
+def patients(tree: Path, cases: set[str]) -> pd.DataFrame:
+    """Read what the data set's data.csv, in the tree or beside it, says of each patient's tumour.
+
+    Returns:
+        One row a case and one column each of `TARGETS`: codes as text, "" for none; no column without the file.
+
+    Raises:
+        ValueError: the file is damaged, or has other columns.
+    """
+    path = next((path for path in (tree / "data.csv", tree.parent / "data.csv") if path.is_file()), None)
+    if path is None:
+        return pd.DataFrame(index=sorted(cases))
+    try:
+        separator = ";" if ";" in path.read_text().partition("\n")[0] else ","
+        found = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: damaged or unreadable ({' '.join(str(error).split())}). Restore it") from error
+    if missing := {"Patient", *TARGETS} - set(found):
+        raise ValueError(f"{path}: has no column {min(missing)}. Restore the published file, or remove it")
+    # A case is its patient's name and a date.
+    names = pd.Series({case: case.rpartition("_")[0] for case in sorted(cases)})
+    values = found.drop_duplicates("Patient").set_index("Patient")[list(TARGETS)].reindex(names).fillna("")
+    # Some files have written codes with a decimal point.
+    plain: pd.DataFrame = values.apply(lambda column: column.str.strip().str.removesuffix(".0")).set_axis(names.index)
+    return plain
 
 
 def _filled(folder: Path) -> bool:

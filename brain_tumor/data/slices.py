@@ -9,11 +9,13 @@ A listing is a `pandas.DataFrame` with the columns
     class   the name of its class; "" where folders name none
     part    "train", "val" or "test" where the folders say so; "" elsewhere
     fold    the number of its fold where the folders say so; -1 elsewhere
+
+and, where several cases may be one person, `person`, the name that these share.
 """
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +23,8 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from brain_tumor.data.images import IMAGE_SUFFIXES, Mask, Picture, read_image, read_mask
+from brain_tumor.data.images import IMAGE_SUFFIXES, Content, Mask, Picture, fit_image, fit_mask, read_files
+from brain_tumor.data.regions import Crop
 
 COLUMNS = ["path", "mask", "case", "slice", "class", "part", "fold"]
 PARTS = {
@@ -32,6 +35,8 @@ PARTS = {
 _FOLD = re.compile(r"^fold[ _-]?(\d+)$", re.IGNORECASE)
 _MASK = re.compile(r"_mask$", re.IGNORECASE)
 _NUMBERED = re.compile(r"^(?P<stem>.+?)_(?P<number>\d+)(?P<mask>_mask)?$", re.IGNORECASE)
+# Reads an image and its mask, if it has one, from their files; ValueError says what is wrong with them.
+Reader = Callable[[Path, Path | None], Content]
 
 
 @dataclass
@@ -44,6 +49,9 @@ class Listing:
         problems: what is wrong with the files' names and pairing, a line each.
         ignored: files that are neither image nor mask.
         copies: other folders that hold the same tree again, left out.
+        reader: reads a slice's files.
+        crop: what is cut out of every slice; None for all of it.
+        patients: what is known of patients: a row a case, a column a target, texts; "" for unknown.
     """
 
     root: Path
@@ -51,6 +59,14 @@ class Listing:
     problems: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     copies: list[Path] = field(default_factory=list)
+    reader: Reader = read_files
+    crop: Crop | None = None
+    patients: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @property
+    def decoding(self) -> str:
+        """What files are decoded to besides the size: "" for whole slices."""
+        return "" if self.crop is None else f" {self.crop.key}"
 
 
 def list_kaggle_3m(root: Path) -> Listing:
@@ -212,7 +228,7 @@ def read(listing: Listing, size: int, title: str) -> Iterator[tuple[Picture, Mas
 
     def one(names: tuple[str, str]) -> tuple[Picture, Mask | None] | ValueError:
         try:
-            return _read_slice(listing.root / names[0], listing.root / names[1] if names[1] else None, size)
+            return _read_slice(listing, *names, size)
         except ValueError as error:
             return error
 
@@ -221,18 +237,20 @@ def read(listing: Listing, size: int, title: str) -> Iterator[tuple[Picture, Mas
         yield from tqdm(pool.map(one, pairs), title, len(pairs), unit=" slices", leave=False, disable=None)
 
 
-def _read_slice(image: Path, mask: Path | None, size: int) -> tuple[Picture, Mask | None]:
-    picture = read_image(image, size)
-    if mask is None:
-        return picture, None
-    outline = read_mask(mask, size)
-    if outline.original.shape != picture.shape:
-        (mask_height, mask_width), (height, width) = outline.original.shape, picture.shape
+def _read_slice(listing: Listing, name: str, mask_name: str, size: int) -> tuple[Picture, Mask | None]:
+    path, mask_path = listing.root / name, listing.root / mask_name if mask_name else None
+    content = listing.reader(path, mask_path)
+    image, mask = content.image, content.mask
+    if mask is not None and mask.shape != image.shape[:2]:
+        (mask_height, mask_width), (height, width) = mask.shape, image.shape[:2]
         raise ValueError(
-            f"{mask}: the mask is {mask_width}x{mask_height} pixels, its image {width}x{height}. "
+            f"{mask_path}: the mask is {mask_width}x{mask_height} pixels, its image {width}x{height}. "
             "Both must have one size"
         )
-    return picture, outline
+    if listing.crop is not None:
+        image, mask = listing.crop.cut(name, image, mask)
+    picture = fit_image(image, size, content.digest)
+    return picture, None if mask is None else fit_mask(mask, size, content.mask_digest)
 
 
 def _require_folder(root: Path) -> None:

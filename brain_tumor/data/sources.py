@@ -1,9 +1,10 @@
-"""The kinds of data: phantoms, the LGG data set, and a folder of one's own."""
+"""The kinds of data: phantoms, the LGG data set, the tumour-type data set, and a folder of one's own."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from brain_tumor.data import lgg, phantom, slices
+from brain_tumor.data import cheng, figshare, lgg, phantom, slices
 from brain_tumor.data.datamodule import SliceDataModule
 
 
@@ -45,7 +46,41 @@ class LggDataModule(SliceDataModule):
     def listing(self) -> slices.Listing:
         """List the data set, fetching it first where it is missing."""
         lgg.fetch(self.root)
-        return slices.list_kaggle_3m(self.root)
+        listing = slices.list_kaggle_3m(self.root)
+        return replace(listing, patients=lgg.patients(listing.root, set(listing.table["case"])))
+
+
+class ChengDataModule(SliceDataModule):
+    """The tumour-type data set (see `brain_tumor.data.cheng`).
+
+    Args:
+        root: the folder that holds the .mat files or their zips; fetched where it is missing.
+        source: where from: the article's address in figshare's API.
+        together: whether names that differ by one last letter are one person, whom no split of ours divides.
+        **common: as for `SliceDataModule`.
+    """
+
+    kind = "cheng"
+
+    def __init__(
+        self,
+        *,
+        root: str,
+        source: str = cheng.SOURCE,
+        together: bool = True,
+        target: str | None = "class",
+        **common: Any,
+    ) -> None:
+        super().__init__(target=target, **common)
+        self.root = Path(root).expanduser()
+        self.source = source
+        self.together = together
+
+    def listing(self) -> slices.Listing:
+        """List the data set, fetching it first where it is missing."""
+        cheng.require_reader()
+        figshare.fetch(self.root, self.source, cheng.WANTED, cheng.BY_HAND)
+        return cheng.list_folder(self.root, self.together)
 
 
 class FolderDataModule(SliceDataModule):

@@ -74,7 +74,7 @@ class Split:
         """Return "train", "val" or "test" for every row; "" for a training row that a test row duplicates.
 
         Args:
-            table: columns `case`, `digest`, `part`, `fold` (see `brain_tumor.data.slices`).
+            table: columns `case`, `digest`, `part`, `fold` and perhaps `person` (see `brain_tumor.data.slices`).
             labels: (n,), which folds are to have alike.
 
         Raises:
@@ -229,8 +229,8 @@ def _groups(table: pd.DataFrame, by_patient: bool) -> NDArray[np.intp]:
     files, _ = pd.factorize(table["digest"])
     if not by_patient:
         return files
-    # Patients who share a file belong together, also through a third.
-    cases, names = pd.factorize(table["case"])
+    # Patients who share a file belong together, also through a third, and so do names of one person.
+    cases, names = pd.factorize(table.get("person", table["case"]))
     links = coo_array((np.ones(len(table)), (cases, files)), shape=(len(names), int(files.max()) + 1))
     shared = links @ links.T
     _, joined = connected_components(shared, directed=False)

@@ -1,6 +1,7 @@
-"""What is to be told of a slice: its class and its label, from the facts that decoding found."""
+"""What is to be told of a slice: its class and its label, from the facts that decoding found, or from its patient."""
 
 import hashlib
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -9,39 +10,88 @@ from numpy.typing import NDArray
 TUMOUR_CLASSES = ["no tumour", "tumour"]
 
 
-def available(table: pd.DataFrame) -> list[str]:
+class Labels(NamedTuple):
+    """Labels of slices.
+
+    Attributes:
+        classes: class names; a label is an index into them.
+        values: int64 (n,); -1 for a slice that is left out.
+        left_out: patients who are left out, counted by the reason.
+    """
+
+    classes: list[str]
+    values: NDArray[np.int64]
+    left_out: dict[str, int]
+
+
+def available(table: pd.DataFrame, patients: pd.DataFrame | None = None) -> list[str]:
     """Name the targets that a listing allows, the default one first.
 
     Args:
         table: columns `mask` and `class` (see `brain_tumor.data.slices`).
+        patients: what is known of patients (see `brain_tumor.data.slices.Listing`).
     """
     allowed = {"tumour": (table["mask"] != "").all(), "class": (table["class"] != "").all()}
-    return [name for name, possible in allowed.items() if possible]
+    return [name for name, possible in allowed.items() if possible] + (
+        [] if patients is None else [str(name) for name in patients.columns]
+    )
 
 
-def classify(table: pd.DataFrame, target: str | None) -> tuple[list[str], NDArray[np.int64]]:
+def classify(table: pd.DataFrame, target: str | None, patients: pd.DataFrame | None = None, least: int = 1) -> Labels:
     """Label every slice.
 
     Args:
-        table: columns `mask`, `class` and `positive` (whether the mask has any foreground).
+        table: columns `mask`, `class` and `positive` (whether the mask has any foreground); for a target of patients
+            also `case`, and `chosen` where not the masks say which slices have a tumour.
         target: "tumour" tells slices with a tumour from those without, by their masks; "class" tells the classes
-            of the folders apart; None takes the first of these that the data allows.
-
-    Returns:
-        Class names, and the labels (n,), indices into them.
+            of the folders apart; a column of `patients` tells patients apart, by their slices with a tumour; None
+            takes the first of these that the data allows.
+        patients: what is known of patients (see `brain_tumor.data.slices.Listing`).
+        least: of a class's patients; those of rarer ones are left out of a target of patients.
 
     Raises:
         ValueError: the data does not allow this target.
     """
-    allowed = available(table)
+    allowed = available(table, patients)
     if target is None and allowed:
         target = allowed[0]
     if target not in allowed:
         raise ValueError(f"data.target={target}: this data allows {' and '.join(allowed) or 'no target'}")
     if target == "tumour":
-        return list(TUMOUR_CLASSES), table["positive"].to_numpy(dtype=np.int64)
-    classes = sorted(set(table["class"]))
-    return classes, table["class"].map(classes.index).to_numpy(dtype=np.int64)
+        return Labels(list(TUMOUR_CLASSES), table["positive"].to_numpy(dtype=np.int64), {})
+    if target == "class":
+        classes = sorted(set(table["class"]))
+        return Labels(classes, table["class"].map(classes.index).to_numpy(dtype=np.int64), {})
+    assert patients is not None
+    return _of_patients(table, target, patients[target], least)
+
+
+def is_of_patients(target: str | None) -> bool:
+    """Return whether a target is one of patients, and not of slices."""
+    return target not in {None, "tumour", "class"}
+
+
+def _of_patients(table: pd.DataFrame, target: str, values: "pd.Series[str]", least: int) -> Labels:
+    """Give each slice with a tumour its patient's value as its class."""
+    chosen = table["chosen" if "chosen" in table else "positive"].to_numpy(dtype=bool)
+    cases = pd.Series(sorted(set(table["case"])))
+    own = cases.map(values).fillna("").set_axis(cases)
+    seen = own.index.isin(table["case"][chosen])
+    counts = own[seen & (own != "")].value_counts()
+    classes = sorted(str(name) for name in counts.index[counts >= least])
+    if len(classes) < 2:
+        raise ValueError(
+            f"data.target={target}: {len(classes)} class(es) with at least data.min_patients={least} patients; "
+            "two are needed"
+        )
+    left_out = {
+        "without a value": int((own == "").sum()),
+        "without a slice that shows a tumour": int((~seen & (own != "")).sum()),
+        **{f"of class {name}": int(count) for name, count in sorted(counts.items()) if count < least},
+    }
+    numbers = {name: number for number, name in enumerate(classes)}
+    labels = table["case"].map(own).map(numbers).fillna(-1).to_numpy(dtype=np.int64)
+    return Labels(classes, np.where(chosen, labels, -1), {why: count for why, count in left_out.items() if count})
 
 
 def content_key(table: pd.DataFrame, labels: NDArray[np.int64], classes: list[str], size: int) -> str:

@@ -13,7 +13,7 @@ from brain_tumor.data.batches import Batch
 from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.models import backbone as backbones
 from brain_tumor.models.task import OptimizerFactory, Picture, Task
-from brain_tumor.results import classification, plots
+from brain_tumor.results import classification, patients, plots, rates, shape
 
 STRATEGIES = ("finetune", "freeze", "partial")
 
@@ -130,14 +130,19 @@ class Classifier(Task):
         return classification.score_test(data.table, data.classes, *self.predictions)
 
     def baselines(self, data: SliceDataModule) -> dict[str, Any]:
-        """Score what knows classes, positions and neighbours, but sees no pixel."""
-        return classification.score_baselines(data.table, data.classes)
+        """Score what knows classes, positions, neighbours or the tumour's outline, but sees no pixel."""
+        found = classification.score_baselines(data.table, data.classes)
+        train, test = (data.table.iloc[data.rows[part]] for part in ("train", "test"))
+        if data.decoded.masks is not None and patients.apply(pd.concat([train, test])):
+            for name, own in shape.predict(train, test, len(data.classes), data.decoded.original_mask).items():
+                found[name] = classification.score_baseline(test, data.classes, torch.from_numpy(own))
+        return found
 
     def pictures(self, data: SliceDataModule, predictions: pd.DataFrame) -> Iterator[Picture]:
         """Draw the confusion matrix, and the slices that the classifier is most confidently wrong about."""
         probabilities = torch.tensor(classification.probabilities_of(predictions).to_numpy())
         labels = torch.tensor(predictions["label"].to_numpy())
-        counts = classification.confusion_matrix(probabilities, labels)
+        counts = rates.confusion_matrix(probabilities, labels)
         yield Picture("confusion matrix", plots.confusion(counts, data.classes))
         wrong = plots.wrong(predictions)
         if len(wrong):

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from brain_tumor.data.batches import Batch
 from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.data.images import unfit
+from brain_tumor.data.targets import TUMOUR_CLASSES
 from brain_tumor.models import backbone as backbones
 from brain_tumor.models import weights as weights_
 from brain_tumor.models.task import OptimizerFactory, Picture, Task
@@ -25,6 +26,7 @@ from brain_tumor.results import (
     masks,
     plots,
 )
+from brain_tumor.results.bootstrap import Interval
 
 if TYPE_CHECKING:
     from segmentation_models_pytorch.base import SegmentationModel
@@ -159,7 +161,12 @@ class Segmenter(Task):
         slices = _compare(data, tested, predicted)
         cleaned = localization.score(_compare(data, tested, _largest(predicted, tested)), areas)
         sure = probabilities.flatten(1).amax(1).double()
-        detection, columns = classification.score_probabilities(tested, data.classes, torch.stack([1 - sure, sure], 1))
+        chances = torch.stack([1 - sure, sure], 1)
+        if data.classes == TUMOUR_CLASSES:
+            detection, columns = classification.score_probabilities(tested, data.classes, chances)
+        else:  # the data's classes are kinds of tumours
+            detection = _by_class(slices, tested, data.classes, areas)
+            columns = classification.predictions(tested, chances.numpy(), TUMOUR_CLASSES)
         scores = {
             **localization.score(slices, areas),
             **{f"largest_{name}": value for name, value in cleaned.items() if name in _CLEANED},
@@ -239,7 +246,19 @@ def _compare(data: SliceDataModule, tested: pd.DataFrame, predicted: list[Mask])
     """Compare a predicted mask for each tested slice with the truth; one row a slice, with its case."""
     pairs = zip(predicted, tested.index, strict=True)
     found = [localization.compare(mask, data.decoded.original_mask(int(row))) for mask, row in pairs]
-    return pd.DataFrame(found).assign(case=tested["case"].to_numpy())
+    return pd.DataFrame(found).assign(case=tested.get("person", tested["case"]).to_numpy())
+
+
+def _by_class(
+    slices: pd.DataFrame, tested: pd.DataFrame, classes: list[str], areas: tuple[float, float]
+) -> dict[str, Interval]:
+    """Return the Dice a tumour slice of each class, averaged over its patients."""
+    labels = tested["label"].to_numpy()
+    return {
+        f"dice_slice({name})": localization.score(slices[labels == label], areas)["dice_slice"]
+        for label, name in enumerate(classes)
+        if (labels == label).any()
+    }
 
 
 def _largest(predicted: list[Mask], tested: pd.DataFrame) -> list[Mask]:

@@ -1,10 +1,11 @@
 """Compose the report: which chapters, in which order."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 
-from brain_tumor.reports import analysis, chapters, folds, localization, pools
+from brain_tumor.reports import analysis, chapters, folds, localization, pools, types
 from brain_tumor.reports.estimates import one_data_set
 from brain_tumor.reports.page import Block, Heading, Table, Text
 from brain_tumor.reports.runs import Collection, Run
@@ -19,16 +20,19 @@ def compose(found: Collection, pictures: bool = True) -> list[Block]:
         found: what lies in the folders.
         pictures: also show slices of the data.
     """
+    of_types = [run for run in found.runs if types.belongs(run)]
+    found = replace(found, runs=[run for run in found.runs if not types.belongs(run)])
     runs = one_data_set(found.runs)
-    blocks = _state(found, runs)
+    blocks = _state(found, runs, bool(of_types))
     if not runs:
-        return blocks
+        return blocks + types.chapter(of_types)
     classifiers, segmenters = (
         [run for run in runs if run.record["task"] == task] for task in ("classification", "segmentation")
     )
     if classifiers:
         blocks += _classification(classifiers, pictures)
-    return blocks + localization.chapter(segmenters, classifiers, pictures) + chapters.costs(runs)
+    blocks += localization.chapter(segmenters, classifiers, pictures) + types.chapter(of_types)
+    return blocks + chapters.costs(runs)
 
 
 def _classification(runs: Sequence[Run], pictures: bool) -> list[Block]:
@@ -86,7 +90,7 @@ def _optimizer_names(runs: Sequence[Run]) -> list[str]:
     return sorted({run.optimizer for run in rows}, key=lambda name: (name != "SGD", name))
 
 
-def _state(found: Collection, runs: Sequence[Run]) -> list[Block]:
+def _state(found: Collection, runs: Sequence[Run], below: bool) -> list[Block]:
     count = f"{len(runs)} finished runs" if len(runs) != 1 else "1 finished run"
     blocks: list[Block] = [
         Text(
@@ -109,7 +113,7 @@ def _state(found: Collection, runs: Sequence[Run]) -> list[Block]:
                 "the highest seed beside them show."
             )
         )
-    else:
+    elif not below:
         blocks.append(Text("No finished run yet."))
     if others := len(found.runs) - len(runs):
         blocks.append(Text(f"Left out: {others} finished runs on other data.", warning=True))

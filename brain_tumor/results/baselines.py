@@ -22,6 +22,7 @@ def predict(train: pd.DataFrame, test: pd.DataFrame, classes: int) -> dict[str, 
         - `position`: class frequencies of training slices at the same relative height within their case.
         - `nearest_slice`: the label of the training slice of the same patient with the nearest number; where a
           patient has none, as `majority`. Absent where no test patient has a training slice.
+        - `same_patient`: likewise where slices have no numbers, the class frequencies of the patient's training slices.
     """
     frequencies = _frequencies(train["label"].to_numpy(), classes)
     found = {"majority": np.tile(frequencies, (len(test), 1))}
@@ -30,6 +31,8 @@ def predict(train: pd.DataFrame, test: pd.DataFrame, classes: int) -> dict[str, 
         found["position"] = _position(train, test, heights(together), frequencies)
         if test["case"].isin(train["case"]).any():
             found["nearest_slice"] = _nearest(train, test, frequencies)
+    elif (test["case"] != "").all() and test["case"].isin(train["case"]).any():
+        found["same_patient"] = _of_patient(train, test, frequencies)
     return found
 
 
@@ -59,6 +62,11 @@ def _position(
 def _nearest(train: pd.DataFrame, test: pd.DataFrame, prior: NDArray[np.float64]) -> NDArray[np.float64]:
     certain, labels = np.eye(len(prior)), train["label"]
     return np.array([prior if row is None else certain[labels[row]] for row in nearest_rows(train, test)])
+
+
+def _of_patient(train: pd.DataFrame, test: pd.DataFrame, prior: NDArray[np.float64]) -> NDArray[np.float64]:
+    own = {case: _frequencies(labels.to_numpy(), len(prior)) for case, labels in train.groupby("case")["label"]}
+    return np.array([own.get(case, prior) for case in test["case"]])
 
 
 def nearest_rows(train: pd.DataFrame, test: pd.DataFrame) -> list[int | None]:

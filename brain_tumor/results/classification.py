@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from brain_tumor.results import baselines, bootstrap
+from brain_tumor.results import baselines, bootstrap, patients
 from brain_tumor.results.bootstrap import Interval
+from brain_tumor.results.rates import confusion_matrix, one_class
 
 _BINS = 15  # of the calibration error
 
@@ -30,7 +30,8 @@ def score_test(
         logits: float32 (n, C).
 
     Returns:
-        Every metric with its interval, the confusion matrix and what the intervals resample; and the predictions.
+        Every metric with its interval, the confusion matrix and what the intervals resample, and where classes are
+        patients' the scores of `brain_tumor.results.patients`; and the predictions.
     """
     # In double precision the probabilities of one slice add up to 1 to the last digit that is written.
     return score_probabilities(table.iloc[rows.numpy()], classes, torch.softmax(logits.double(), dim=1))
@@ -41,9 +42,11 @@ def score_probabilities(
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Score probabilities float64 (n, C) of slices, as `score_test` does."""
     labels = torch.tensor(scored["label"].to_numpy())
-    cases = list(scored["case"])
+    cases = patients.people(scored)
+    own = scored.drop(columns="fold", errors="ignore")  # the data's, while one model has tested all of it
     scores = {
         **score(probabilities, labels, cases),
+        **(patients.score(own, probabilities, classes) if patients.apply(scored) else {}),
         "confusion_matrix": confusion_matrix(probabilities, labels),
         "resampled": bootstrap.resampled_unit(cases),
         "slices": len(scored),
@@ -54,17 +57,21 @@ def score_probabilities(
 def score_baselines(table: pd.DataFrame, classes: list[str]) -> dict[str, dict[str, Interval]]:
     """Score every baseline that the data allows on the test part of the data module's table."""
     train, test = (table[table["part"] == part] for part in ("train", "test"))
-    labels = torch.tensor(test["label"].to_numpy())
-    return {
-        name: score(torch.from_numpy(probabilities), labels, list(test["case"]))
-        for name, probabilities in baselines.predict(train, test, len(classes)).items()
-    }
+    found = baselines.predict(train, test, len(classes))
+    return {name: score_baseline(test, classes, torch.from_numpy(own)) for name, own in found.items()}
+
+
+def score_baseline(test: pd.DataFrame, classes: list[str], probabilities: Tensor) -> dict[str, Interval]:
+    """Score probabilities float64 (n, C) of test slices, as `score_test` does; numbers with intervals only."""
+    found = score_probabilities(test, classes, probabilities)[0]
+    return {name: cast("Interval", value) for name, value in found.items() if isinstance(value, dict)}
 
 
 def predictions(table: pd.DataFrame, probabilities: NDArray[np.floating], classes: list[str]) -> pd.DataFrame:
     """Put test slices beside their probabilities (n, C), one column `p(<class>)` each."""
     columns = pd.DataFrame(probabilities, columns=[f"p({name})" for name in classes], index=table.index)
-    return pd.concat([table[["path", "case", "slice", "label"]], columns], axis=1)
+    known = [name for name in ("path", "case", "person", "slice", "label") if name in table]
+    return pd.concat([table[known], columns], axis=1)
 
 
 def answers(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -146,40 +153,8 @@ def _weighted(probabilities: Tensor, labels: Tensor, weights: Tensor) -> dict[st
     bins = F.one_hot(torch.bucketize(confidence, torch.linspace(0, 1, _BINS + 1), right=True) - 1, _BINS + 1).double()
     values = {"loss": weights @ losses / total, "accuracy": weights @ right / total}
     rated = [1] if classes == 2 else range(classes)
-    one_against_rest = [_one_class(probabilities[:, c], predicted == c, labels == c, weights) for c in rated]
+    one_against_rest = [one_class(probabilities[:, c], predicted == c, labels == c, weights) for c in rated]
     for name in one_against_rest[0]:
         values[name] = torch.stack([scores[name] for scores in one_against_rest]).mean(0)
     values["calibration_error"] = (weights @ (bins * (right - confidence)[:, None])).abs().sum(1) / total
     return values
-
-
-def _one_class(scores: Tensor, predicted: Tensor, actual: Tensor, weights: Tensor) -> dict[str, Tensor]:
-    """Rate one class against the rest: scores, predicted, actual (n,) and weights (R, n) to values (R,)."""
-    hit = weights @ (predicted & actual).double()
-    positives, negatives, chosen = (weights @ kind.double() for kind in (actual, ~actual, predicted))
-    # Cumulated from the highest score down; slices of equal score form one step of the curves.
-    order = torch.argsort(scores, descending=True)
-    ends = torch.cat([scores[order].diff() != 0, torch.ones(1, dtype=torch.bool)])
-    above = (weights * actual)[:, order].cumsum(1)[:, ends]
-    below = (weights * ~actual)[:, order].cumsum(1)[:, ends]
-    before = F.pad(above[:, :-1], (1, 0))
-    step = below.diff(dim=1, prepend=torch.zeros(len(weights), 1, dtype=torch.float64))
-    ranked = ((above + before) / 2 * step).sum(1) / (positives * negatives)
-    found = ((above - before) * above / (above + below).clamp(min=1e-12)).sum(1) / positives
-    undefined = (positives == 0) | (negatives == 0)
-    values = {
-        "sensitivity": hit / positives,
-        "specificity": 1 - (chosen - hit) / negatives,
-        "precision": hit / chosen.clamp(min=1e-12),
-        "f1": 2 * hit / (chosen + positives),
-        "auroc": ranked,
-        "average_precision": found,
-    }
-    return {name: value.masked_fill(undefined, torch.nan) for name, value in values.items()}
-
-
-def confusion_matrix(probabilities: Tensor, labels: Tensor) -> list[list[int]]:
-    """Count slices by actual class (rows) and predicted class (columns)."""
-    classes = probabilities.shape[1]
-    counts = multiclass_confusion_matrix(probabilities, labels, num_classes=classes)
-    return [[int(count) for count in row] for row in counts]

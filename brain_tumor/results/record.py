@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypedDict, cast, get_type_hints, is_typeddict
+from typing import Any, NotRequired, TypedDict, cast, get_type_hints, is_typeddict
 
 import pandas as pd
 
@@ -25,11 +25,17 @@ class Count(TypedDict):
 
 
 class Data(Count):
-    """The data of a run: its kind, what identifies names, pixels and labels, and the classes' names."""
+    """The data of a run: its kind, what identifies names, pixels and labels, and the classes' names.
+
+    A target of patients adds its name and whom it left out; one that goes by where the tumour is, and a crop, by whose
+    masks slices were chosen and cut.
+    """
 
     kind: str
     key: str
     classes: list[str]
+    target: NotRequired[dict[str, Any]]
+    regions: NotRequired[dict[str, Any]]
 
 
 class Split(TypedDict):
@@ -182,7 +188,7 @@ def read_csv(path: Path) -> pd.DataFrame:
     Raises:
         ValueError: the file is missing or damaged.
     """
-    names = dict.fromkeys(("path", "case", "part", "digest", "run_lengths"), str)
+    names = dict.fromkeys(("path", "case", "person", "part", "digest", "run_lengths"), str)
     try:
         table = pd.read_csv(path, dtype=names, keep_default_na=False)
     except (OSError, ValueError) as error:
@@ -199,6 +205,8 @@ def _lacking(value: Any, schema: Any, path: str = "") -> list[str]:
         return [path or "everything"]
     lacking = []
     for key, kind in get_type_hints(schema).items():
+        if key in schema.__optional_keys__:
+            continue
         place = f"{path}.{key}".lstrip(".")
         lacking += _lacking(value[key], kind, place) if key in value else [place]
     return lacking

@@ -13,6 +13,8 @@ BASELINE_TITLES = {
     "majority": "always the commonest class",
     "position": "slice position alone",
     "nearest_slice": "nearest training slice of the same patient",
+    "same_patient": "what the patient's training slices are",
+    "shape": "the tumour's size and shape alone",
     "empty": "no tumour anywhere",
     "mean_mask": "mean mask at the same height",
     "nearest_mask": "mask of the nearest training slice of the same patient",

@@ -1,0 +1,38 @@
+"""Rate one class against the rest, for many weightings of the slices at once (see `bootstrap.Measure`)."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchmetrics.functional.classification import multiclass_confusion_matrix
+
+
+def one_class(scores: Tensor, predicted: Tensor, actual: Tensor, weights: Tensor) -> dict[str, Tensor]:
+    """Rate one class against the rest: scores, predicted, actual (n,) and weights (R, n) to values (R,)."""
+    hit = weights @ (predicted & actual).double()
+    positives, negatives, chosen = (weights @ kind.double() for kind in (actual, ~actual, predicted))
+    # Cumulated from the highest score down; slices of equal score form one step of the curves.
+    order = torch.argsort(scores, descending=True)
+    ends = torch.cat([scores[order].diff() != 0, torch.ones(1, dtype=torch.bool)])
+    above = (weights * actual)[:, order].cumsum(1)[:, ends]
+    below = (weights * ~actual)[:, order].cumsum(1)[:, ends]
+    before = F.pad(above[:, :-1], (1, 0))
+    step = below.diff(dim=1, prepend=torch.zeros(len(weights), 1, dtype=torch.float64))
+    ranked = ((above + before) / 2 * step).sum(1) / (positives * negatives)
+    found = ((above - before) * above / (above + below).clamp(min=1e-12)).sum(1) / positives
+    undefined = (positives == 0) | (negatives == 0)
+    values = {
+        "sensitivity": hit / positives,
+        "specificity": 1 - (chosen - hit) / negatives,
+        "precision": hit / chosen.clamp(min=1e-12),
+        "f1": 2 * hit / (chosen + positives),
+        "auroc": ranked,
+        "average_precision": found,
+    }
+    return {name: value.masked_fill(undefined, torch.nan) for name, value in values.items()}
+
+
+def confusion_matrix(probabilities: Tensor, labels: Tensor) -> list[list[int]]:
+    """Count slices by actual class (rows) and predicted class (columns)."""
+    classes = probabilities.shape[1]
+    counts = multiclass_confusion_matrix(probabilities, labels, num_classes=classes)
+    return [[int(count) for count in row] for row in counts]
