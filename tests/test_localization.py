@@ -18,9 +18,9 @@ from brain_tumor.data.images import read_image, unfit
 from brain_tumor.data.sources import PhantomDataModule
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.models.segmenter import Segmenter
-from brain_tumor.reports import compose, page
-from brain_tumor.reports import localization as report
-from brain_tumor.reports.runs import collect
+from brain_tumor.report import compose, page
+from brain_tumor.report import localization as report
+from brain_tumor.report.runs import collect
 from brain_tumor.results import bootstrap, localization, mask_baselines, masks
 from tests.conftest import Command, write_image
 

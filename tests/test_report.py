@@ -13,10 +13,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from brain_tumor import cli
-from brain_tumor.reports import analysis, chapters, estimates, folds, page, paper, pools
-from brain_tumor.reports.compose import compose as compose_report
-from brain_tumor.reports.compose import short
-from brain_tumor.reports.runs import Collection, Run, collect
+from brain_tumor.report import analysis, chapters, estimates, folds, page, paper, pools
+from brain_tumor.report.compose import compose as compose_report
+from brain_tumor.report.compose import short
+from brain_tumor.report.runs import Collection, Run, collect
 from brain_tumor.results import baselines, classification, record, run_folder
 from tests.conftest import Command
 

@@ -115,7 +115,7 @@ def _cell(value: object) -> str:
 def html(title: str, blocks: Sequence[Block]) -> str:
     """Write blocks as one HTML page that needs no other file."""
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(resources.files("brain_tumor.reports").joinpath("page.html").read_text())
+    template = environment.from_string(resources.files("brain_tumor.report").joinpath("page.html").read_text())
     shown = []
     for number, block in enumerate(blocks):
         kind = type(block).__name__.lower()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from brain_tumor.reports import paper
+from brain_tumor.report import paper
 from brain_tumor.results import record as records
 from brain_tumor.results import run_folder, summary
 from brain_tumor.results.bootstrap import Interval

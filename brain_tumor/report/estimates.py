@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from brain_tumor.reports import paper
-from brain_tumor.reports.runs import WEIGHTS, Run
+from brain_tumor.report import paper
+from brain_tumor.report.runs import WEIGHTS, Run
 from brain_tumor.results import bootstrap, classification, run_folder
 
 

@@ -56,7 +56,7 @@ CLAIMS = (
 
 def table() -> pd.DataFrame:
     """Return Table 1, one row an experiment, indexed by its number."""
-    with resources.files("brain_tumor.reports").joinpath("table1.csv").open() as file:
+    with resources.files("brain_tumor.report").joinpath("table1.csv").open() as file:
         return pd.read_csv(file, index_col="experiment")
 
 

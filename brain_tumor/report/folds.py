@@ -8,9 +8,9 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
-from brain_tumor.reports.page import Block, Heading, Picture, Table, Text
-from brain_tumor.reports.pools import Pool
-from brain_tumor.reports.wording import flat, interval
+from brain_tumor.report.page import Block, Heading, Picture, Table, Text
+from brain_tumor.report.pools import Pool
+from brain_tumor.report.wording import flat, interval
 from brain_tumor.results import baselines, classification
 from brain_tumor.results.bootstrap import Interval
 from brain_tumor.results.summary import BASELINE_TITLES

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torchmetrics.functional.classification import binary_roc
 
-from brain_tumor.reports import paper
-from brain_tumor.reports.runs import Run
+from brain_tumor.report import paper
+from brain_tumor.report.runs import Run
 from brain_tumor.results.classification import answers, probabilities_of
 from brain_tumor.results.plots import draw_confusion
 

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from brain_tumor.reports.page import Block, Heading, Picture, Table, Text
-from brain_tumor.reports.pools import Pool, pool
-from brain_tumor.reports.runs import Run
-from brain_tumor.reports.wording import flat, interval
+from brain_tumor.report.page import Block, Heading, Picture, Table, Text
+from brain_tumor.report.pools import Pool, pool
+from brain_tumor.report.runs import Run
+from brain_tumor.report.wording import flat, interval
 from brain_tumor.results import localization
 from brain_tumor.results.summary import BASELINE_TITLES, split_title
 

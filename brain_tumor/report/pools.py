@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from brain_tumor.reports.estimates import same_but_for
-from brain_tumor.reports.runs import Run
+from brain_tumor.report.estimates import same_but_for
+from brain_tumor.report.runs import Run
 
 
 @dataclass(frozen=True)

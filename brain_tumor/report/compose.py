@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from brain_tumor.reports import analysis, chapters, folds, localization, pools
-from brain_tumor.reports.estimates import one_data_set
-from brain_tumor.reports.page import Block, Heading, Table, Text
-from brain_tumor.reports.runs import Collection, Run
-from brain_tumor.reports.wording import estimate, interval, percent
+from brain_tumor.report import analysis, chapters, folds, localization, pools
+from brain_tumor.report.estimates import one_data_set
+from brain_tumor.report.page import Block, Heading, Table, Text
+from brain_tumor.report.runs import Collection, Run
+from brain_tumor.report.wording import estimate, interval, percent
 from brain_tumor.results.summary import BASELINE_TITLES
 
 

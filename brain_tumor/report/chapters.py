@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from brain_tumor.reports import analysis, figures, paper
-from brain_tumor.reports.estimates import of_row
-from brain_tumor.reports.page import Block, Heading, Picture, Table, Text
-from brain_tumor.reports.runs import Run
-from brain_tumor.reports.wording import counted, estimate, joined, losses, percent, points
+from brain_tumor.report import analysis, figures, paper
+from brain_tumor.report.estimates import of_row
+from brain_tumor.report.page import Block, Heading, Picture, Table, Text
+from brain_tumor.report.runs import Run
+from brain_tumor.report.wording import counted, estimate, joined, losses, percent, points
 from brain_tumor.results.summary import BASELINE_TITLES
 
 _DRAWN = 5  # runs a panel of ROC and reliability curves

@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from brain_tumor.reports import paper
-from brain_tumor.reports.estimates import Estimate, accuracy, difference, mean, of_row, rightness
-from brain_tumor.reports.runs import WEIGHTS, Run
+from brain_tumor.report import paper
+from brain_tumor.report.estimates import Estimate, accuracy, difference, mean, of_row, rightness
+from brain_tumor.report.runs import WEIGHTS, Run
 from brain_tumor.results import record as records
 
 SPLITS = ("slice", "patient")
