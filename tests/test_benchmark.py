@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from brain_tumor.benchmark import measure
+from brain_tumor.benchmark.plain import Images, PlainLoop
 from brain_tumor.data.sources import PhantomDataModule
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.models.classifier import Classifier
-from brain_tumor.speed import measure
-from brain_tumor.speed.plain import Images, PlainLoop
 from tests.conftest import Command
 
 SMALL = [

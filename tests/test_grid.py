@@ -16,7 +16,7 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from brain_tumor import cli
-from brain_tumor.reports import paper
+from brain_tumor.report import paper
 from tests.conftest import Command, environment
 
 # A row of the grid for a moment: everything that costs time made small.

@@ -18,9 +18,10 @@ from brain_tumor.data.images import read_image, unfit
 from brain_tumor.data.sources import PhantomDataModule
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.models.segmenter import Segmenter
-from brain_tumor.reports import compose, page
-from brain_tumor.reports import localization as report
-from brain_tumor.reports.runs import collect
+from brain_tumor.report import compose, page
+from brain_tumor.report.chapters import localization as report
+from brain_tumor.report.pools import pool
+from brain_tumor.report.runs import collect
 from brain_tumor.results import bootstrap, localization, mask_baselines, masks
 from tests.conftest import Command, write_image
 
@@ -310,7 +311,8 @@ def test_folds_of_masks_are_pooled(segmenter: Path, tmp_path: Path) -> None:
         content["config"]["data"] |= {"folds": 2, "fold": fold}
         (folder / "results.json").write_text(json.dumps(content))
         own.to_csv(folder / "predictions.csv", index=False)
-    table = report.results(collect([tmp_path]).runs)
+    runs = collect([tmp_path]).runs
+    table = report.numbers(runs, pool(runs))
     assert list(table["split"]) == ["2 folds by patient"] * 3
     line, whole = table.iloc[0], content["test"]
     assert line["patients"] == 2

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from brain_tumor.speed import measure
+from brain_tumor.benchmark import measure
 from tests.conftest import environment
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -13,10 +13,11 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from brain_tumor import cli
-from brain_tumor.reports import analysis, chapters, estimates, folds, page, paper, pools
-from brain_tumor.reports.compose import compose as compose_report
-from brain_tumor.reports.compose import short
-from brain_tumor.reports.runs import Collection, Run, collect
+from brain_tumor.report import page, paper
+from brain_tumor.report.cells import Groups
+from brain_tumor.report.chapters import comparisons, folds, leakage, optimizers, short, table1, table2
+from brain_tumor.report.compose import compose as compose_report
+from brain_tumor.report.runs import Collection, Run, collect
 from brain_tumor.results import baselines, classification, record, run_folder
 from tests.conftest import Command
 
@@ -108,9 +109,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
 
 
 def test_the_grid_averages_seeds_and_resamples_patients(runs: list[Run]) -> None:
-    grid = analysis.grid(runs, "SGD")
-    chosen = estimates.of_row(runs, 9, "SGD", "slice")
-    assert [run.accuracy for run in chosen] == pytest.approx([27 / 30, 26 / 30, 25 / 30])
+    groups = Groups(runs)
+    grid = table1.numbers(groups, "SGD")
+    assert [run.accuracy for run in groups.cell(9, "SGD", "slice").runs] == pytest.approx([27 / 30, 26 / 30, 25 / 30])
     # The first patient's three slices are wrong with every seed, the second's none, one or two; the others' are right.
     shares = np.array([0, (0 + 1 / 3 + 2 / 3) / 3, *[1] * 8])
     shares[1] = 1 - shares[1]
@@ -123,7 +124,7 @@ def test_the_grid_averages_seeds_and_resamples_patients(runs: list[Run]) -> None
     assert grid.loc[9, "paper accuracy"] == 0.96
     assert grid.loc[9, "slice note"] == ""
     # One seed: the run's own interval over patients.
-    alone = estimates.of_row(runs, 17, "SGD", "patient")[0].record["test"]["accuracy"]
+    alone = groups.cell(17, "SGD", "patient").runs[0].record["test"]["accuracy"]
     assert [grid["patient low"][17], grid["patient high"][17]] == [alone["low"], alone["high"]]
     assert math.isnan(grid["slice accuracy"][20])
     assert grid.loc[20, "slice n"] == 0
@@ -131,7 +132,7 @@ def test_the_grid_averages_seeds_and_resamples_patients(runs: list[Run]) -> None
 
 def _both_against_resized(runs: list[Run], split: str) -> dict[str, Any]:
     """The comparison of rows 17 and 9."""
-    table = analysis.comparisons(runs, "SGD")
+    table = comparisons.numbers(Groups(runs))
     chosen = table[(table["better"] == 17) & (table["worse"] == 9) & (table["split"] == split)]
     return {str(name): value for name, value in chosen.iloc[0].items()}
 
@@ -156,19 +157,20 @@ def test_one_pair_is_bootstrapped_over_patients(tmp_path: Path, wrong: list[int]
 
 
 def test_leakage_counts_neighbours_in_training(runs: list[Run]) -> None:
-    table = analysis.leakage(runs, "SGD")
+    groups = Groups(runs)
+    table = leakage.numbers(groups)
     # Every fourth slice is tested, so each has a neighbour in training.
     assert table.loc[17, "neighbour n"] == 30
     assert table.loc[17, "neighbour"] == pytest.approx(29 / 30)
     assert table.loc[17, "no neighbour n"] == 0
     assert math.isnan(table["no neighbour majority"][17])
-    labels = estimates.of_row(runs, 17, "SGD", "slice")[0].predictions()["label"]
+    labels = groups.cell(17, "SGD", "slice").runs[0].predictions()["label"]
     assert table.loc[17, "neighbour majority"] == pytest.approx(labels.value_counts(normalize=True).max())
     assert table.loc[17, "difference"] == pytest.approx(29 / 30 - 30 / 36)
 
 
 def test_optimizers_stand_side_by_side(runs: list[Run]) -> None:
-    table = analysis.optimizers(runs)
+    table = optimizers.numbers(Groups(runs), ["SGD", "Adam"])
     assert table.loc[4, "SGD"] == pytest.approx(29 / 30)
     assert table.loc[4, "Adam"] == pytest.approx(15 / 30)
     assert table.loc[17, "SGD first train loss"] == 1
@@ -217,7 +219,7 @@ def test_the_papers_data_comes_first(tmp_path: Path) -> None:
 
 def test_table_2_has_the_papers_rows_and_the_best_of_all_optimizers(runs: list[Run], tmp_path: Path) -> None:
     make_run(tmp_path, 12, [], optimizer="adam")
-    lines = chapters.best([*runs, *collect([tmp_path]).runs], ["SGD", "Adam"])[-1]
+    lines = table2.chapter(Groups([*runs, *collect([tmp_path]).runs]))[-1]
     assert isinstance(lines, page.Table)
     assert list(lines.shown["the paper's best"]) == ["experiment 19: 97%", "experiment 20: 96%"]
     assert lines.shown["ours by slice"][1] == "experiment 12, Adam: 100.0%"
@@ -228,7 +230,7 @@ def test_a_sweep_over_something_else_is_not_averaged_as_seeds(tmp_path: Path) ->
         for dropout in (0.3, 0.5):
             make_run(tmp_path, 12, [0], seed=seed, **{"model.dropout": dropout})
     make_run(tmp_path, 12, [0], seed=2, **{"model.dropout": 0.5})
-    chosen = estimates.of_row(collect([tmp_path]).runs, 12, "SGD", "slice")
+    chosen = Groups(collect([tmp_path]).runs).cell(12, "SGD", "slice").runs
     assert [(run.seed, run.record["config"]["model"]["dropout"]) for run in chosen] == [(0, 0.5), (1, 0.5), (2, 0.5)]
 
 
@@ -256,10 +258,10 @@ def test_a_collapsed_run_is_counted(tmp_path: Path) -> None:
     tumours = np.flatnonzero(slices[slices["part"] == "test"]["label"]).tolist()
     make_run(tmp_path, 4, tumours)
     make_run(tmp_path, 4, tumours[1:], seed=1)
-    runs = collect([tmp_path]).runs
-    table = analysis.optimizers(runs)
+    groups = Groups(collect([tmp_path]).runs)
+    table = optimizers.numbers(groups, ["SGD"])
     assert (table.loc[4, "SGD collapsed"], table.loc[4, "SGD n"]) == (1, 2)
-    assert "(1 of 2 collapsed)" in page.markdown("", chapters.optimizers(runs, ["SGD"]))
+    assert "(1 of 2 collapsed)" in page.markdown("", optimizers.chapter(groups))
 
 
 def test_a_bar_in_a_text_does_not_end_its_cell() -> None:
@@ -267,12 +269,12 @@ def test_a_bar_in_a_text_does_not_end_its_cell() -> None:
 
 
 def test_baselines_are_of_the_same_splits(runs: list[Run]) -> None:
-    table = analysis.baselines(runs)
+    found = Groups(runs).baselines("patient")
     slices = _slices("patient")
     train, test = slices[slices["part"] == "train"], slices[slices["part"] == "test"]
     position = baselines.predict(train, test, 2)["position"].argmax(1)
-    assert table.loc["position", "patient"] == pytest.approx((position == test["label"]).mean())
-    assert math.isnan(table["patient"]["nearest_slice"])
+    assert found["position"] == pytest.approx((position == test["label"]).mean())
+    assert math.isnan(found["nearest_slice"])
 
 
 def test_unlike_runs_are_not_averaged(tmp_path: Path) -> None:
@@ -283,17 +285,17 @@ def test_unlike_runs_are_not_averaged(tmp_path: Path) -> None:
     content["weights"] |= {"source": "file", "missing": ["layer4"]}
     record.write_json(folder / "results.json", content)
     found = collect([tmp_path]).runs
-    assert [run.accuracy for run in estimates.of_row(found, 17, "SGD", "slice")] == pytest.approx([29 / 30])
-    grid = analysis.grid([run for run in found if run.seed == 2], "SGD")
+    assert [run.accuracy for run in Groups(found).cell(17, "SGD", "slice").runs] == pytest.approx([29 / 30])
+    grid = table1.numbers(Groups([run for run in found if run.seed == 2]), "SGD")
     assert grid.loc[17, "slice note"] == "weights: a file, partial"
-    grid = analysis.grid([run for run in found if run.seed == 1], "SGD")
+    grid = table1.numbers(Groups([run for run in found if run.seed == 1]), "SGD")
     assert grid.loc[17, "slice note"] == "epochs 3 instead of 20"
 
 
 def test_a_run_is_known_by_its_settings_without_its_number(tmp_path: Path) -> None:
     make_run(tmp_path, 12, [0], experiment="null")
     assert [run.row for run in collect([tmp_path]).runs] == [12]
-    assert {claim.better for claim in paper.CLAIMS} <= set(paper.table().index)
+    assert {row for _, *rows in paper.COMPARISONS for row in rows} <= set(paper.table().index)
 
 
 def test_one_configuration_counts_once(tmp_path: Path) -> None:
@@ -321,9 +323,10 @@ def _in_folds(home: Path, wrong: dict[tuple[int, int], list[int]]) -> None:
 
 def test_folds_are_pooled(tmp_path: Path) -> None:
     _in_folds(tmp_path, {(0, 0): [0, 1, 2], (1, 0): [], (0, 1): [], (1, 1): [4], (0, 2): []})
-    (own,) = pools.pool(collect([tmp_path]).runs)
+    groups = Groups(collect([tmp_path]).runs)
+    (own,) = groups.pools
     assert own.missing == ["fold 1 of seed 2"]
-    table = folds.results([own]).set_index("model")
+    table = folds.numbers([own]).set_index("model")
     line = table.loc["experiment 10, resnet18, freeze, SGD"]
     assert line["accuracy"] == pytest.approx(1 - (3 + 1) / 2 / 120)
     assert (line["lowest seed"], line["highest seed"], line["seeds"]) == (
@@ -336,7 +339,7 @@ def test_folds_are_pooled(tmp_path: Path) -> None:
     assert line["auroc"] == pytest.approx(1 - 1 / 20 / 4)
     assert table.loc["always the commonest class", "accuracy"] == pytest.approx(80 / 120)
     assert line["minutes"] == pytest.approx(2)
-    text = page.markdown("", folds.chapter([own], folds.results([own])))
+    text = page.markdown("", folds.chapter(groups))
     assert "| 97.5% to 99.2%, n=2 | 2.0 |" in text
     assert "fold 1 of seed 2" in text
 
@@ -344,7 +347,9 @@ def test_folds_are_pooled(tmp_path: Path) -> None:
 def test_the_short_table_has_the_papers_best_row_of_each_model(runs: list[Run], tmp_path: Path) -> None:
     _in_folds(tmp_path, {(0, 0): [0, 1, 2], (1, 0): []})
     both = [*runs, *collect([tmp_path]).runs]
-    table = short(both, folds.results(pools.pool(both))).shown
+    found = short.chapter(Groups(both))[-1]
+    assert isinstance(found, page.Table)
+    table = found.shown
     rows = ["resnet50, freeze (experiment 4)", "resnet18, freeze (experiment 10)", "resnet18, finetune (experiment 17)"]
     assert list(table[""][:3]) == rows
     assert len(table) == 6

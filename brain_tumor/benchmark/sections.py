@@ -10,16 +10,16 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
 
+from brain_tumor.benchmark import loops, process
+from brain_tumor.benchmark.bench import Bench, rate, seconds
+from brain_tumor.benchmark.exported import exported
+from brain_tumor.benchmark.measure import Row, alone, compare, interleave
+from brain_tumor.benchmark.plain import PlainLoop
+from brain_tumor.benchmark.training import training
 from brain_tumor.data import phantom
 from brain_tumor.data.sources import LggDataModule
 from brain_tumor.models import features
 from brain_tumor.models import precision as precisions
-from brain_tumor.speed import loops, process
-from brain_tumor.speed.bench import Bench, rate, seconds
-from brain_tumor.speed.exported import exported
-from brain_tumor.speed.measure import Row, alone, compare, interleave
-from brain_tumor.speed.plain import PlainLoop
-from brain_tumor.speed.training import training
 
 
 def computing(bench: Bench) -> Iterator[Row]:

@@ -11,10 +11,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torchmetrics.functional.classification import binary_roc
 
-from brain_tumor.reports.estimates import same_but_for
-from brain_tumor.reports.page import Block, Heading, Picture, Table, Text
-from brain_tumor.reports.runs import Run
-from brain_tumor.reports.wording import flat, interval
+from brain_tumor.report.page import Block, Heading, Picture, Table, Text
+from brain_tumor.report.runs import Run
+from brain_tumor.report.wording import flat, interval
 from brain_tumor.results import classification, patients, rates, summary
 from brain_tumor.results import record as records
 from brain_tumor.results.plots import draw_confusion
@@ -134,7 +133,7 @@ def group(runs: Sequence[Run]) -> list[Group]:
     found: dict[str, dict[int, Run]] = {}
     for run in sorted(runs, key=lambda own: own.seed):
         fold = run.record["split"]["fold"]
-        key = same_but_for(run, "seed", "fold") if fold is not None else f"{same_but_for(run, 'seed')} alone"
+        key = run.same_but_for("seed", "fold") if fold is not None else f"{run.same_but_for('seed')} alone"
         found.setdefault(key, {}).setdefault(-1 if fold is None else fold, run)
     return [_complete(own) for own in found.values()]
 

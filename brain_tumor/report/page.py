@@ -11,6 +11,9 @@ import jinja2
 import pandas as pd
 from matplotlib.figure import Figure
 
+# Of the figures: by slice, by patient, and what the paper has.
+COLOURS = {"slice": "#1f77b4", "patient": "#d62728", "paper": "#555555"}
+
 
 @dataclass(frozen=True)
 class Heading:
@@ -50,11 +53,13 @@ class Picture:
         name: of its PNG file.
         caption: what it shows.
         png: the file's bytes.
+        shows_data: it shows slices of the data, which are perhaps not to be passed on.
     """
 
     name: str
     caption: str
     png: bytes
+    shows_data: bool = False
 
     @classmethod
     def of(cls, name: str, caption: str, figure: Figure) -> "Picture":
@@ -62,6 +67,11 @@ class Picture:
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=110)
         return cls(name, caption, buffer.getvalue())
+
+    @classmethod
+    def of_data(cls, name: str, caption: str, path: Path) -> "list[Picture]":
+        """Take a picture of slices from a run's folder, if it is there."""
+        return [cls(name, caption, path.read_bytes(), shows_data=True)] if path.exists() else []
 
 
 Block = Heading | Text | Table | Picture
@@ -95,7 +105,7 @@ def markdown(title: str, blocks: Sequence[Block]) -> str:
                 parts.append(f"## {text}")
             case Text(text, warning):
                 parts.append(f"**{text}**" if warning else text)
-            case Picture(name, caption, _):
+            case Picture(name, caption):
                 parts.append(f"![{caption}]({name}.png)\n\n{caption}")
             case Table(_, shown, _):
                 parts.append(table_markdown(shown))
@@ -115,7 +125,7 @@ def _cell(value: object) -> str:
 def html(title: str, blocks: Sequence[Block]) -> str:
     """Write blocks as one HTML page that needs no other file."""
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(resources.files("brain_tumor.reports").joinpath("page.html").read_text())
+    template = environment.from_string(resources.files("brain_tumor.report").joinpath("page.html").read_text())
     shown = []
     for number, block in enumerate(blocks):
         kind = type(block).__name__.lower()

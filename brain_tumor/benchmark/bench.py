@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from brain_tumor.benchmark import loops
 from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.models.classifier import Classifier
-from brain_tumor.speed import loops
 
 
 @dataclass

@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--no-slices", action="store_true", help="leave out pictures of the data, to pass the page on")
     arguments = parser.parse_args()
 
-    from brain_tumor.reports import compose, page, runs
+    from brain_tumor.report import compose, page, runs
 
     folder = arguments.to or arguments.folders[0] / "report"
     blocks = compose.compose(runs.collect(arguments.folders), pictures=not arguments.no_slices)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from brain_tumor.reports import paper
+from brain_tumor.report import paper
+from brain_tumor.results import classification, run_folder, summary
 from brain_tumor.results import record as records
-from brain_tumor.results import run_folder, summary
 from brain_tumor.results.bootstrap import Interval
 from brain_tumor.results.record import Record
 
@@ -90,9 +90,27 @@ class Run:
         """The scores of its test that have a value, low and high."""
         return records.scores(self.record["test"])
 
+    @property
+    def tested_on(self) -> tuple[object, ...]:
+        """Identify which slices it was tested on, on one data set."""
+        settings = self.record["hyperparameters"]
+        return self.split, self.record["split"]["seed"], settings["test_fraction"], settings["val_fraction"]
+
+    def same_but_for(self, *differ: str) -> str:
+        """Name its configuration without where its data and weights lie, and without its "seed" or its "fold"."""
+        config, weights = self.record["config"], self.record["weights"]
+        model = {**config["model"], "weights": [weights["source"], weights["detail"]]}
+        data = {**config["data"], "root": ""} | ({"fold": None} if "fold" in differ else {})
+        seed = {"seed": 0} if "seed" in differ else {}
+        return run_folder.run_id({**config, **seed, "model": model, "data": data})
+
     def predictions(self) -> pd.DataFrame:
         """Read the test slices' predictions; a diverged run's probabilities are NaN."""
         return records.read_csv(self.folder / "predictions.csv")
+
+    def answers(self) -> pd.DataFrame:
+        """Read the predictions with the columns `predicted`, `confidence` and `right`."""
+        return classification.answers(self.predictions())
 
     def evaluations(self, key: str) -> list[tuple[Path, dict[str, Any]]]:
         """Return what its evaluations found under a key of theirs, such as "explanation", the newest first."""

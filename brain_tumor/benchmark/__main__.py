@@ -26,10 +26,10 @@ KEYS = {
 def main(cfg: DictConfig) -> None:
     """Run the sections, print the table, and save it as JSON and Markdown."""
     config = cli.plain(cfg, KEYS)
+    from brain_tumor.benchmark import measure
+    from brain_tumor.benchmark.sections import SECTIONS
     from brain_tumor.results import record, run_folder
     from brain_tumor.results.versions import versions as find_versions
-    from brain_tumor.speed import measure
-    from brain_tumor.speed.sections import SECTIONS
 
     for name in ("repeats", "batches", "epochs"):
         if config[name] < 1:
@@ -65,8 +65,8 @@ def main(cfg: DictConfig) -> None:
 def _bench(config: dict[str, Any]) -> Any:
     import lightning as L
 
+    from brain_tumor.benchmark.bench import Bench
     from brain_tumor.models import precision
-    from brain_tumor.speed.bench import Bench
 
     cli.quieten_lightning()
     L.seed_everything(config["seed"], verbose=False)

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from brain_tumor.benchmark import loops, process
+from brain_tumor.benchmark.bench import Bench, flops, rate, seconds
+from brain_tumor.benchmark.measure import Row, alone, compare, interleave
+from brain_tumor.benchmark.plain import PlainLoop
 from brain_tumor.models import features
 from brain_tumor.models.classifier import Classifier
-from brain_tumor.speed import loops, process
-from brain_tumor.speed.bench import Bench, flops, rate, seconds
-from brain_tumor.speed.measure import Row, alone, compare, interleave
-from brain_tumor.speed.plain import PlainLoop
 
 
 def training(bench: Bench) -> Iterator[Row]:

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from brain_tumor.benchmark.bench import Bench, rate
+from brain_tumor.benchmark.measure import Row, alone, interleave
 from brain_tumor.models import onnx_export
 from brain_tumor.models.network import TorchNetwork
 from brain_tumor.models.onnx_file import FACTS, FORMAT, OnnxRun
 from brain_tumor.models.outputs import Network
 from brain_tumor.models.segmenter import Segmenter
 from brain_tumor.models.task import Task
-from brain_tumor.speed.bench import Bench, rate
-from brain_tumor.speed.measure import Row, alone, interleave
 
 _SLICES = 64
 

@@ -1,0 +1,116 @@
+"""Where is it? Masks, beside what sees no pixel and what others have published."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from brain_tumor.report.cells import Groups
+from brain_tumor.report.page import Block, Heading, Picture, Table, Text
+from brain_tumor.report.pools import Pool, pool
+from brain_tumor.report.runs import Run
+from brain_tumor.report.wording import flat, interval, intervals
+from brain_tumor.results import localization
+from brain_tumor.results.summary import BASELINE_TITLES, split_title
+
+# Dice a volume on the same data: Buda, Saha, Mazurowski 2019 over all 110 patients, and human readers on LGG.
+PUBLISHED = (
+    {"model": "Buda et al. 2019, U-Net", "split": "folds by patient, all 110", "dice": 0.82, "dice_median": 0.85},
+    {"model": "human readers, 84 ± 2 % (Buda et al. 2019)", "split": "", "dice": 0.84},
+)
+_SHOWN = {
+    "dice": "Dice a volume", "dice_median": "its median", "dice_minimum": "its minimum",
+    "largest_dice": "largest component kept", "dice_slice": "Dice a tumour slice",
+    "surface_dice": "surface Dice, 2 pixels", "empty_clean": "empty slices clean", "dice_legacy": "legacy",
+    "dice_small": "smallest third", "dice_medium": "middle third", "dice_large": "largest third",
+}  # fmt: skip
+
+
+def chapter(groups: Groups) -> list[Block]:
+    """Show the masks' scores, tumour size against Dice, and what masks look like."""
+    if not groups.segmenters:
+        return []
+    pools = [own for own in pool(groups.segmenters) if own.runs]
+    table = numbers(groups.segmenters, pools)
+    surface = [interval(line, "hd95_median", "{:.1f}") for _, line in table.iterrows()]
+    shown = {**table[["model", "split"]], **intervals(table, _SHOWN), "HD95, median": surface}
+    blocks: list[Block] = [
+        Heading("Where is it?"),
+        Text(
+            "Dice a volume is 2 TP / (2 TP + FP + FN) over all slices of a patient, at the files' own size; a missed "
+            "tumour is 0. Everything but legacy is a mean over patients, with a bootstrap over them, within folds if "
+            "there are any. The thirds are of the data set's tumour slices by area. Legacy is the mean over all "
+            "slices with two empty masks as 1: read it beside the empty masks' own. Maskers that see no pixel stand "
+            "below each result; one who copies the nearest slice's mask can only do so where patients stand on both "
+            "sides of a split. Published figures are the authors' own, on the same data."
+        ),
+        Table("localization", pd.DataFrame(shown), table),
+    ]
+    if pools:
+        caption = "Dice a volume against the tumour's area, a point a patient of all folds."
+        blocks.append(Picture.of("dice_area", caption, _dice_against_area(pools)))
+    for run in groups.segmenters:
+        caption = f"{run.title}, {split_title(run.record['split'])}: best to worst patient, "
+        caption += "truth in yellow and prediction in cyan."
+        blocks += Picture.of_data(f"overlays_{run.record['id']}", caption, run.folder / "overlays.png")
+    return blocks
+
+
+def numbers(runs: Sequence[Run], pools: Sequence[Pool]) -> pd.DataFrame:
+    """Return the scores of runs, those of all folds together, with the baselines of their splits and what is published.
+
+    Columns: `model`, `split`, `patients`, and every score with `low` and `high`.
+    """
+    pooled = {run.record["id"] for own in pools for seed in own.runs.values() for run in seed}
+    lines = [line for own in pools for line in _pooled(own)]
+    lines += [line for run in runs if run.record["id"] not in pooled for line in _single(run)]
+    table = pd.DataFrame([*lines, *(PUBLISHED if runs[0].dataset == "lgg" else ())])
+    # Runs on one split share their baselines.
+    table = table.drop_duplicates(["model", "split", "dice", "dice_pooled", "dice_legacy"], ignore_index=True)
+    return table.reindex(columns=list(dict.fromkeys(["model", "split", "patients", *_SHOWN, *table.columns])))
+
+
+def _pooled(own: Pool) -> list[dict[str, Any]]:
+    split, lines = f"{len(own.folds)} folds by patient", list[dict[str, Any]]()
+    for seed, table in own.tables.items():
+        # All folds together are the whole data set, whose thirds these are.
+        scores = localization.score(table, localization.terciles(table["area"].to_numpy()), list(table["fold"]))
+        largest = _over_folds(table, {run.record["split"]["fold"]: run.record["test"] for run in own.runs[seed]})
+        line = {"model": f"{own.example.title}, seed {seed}", "split": split, "patients": table["case"].nunique()}
+        lines.append(line | flat(scores) | {"largest_dice": largest["largest_dice"]})
+    for name in own.folds[0].record["baselines"]:
+        scored = {run.record["split"]["fold"]: run.record["baselines"][name] for run in own.runs[seed]}
+        lines.append({"model": BASELINE_TITLES[name], "split": split} | _over_folds(table, scored))
+    return lines
+
+
+def _over_folds(table: pd.DataFrame, folds: dict[Any, dict[str, Any]]) -> dict[str, float]:
+    """Average the scores of folds, each by its patients with a tumour."""
+    patients = table[table["area"] > 0].groupby("fold")["case"].nunique()
+    means = {}
+    for name in (name for name, value in next(iter(folds.values())).items() if isinstance(value, dict)):
+        known = {fold: scores[name]["value"] for fold, scores in folds.items() if scores[name]["value"] is not None}
+        total = sum(patients.get(fold, 0) for fold in known)
+        means[name] = sum(value * patients.get(fold, 0) for fold, value in known.items()) / total if total else np.nan
+    return means
+
+
+def _single(run: Run) -> list[dict[str, Any]]:
+    split, count = split_title(run.record["split"]), run.record["split"]["test"]["patients"]
+    line = {"model": f"{run.title}, seed {run.seed}", "split": split, "patients": count, **flat(run.scores)}
+    baselines = run.record["baselines"].items()
+    return [line, *({"model": BASELINE_TITLES[name], "split": split, **flat(scores)} for name, scores in baselines)]
+
+
+def _dice_against_area(pools: Sequence[Pool]) -> Figure:
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    for own in pools:
+        for seed, table in own.tables.items():
+            patients = localization.patients(table, localization.terciles(table["area"].to_numpy()))
+            axes.scatter(patients["area"], patients["dice"], s=14, alpha=0.7, label=f"{own.example.title}, seed {seed}")
+    axes.set(xscale="log", xlabel="the tumour's pixels over all slices", ylabel="Dice a volume", ylim=(-0.02, 1.02))
+    axes.legend(fontsize="small", loc="lower right")
+    return figure

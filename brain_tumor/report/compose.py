@@ -1,0 +1,81 @@
+"""Compose the report: which chapters, in which order."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from brain_tumor.report.cells import Groups, one_data_set
+from brain_tumor.report.chapters import (
+    comparisons,
+    cost,
+    curves,
+    diagnostics,
+    explanations,
+    folds,
+    leakage,
+    localization,
+    optimizers,
+    short,
+    stages,
+    table1,
+    table2,
+    types,
+)
+from brain_tumor.report.page import Block, Heading, Picture, Table, Text
+from brain_tumor.report.runs import Collection, Run
+
+# Beside the paper's numbers: they need a classifier.
+_PAPER = (short, table1, table2, curves, comparisons, folds, optimizers, leakage, diagnostics)
+_OTHERS = (localization, stages, explanations, cost)
+
+
+def compose(collected: Collection, pictures: bool = True) -> list[Block]:
+    """Turn run folders' contents into a report.
+
+    Args:
+        collected: what lies in the folders.
+        pictures: also show slices of the data.
+    """
+    kinds = [run for run in collected.runs if types.belongs(run)]
+    others = [run for run in collected.runs if not types.belongs(run)]
+    groups = Groups(one_data_set(others))
+    blocks = _state(collected, groups.runs, len(others), bool(kinds))
+    if groups.runs:
+        chapters = (*(_PAPER if groups.classifiers else ()), *_OTHERS)
+        blocks += [block for chapter in chapters for block in chapter.chapter(groups)]
+    blocks += types.chapter(kinds)
+    return [block for block in blocks if pictures or not (isinstance(block, Picture) and block.shows_data)]
+
+
+def _state(collected: Collection, runs: Sequence[Run], candidates: int, more: bool) -> list[Block]:
+    limits = "Research software, not a medical device: nothing on this page may guide the care of a person."
+    blocks: list[Block] = [Text(limits, warning=True)]
+    if runs:
+        data, kind = runs[0].record["data"], runs[0].dataset
+        if kind != "lgg":
+            other = f"Not the paper's data ({kind}): what stands beside the paper's numbers is another task."
+            blocks.append(Text(other, warning=True))
+        blocks.append(
+            Text(
+                f"{len(runs)} finished run{'s' * (len(runs) > 1)} on {data['slices']:,} slices of {data['patients']} "
+                f"patients ({kind}, content {data['key']}). "
+                "Every accuracy is of the test part after the last epoch, or after the best one on a validation part "
+                "where there was one. Intervals are 95 %, a bootstrap over patients of the mean over seeds: they leave "
+                "out what another draw of the split would change, and what another seed would, which the lowest and "
+                "the highest seed beside them show."
+            )
+        )
+    elif not more:
+        blocks.append(Text("No finished run yet."))
+    if others := candidates - len(runs):
+        blocks.append(Text(f"Left out: {others} finished runs on other data.", warning=True))
+    lines = [{"run": path.name, "state": f"failed: {line}"} for path, line in collected.failed]
+    lines += [{"run": path.name, "state": "cut off, or under way"} for path in collected.unfinished]
+    if lines:
+        table = pd.DataFrame(lines)
+        blocks += [
+            Heading("Not finished"),
+            Text("The same command goes on with these. A failed run's folder holds its traceback.txt."),
+            Table("not_finished", table, table),
+        ]
+    return blocks
