@@ -21,7 +21,7 @@ def copied(phantoms: Path, tmp_path: Path) -> dict[str, str]:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, folder / path.name)
         with Image.open(path) as image:
-            if number % 3 or np.std(image) < 8:
+            if number % 3 or np.asarray(image).std() < 8:
                 continue
             if number % 2:
                 image.convert("RGB").save(folder / f"{path.stem}_copy.jpg")

@@ -2,9 +2,9 @@
 
 Neighbouring slices of a patient are nearly the same picture, too. What tells them apart is how far two small grey
 versions are from correlating, which re-saving changes less than a step to the next slice does; a perceptual hash must
-agree. The limits were set on the 3,929 slices of the LGG data, of which no two are the same picture: the nearest two are
-.0023 apart. Of 500 of them, copied, it found 97 % of those re-saved as JPEG of quality 75 and of those scaled to a third,
-and 92 % of those that were both.
+agree. The limits were set on the 3,929 slices of the LGG data, of which no two are the same picture: the nearest two
+are .0023 apart. Of 500 of them, copied, it found 97 % of those re-saved as JPEG of quality 75 and of those scaled to a
+third, and 92 % of those that were both.
 """
 
 import imagehash
