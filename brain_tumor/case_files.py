@@ -24,8 +24,8 @@ def write_mask(folder: Path, case: Case, slices: Slices, masks: NDArray[np.uint8
         Image.fromarray(masks[0] * 255).save(temporary)
         temporary.replace(folder / f"{case.name}_mask.png")
         return
-    source = next(case.sources[name] for name in ("", "flair", "t1ce") if name in case.sources)
-    original = source.paths[0] if source.kind == "nifti" else None
+    source = next((case.sources[name] for name in ("", "flair", "t1ce") if name in case.sources), None)
+    original = source.paths[0] if source is not None and source.kind == "nifti" else None
     nifti.write_mask(folder / f"{case.name}.nii.gz", slices.grid.volume(masks), slices.volume.affine, original)
 
 

@@ -256,7 +256,9 @@ class Browser:
         self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
         button.click()
         for _ in range(200):
-            if new := [path for path in set(self.downloads.iterdir()) - before if path.suffix != ".crdownload"]:
+            # Chromium writes under a hidden name, then under one of .crdownload, then under the file's own.
+            new = [path for path in set(self.downloads.iterdir()) - before if not path.name.startswith(".")]
+            if new and new[0].suffix != ".crdownload":
                 return new[0]
             time.sleep(0.1)
         raise AssertionError(f"{label}: nothing has come")

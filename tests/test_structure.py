@@ -31,7 +31,7 @@ ROOMS = {
     "cluster": {"cluster", "data", "results", "prediction", "trained", "cli", "train"},
 }
 # Rooms know nothing of Hydra, but for verbs in them and the launcher.
-HYDRA = {"cluster/score.py", "cluster/sweep.py"}
+HYDRA = {"cluster/score.py", "cluster/sweep.py", "cluster/plugins/hydra_plugins/brain_tumor_spark/__init__.py"}
 # Who under the verbs may know Lightning.
 LIGHTNING = {
     "data/datamodule.py",
