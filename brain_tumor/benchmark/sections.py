@@ -10,12 +10,12 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
 
-from brain_tumor.benchmark import loops, process
+from brain_tumor.benchmark import command, loops
 from brain_tumor.benchmark.bench import Bench, rate, seconds
+from brain_tumor.benchmark.end_to_end import training
 from brain_tumor.benchmark.exported import exported
 from brain_tumor.benchmark.measure import Row, alone, compare, interleave
 from brain_tumor.benchmark.plain import PlainLoop
-from brain_tumor.benchmark.training import training
 from brain_tumor.data import phantom
 from brain_tumor.data.sources import LggDataModule
 from brain_tumor.models import features
@@ -73,11 +73,11 @@ def start(bench: Bench) -> list[Row]:
         measured = []
         for _ in range(bench.repeats):
             with tempfile.TemporaryDirectory() as folder:
-                measured.append(process.to_first_step(arguments, Path(folder)))
+                measured.append(command.to_first_step(arguments, Path(folder)))
         rows.append(alone(f"{name} fine-tune, start to first step, decoded data", "s", measured))
         with tempfile.TemporaryDirectory() as folder:
             limits = [f"+trainer.limit_train_batches={bench.batches}", "trainer.max_epochs=1"]
-            _, memory = process.whole([*arguments, *limits], Path(folder))
+            _, memory = command.whole([*arguments, *limits], Path(folder))
         rows.append(alone(f"{name} fine-tune, peak resident memory", "GiB", [memory / 2**30]))
     return rows
 

@@ -4,11 +4,10 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from brain_tumor.data import targets
+from brain_tumor.data import targets, twins
 from brain_tumor.data.slices import Listing, read
-
-_SIZE = 32  # pixels are thrown away; only whether they can be read counts
 
 
 @dataclass
@@ -44,13 +43,15 @@ def inspect(listing: Listing, target: str | None = None) -> Inspection:
     classes: list[str] = table["class"].tolist()
     found: dict[int, str] = {}
     equal: dict[str, list[int]] = defaultdict(list)
+    pictures: dict[str, NDArray[np.uint8]] = {}
 
-    for row, result in enumerate(read(listing, _SIZE, "reading")):
+    for row, result in enumerate(read(listing, twins.SIZE, "reading")):
         if isinstance(result, ValueError):
             problems.append(str(result))
             continue
         image, mask = result
         equal[image.digest].append(row)
+        pictures[image.digest] = twins.small(image.pixels)
         sizes[image.shape] += 1
         found[row] = targets.TUMOUR_CLASSES[mask.positive] if masked and mask else classes[row]
 
@@ -64,6 +65,9 @@ def inspect(listing: Listing, target: str | None = None) -> Inspection:
             problems.append(f"identical files in different classes: {names}; keep the one whose class is right")
         else:
             notes.append(f"identical files: {names}; they will stay on one side of any split")
+    alike = _twins(listing, [rows[0] for rows in equal.values()], list(pictures.values()))
+    problems += [line for line, across in alike.items() if across]
+    notes += [line for line, across in alike.items() if not across]
     if listing.ignored:
         notes.append(f"{len(listing.ignored)} other file(s) ignored, such as {listing.ignored[0]}")
     counts = Counter(found.values())
@@ -79,8 +83,20 @@ def inspect(listing: Listing, target: str | None = None) -> Inspection:
         **{f"class '{name}'": str(counts[name]) for name in named},
         "sizes (w x h)": ", ".join(f"{width}x{height}: {count}" for (height, width), count in sizes.most_common(5)),
         "identical files": str(sum(map(len, copies))),
+        "re-saved or re-scaled": f"{len(alike)} pairs",
     }
     if cases.notna().any():
         per_case = table.groupby("case").size()
         facts["slices a case"] = f"{per_case.min()} to {per_case.max()}"
     return Inspection(facts, notes, problems)
+
+
+def _twins(listing: Listing, rows: list[int], pictures: list[NDArray[np.uint8]]) -> dict[str, bool]:
+    """Name the pairs that are the same picture in other files, and say of each if it stands across parts."""
+    table, lines = listing.table.iloc[rows], {}
+    for pair in twins.pairs(np.array(pictures, dtype=np.uint8).reshape(-1, twins.SIZE, twins.SIZE)):
+        both = table.iloc[list(pair)]
+        across = both["part"].nunique() > 1
+        what = "one picture, re-saved or re-scaled" + " across train/, val/ and test/" * across
+        lines[f"{what}: {' and '.join(both['path'])}; no split knows that they are the same, keep one"] = across
+    return lines

@@ -94,8 +94,8 @@ class Cell:
         """The mean test accuracy."""
         values = [run.accuracy for run in self.runs]
         if len(self.runs) == 1:
-            (value,) = values
-            return Estimate(value, *_limits(self.runs[0].record["test"]["accuracy"]), 1, value, value)
+            low, high = _limits(self.runs[0].record["test"]["accuracy"])
+            return Estimate(values[0], low, high, 1, values[0], values[0])
         return over_seeds(values, [run.answers().rename(columns={"right": "value"}) for run in self.runs])
 
     @property
@@ -121,7 +121,7 @@ class Groups:
         pools: the classifiers in folds.
     """
 
-    def __init__(self, runs: Sequence[Run]) -> None:
+    def __init__(self, runs: list[Run]) -> None:
         self.runs = runs
         self.classifiers = [run for run in runs if run.record["task"] == "classification"]
         self.segmenters = [run for run in runs if run.record["task"] == "segmentation"]
@@ -149,6 +149,12 @@ class Groups:
             name: mean([scores[name]["accuracy"]["value"] for scores in tested.values() if name in scores])
             for name in ("majority", "position", "nearest_slice")
         }
+
+
+def divisions(pools: Sequence[Pool]) -> list[Pool]:
+    """Choose a complete pool for each way of dividing the patients."""
+    complete = [own for own in pools if own.runs]
+    return list({tuple(next(iter(own.tables.values()))["fold"]): own for own in complete}.values())
 
 
 def _most_alike(runs: Sequence[Run]) -> list[Run]:

@@ -2,17 +2,23 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import pandas as pd
 from matplotlib.figure import Figure
 
+from brain_tumor import atomic
+
 # Of the figures: by slice, by patient, and what the paper has.
 COLOURS = {"slice": "#1f77b4", "patient": "#d62728", "paper": "#555555"}
+
+Line = Mapping[str, Any]  # of a table
+Column = str | Callable[[Line], object]
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,23 @@ class Table:
     name: str
     shown: pd.DataFrame
     numbers: pd.DataFrame
+
+    @classmethod
+    def of(cls, name: str, lines: Sequence[Line], columns: Mapping[str, Column]) -> "Table":
+        """Put lines of numbers in a table.
+
+        Args:
+            name: of its CSV file.
+            lines: numbers and names, of which the file gets all; those that have an `experiment` begin with it.
+            columns: what the page shows of a line, by title: a format of its values, or a function of it.
+        """
+        shown = [
+            {title: own.format_map(line) if isinstance(own, str) else own(line) for title, own in columns.items()}
+            for line in lines
+        ]
+        numbers = pd.DataFrame(lines)
+        indexed = numbers.set_index("experiment") if numbers.columns[0] == "experiment" else numbers
+        return cls(name, pd.DataFrame(shown), indexed)
 
 
 @dataclass(frozen=True)
@@ -88,53 +111,37 @@ def write(title: str, blocks: Sequence[Block], folder: Path) -> None:
     files |= {"report.md": markdown(title, blocks).encode(), "report.html": html(title, blocks).encode()}
     listed = folder / "report.files"
     earlier = listed.read_text().splitlines() if listed.exists() else []
-    _replace(listed, "\n".join(sorted({*files, *earlier})).encode())
+    _write(listed, "\n".join(sorted({*files, *earlier})).encode())
     for name, content in files.items():
-        _replace(folder / name, content)
+        _write(folder / name, content)
     for name in set(earlier) - set(files):
         (folder / name).unlink(missing_ok=True)
-    _replace(listed, "\n".join(sorted(files)).encode())
+    _write(listed, "\n".join(sorted(files)).encode())
+
+
+def _write(path: Path, content: bytes) -> None:
+    with atomic.file(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def markdown(title: str, blocks: Sequence[Block]) -> str:
     """Write blocks as Markdown; figures are files beside it."""
-    parts = [f"# {title}"]
-    for block in blocks:
-        match block:
-            case Heading(text):
-                parts.append(f"## {text}")
-            case Text(text, warning):
-                parts.append(f"**{text}**" if warning else text)
-            case Picture(name, caption):
-                parts.append(f"![{caption}]({name}.png)\n\n{caption}")
-            case Table(_, shown, _):
-                parts.append(table_markdown(shown))
-    return "\n\n".join(parts) + "\n"
-
-
-def table_markdown(shown: pd.DataFrame) -> str:
-    """Write a table of texts as Markdown."""
-    rows = [list(shown.columns), ["---"] * len(shown.columns), *shown.to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(map(_cell, row))} |" for row in rows)
-
-
-def _cell(value: object) -> str:
-    return str(value).replace("|", "\\|").replace("<", "&lt;")
+    return _render("page.md", title, blocks)
 
 
 def html(title: str, blocks: Sequence[Block]) -> str:
     """Write blocks as one HTML page that needs no other file."""
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(resources.files("brain_tumor.report").joinpath("page.html").read_text())
-    shown = []
-    for number, block in enumerate(blocks):
-        kind = type(block).__name__.lower()
-        png = base64.b64encode(block.png).decode() if isinstance(block, Picture) else ""
-        shown.append({"kind": kind, "block": block, "png": png, "anchor": f"part-{number}"})
-    return template.render(title=title, blocks=shown)
+    return _render("page.html", title, blocks)
 
 
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+def _render(template: str, title: str, blocks: Sequence[Block]) -> str:
+    loader = jinja2.FunctionLoader(lambda name: resources.files("brain_tumor.report").joinpath(name).read_text())
+    environment = jinja2.Environment(
+        autoescape=template.endswith("html"), trim_blocks=True, lstrip_blocks=True, loader=loader
+    )
+    environment.filters |= {
+        "base64": lambda png: base64.b64encode(png).decode(),
+        "cell": lambda value: str(value).replace("|", "\\|").replace("<", "&lt;"),
+        "kind": lambda block: type(block).__name__,
+    }
+    return environment.get_template(template).render(title=title, blocks=blocks)

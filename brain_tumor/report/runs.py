@@ -16,6 +16,8 @@ from brain_tumor.results.record import Record
 
 # What a backbone may have started from, the likest to the paper's first.
 WEIGHTS = ("torchvision's ImageNet", "a file", "a file, partial", "another run", "random start")
+_SOURCES = {"imagenet": WEIGHTS[0], "file": WEIGHTS[1], "run": WEIGHTS[3], "none": WEIGHTS[4]}
+_TRANSFORMS = {"flip": "flipped", "normalize": "normalized", "rotate": "rotated"}
 
 
 @dataclass(frozen=True)
@@ -26,31 +28,53 @@ class Run:
         folder: where it is.
         record: its results.json.
         row: the paper's row it stands for; None for none.
+        split: how its data was split.
+        optimizer: the name of its optimizer's class.
+        dataset: what kind of data it is on: "lgg", "phantom" or "folder".
+        seed: its seed.
+        weights: what its backbone started from, in a word or two.
+        title: its row, model, strategy, augmentation and optimizer in a few words.
+        minutes: from its start to the end of its test; a run that was cut off counts since it was last taken up.
+        tested_on: identifies which slices it was tested on, on one data set.
     """
 
     folder: Path
     record: Record
     row: int | None
+    split: str
+    optimizer: str
+    dataset: str
+    seed: int
+    weights: str
+    title: str
+    minutes: float
+    tested_on: tuple[object, ...]
 
-    @property
-    def split(self) -> str:
-        """How its data was split."""
-        return str(self.record["split"]["method"])
+    @classmethod
+    def read(cls, folder: Path) -> "Run":
+        """Read the run in a folder.
 
-    @property
-    def optimizer(self) -> str:
-        """The name of its optimizer's class."""
-        return str(self.record["hyperparameters"]["optimizer"])
-
-    @property
-    def dataset(self) -> str:
-        """What kind of data it is on: "lgg", "phantom" or "folder"."""
-        return self.record["data"]["kind"]
-
-    @property
-    def seed(self) -> int:
-        """Its seed."""
-        return int(self.record["hyperparameters"]["seed"])
+        Raises:
+            ValueError: its record is damaged.
+        """
+        record = records.read(folder)
+        row, settings, timing = paper.row_of(record), record["hyperparameters"], record["timing"]
+        split, weights = record["split"], record["weights"]
+        transformed = [word for name, word in _TRANSFORMS.items() if settings.get(name)]
+        words = [f"experiment {row}" * bool(row), summary.model_title(record), *transformed, settings["optimizer"]]
+        return cls(
+            folder,
+            record,
+            row,
+            split=split["method"],
+            optimizer=settings["optimizer"],
+            dataset=record["data"]["kind"],
+            seed=settings["seed"],
+            weights=_SOURCES[weights["source"]] + ", partial" * bool(weights["missing"]),
+            title=", ".join(filter(None, words)),
+            minutes=(timing["setup_seconds"] + timing["fit_seconds"] + timing["test_seconds"]) / 60,
+            tested_on=(split["method"], split["seed"], settings.get("test_fraction"), settings.get("val_fraction")),
+        )
 
     @property
     def accuracy(self) -> float:
@@ -58,43 +82,9 @@ class Run:
         return float(self.record["test"]["accuracy"]["value"])
 
     @property
-    def weights(self) -> str:
-        """What its backbone started from, in a word or two."""
-        weights = self.record["weights"]
-        kind = {
-            "imagenet": "torchvision's ImageNet", "none": "random start", "file": "a file", "run": "another run",
-        }[weights["source"]]  # fmt: skip
-        return kind + (", partial" if weights["missing"] else "")
-
-    @property
-    def title(self) -> str:
-        """Its row, model, strategy, augmentation and optimizer in a few words."""
-        settings = self.record["hyperparameters"]
-        augmented = {"flip": "flipped", "normalize": "normalized", "rotate": "rotated"}
-        words = [
-            f"experiment {self.row}" if self.row else "",
-            summary.model_title(self.record),
-            *(word for name, word in augmented.items() if settings.get(name)),
-            self.optimizer,
-        ]
-        return ", ".join(filter(None, words))
-
-    @property
-    def minutes(self) -> float:
-        """From its start to the end of its test; a run that was cut off counts since it was last taken up."""
-        timing = self.record["timing"]
-        return (timing["setup_seconds"] + timing["fit_seconds"] + timing["test_seconds"]) / 60
-
-    @property
     def scores(self) -> dict[str, Interval]:
-        """The scores of its test that have a value, low and high."""
+        """The scores of its test, low and high."""
         return records.scores(self.record["test"])
-
-    @property
-    def tested_on(self) -> tuple[object, ...]:
-        """Identify which slices it was tested on, on one data set."""
-        settings = self.record["hyperparameters"]
-        return self.split, self.record["split"]["seed"], settings["test_fraction"], settings["val_fraction"]
 
     def same_but_for(self, *differ: str) -> str:
         """Name its configuration without where its data and weights lie, and without its "seed" or its "fold"."""
@@ -112,18 +102,15 @@ class Run:
         """Read the predictions with the columns `predicted`, `confidence` and `right`."""
         return classification.answers(self.predictions())
 
-    def evaluations(self, key: str) -> list[tuple[Path, dict[str, Any]]]:
-        """Return what its evaluations found under a key of theirs, such as "explanation", the newest first."""
-        found = []
-        for path in self.folder.glob("evaluations/*/results.json"):
-            content = records.read_json(path)
-            if key in content:
-                found.append((path.parent, content[key]))
-        return sorted(found, key=lambda pair: int(pair[0].name), reverse=True)
-
     def parts(self) -> pd.DataFrame:
         """Read which part every slice is in."""
         return records.read_csv(self.folder / "split.csv")
+
+    def evaluation(self, key: str) -> tuple[Path, dict[str, Any]] | None:
+        """Return the newest of its evaluations that has a key, such as "explanation", and what stands there."""
+        kept = sorted(self.folder.glob("evaluations/*/results.json"), key=lambda path: -int(path.parent.name))
+        evaluations = ((path.parent, records.read_json(path)) for path in kept)
+        return next(((folder, content[key]) for folder, content in evaluations if key in content), None)
 
 
 @dataclass(frozen=True)
@@ -147,26 +134,24 @@ def collect(folders: Sequence[Path]) -> Collection:
     Raises:
         ValueError: a folder is missing, or a finished run's record is damaged.
     """
-    found: list[Path] = []
+    places: list[Path] = []
     for folder in folders:
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder; give the one that training wrote to, such as outputs")
         for place, names, _ in os.walk(folder, followlinks=True):
             if ".hydra" in names:
-                found.append(Path(place))
+                places.append(Path(place))
                 names.clear()
-    finished: dict[str, Run] = {}
-    failed, unfinished = [], []
-    for folder in sorted(found, key=lambda path: path.stat().st_mtime):
-        if run_folder.finished(folder):
-            content = records.read(folder)
-            finished[content["id"]] = Run(folder, content, paper.row_of(content))
-        elif line := run_folder.failure(folder):
-            failed.append((folder, line))
-        else:
-            unfinished.append(folder)
-    return Collection(sorted(finished.values(), key=_place), sorted(failed), sorted(unfinished))
+    places.sort(key=lambda path: path.stat().st_mtime)
+    runs = {folder: Run.read(folder) for folder in places if run_folder.finished(folder)}
+    finished = {run.record["id"]: run for run in runs.values()}
+    others = {folder: run_folder.failure(folder) for folder in places if folder not in runs}
+    return Collection(
+        sorted(finished.values(), key=_place),
+        sorted((folder, line) for folder, line in others.items() if line),
+        [folder for folder, line in others.items() if not line],
+    )
 
 
 def _place(run: Run) -> tuple[int, str, str, int, str]:
-    return run.row or 99, run.optimizer, run.split, run.seed, str(run.record["id"])
+    return run.row or 99, run.optimizer, run.split, run.seed, run.record["id"]

@@ -1,11 +1,13 @@
 """How the report writes numbers."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
+from brain_tumor.report.page import Column, Line
 from brain_tumor.results.bootstrap import Interval
 
 
@@ -16,10 +18,8 @@ def share(value: Any, missing: str = "not run") -> str:
 
 def points(value: float, low: float = math.nan, high: float = math.nan) -> str:
     """Write a difference of shares with its interval, in points."""
-    if math.isnan(value):
-        return "not run"
     limits = "" if math.isnan(low) else f" ({100 * low:+.1f} to {100 * high:+.1f})"
-    return f"{100 * value:+.1f}{limits} points"
+    return "not run" if math.isnan(value) else f"{100 * value:+.1f}{limits} points"
 
 
 def losses(train: float, test: float) -> str:
@@ -35,21 +35,21 @@ def flat(scores: Mapping[str, Interval]) -> dict[str, float | None]:
     return columns
 
 
-def interval(line: "pd.Series[Any] | Mapping[str, Any]", name: str, form: str = "{:.1%}") -> str:
+def interval(line: "Line | pd.Series[Any]", name: str, form: str = "{:.1%}") -> str:
     """Write a score of a line that `flat` made with its limits, where it has them; "" for none."""
-    value, low, high = (line.get(column) for column in (name, f"{name} low", f"{name} high"))
-    if value is None or pd.isna(value):
-        return ""
-    limits = "" if low is None or pd.isna(low) else f" ({form.format(low)} to {form.format(high)})"
-    return form.format(value) + limits
+    low, high = (number(f"{name} {limit}", form)(line) for limit in ("low", "high"))
+    return number(name, form)(line) + (f" ({low} to {high})" if low else "")
 
 
-def intervals(table: pd.DataFrame, titles: Mapping[str, str]) -> dict[str, list[str]]:
-    """Write columns of scores, by title, of a table whose lines `flat` made.
+def number(name: str, form: str) -> "Callable[[Line | pd.Series[Any]], str]":
+    """Return a column that writes a value of a line; "" for none."""
+    return lambda line: form.format(line[name]) if pd.notna(line.get(name)) else ""
+
+
+def intervals(titles: Mapping[str, str]) -> dict[str, Column]:
+    """Return the columns of a table (see `page.Table.of`) that write scores with their limits.
 
     Args:
-        table: a line a row.
-        titles: of each score's name.
+        titles: of the columns, by the score's name.
     """
-    lines = [line for _, line in table.iterrows()]
-    return {title: [interval(line, name) for line in lines] for name, title in titles.items()}
+    return {title: partial(interval, name=name) for name, title in titles.items()}

@@ -1,57 +1,63 @@
 """What every row cost, and the list of all runs."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from brain_tumor.report.cells import Groups
-from brain_tumor.report.page import Block, Heading, Table, Text
+from brain_tumor.report.page import Block, Column, Heading, Line, Table, Text
 from brain_tumor.report.runs import Run
-from brain_tumor.report.wording import flat
+from brain_tumor.report.wording import flat, number
 
 
 def chapter(groups: Groups) -> list[Block]:
     """Show time and size by row, and every run with its scores, whatever its task."""
-    table, every = costs(groups.runs), pd.DataFrame([_line(run) for run in groups.runs])
-    shown = table.reset_index()
-    shown["experiment"] = shown["experiment"].replace(0, "none")
-    for name, form in (("minutes", "{:.1f}"), ("images/s", "{:,.0f}"), ("trained parameters", "{:,}")):
-        shown[name] = shown[name].map(form.format)
-    measures = list(dict.fromkeys(every["measure"]))
-    numbers = [name for name in (*measures, "loss", "auroc") if name in every]
-    listed = every[["folder", "experiment", "optimizer", "split", "seed", "weights", *numbers]].copy()
-    listed["experiment"] = ["none" if pd.isna(row) else str(int(row)) for row in listed["experiment"]]
-    for name in numbers:
-        form = "{:.1%}" if name in measures else "{:.3f}"
-        listed[name] = ["" if pd.isna(value) else form.format(value) for value in listed[name]]
+    costs = pd.DataFrame([_cost(run) for run in groups.runs])
+    medians: list[Any] = costs.groupby(list(costs.columns[:5]), as_index=False).median().to_dict("records")
+    runs = [_line(run) for run in groups.runs]
+    measures = list(dict.fromkeys(line["measure"] for line in runs))
+    columns: dict[str, Column] = {name: f"{{{name}}}" for name in ("optimizer", "split", "seed", "weights")}
+    for name in dict.fromkeys((*measures, "loss", "auroc")):
+        if any(name in line for line in runs):
+            columns[name] = number(name, "{:.1%}" if name in measures else "{:.3f}")
     return [
         Heading("Cost"),
         Text("Medians over a row's runs. A run that was cut off counts the minutes since it was last taken up."),
-        Table("cost", shown, table),
+        Table.of(
+            "cost",
+            medians,
+            {
+                "experiment": _row,
+                "model": "{model}",
+                "strategy": "{strategy}",
+                "trained parameters": "{trained parameters:,}",
+                "hardware": "{hardware}",
+                "minutes": "{minutes:.1f}",
+                "images/s": "{images/s:,.0f}",
+            },
+        ),
         Heading("Every run"),
-        Table("runs", listed, every),
+        Table.of("runs", runs, {"folder": "{folder}", "experiment": _row, **columns}),
     ]
 
 
-def costs(runs: Sequence[Run]) -> pd.DataFrame:
-    """Return the medians of each row: `minutes` of a run, `images/s`, with `trained parameters` and `hardware`."""
-    lines = [
-        {
-            "experiment": run.row or 0,
-            **_network(run),
-            "trained parameters": run.record["timing"]["trained_parameters"],
-            "hardware": f"{run.record['versions']['hardware']}, {run.record['versions']['arithmetic']}",
-            "minutes": run.minutes,
-            "images/s": run.record["timing"]["images_per_second"],
-        }
-        for run in runs
-    ]
-    keys = ["experiment", "model", "strategy", "trained parameters", "hardware"]
-    return pd.DataFrame(lines).groupby(keys, as_index=False).median().set_index("experiment")
+def _row(line: Line) -> object:
+    return line["experiment"] or "none"
 
 
-def _line(run: Run) -> dict[str, Any]:
+def _cost(run: Run) -> Line:
+    timing, versions = run.record["timing"], run.record["versions"]
+    return {
+        "experiment": run.row or 0,
+        **_network(run),
+        "trained parameters": timing["trained_parameters"],
+        "hardware": f"{versions['hardware']}, {versions['arithmetic']}",
+        "minutes": run.minutes,
+        "images/s": timing["images_per_second"],
+    }
+
+
+def _line(run: Run) -> Line:
     """List a run's settings and every score."""
     settings = run.record["hyperparameters"]
     return {
@@ -71,6 +77,6 @@ def _line(run: Run) -> dict[str, Any]:
     }
 
 
-def _network(run: Run) -> dict[str, str]:
+def _network(run: Run) -> Line:
     settings = run.record["hyperparameters"]
     return {"model": settings.get("backbone", run.record["task"]), "strategy": settings.get("strategy", "")}

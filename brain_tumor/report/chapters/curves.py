@@ -40,7 +40,7 @@ def _figure(title: str, cells: dict[str, Cell], row: int) -> Figure:
     final = paper.table().loc[row]
     for axes, name, style in ((loss, "train_loss", "--"), (loss, "test_loss", "-"), (accuracy, "test_accuracy", "-")):
         label = f"{name.partition('_')[0]}, paper's last"
-        axes.axhline(float(final.to_dict()[name]), color=COLOURS["paper"], linestyle=style, linewidth=0.9, label=label)
+        axes.axhline(float(str(final[name])), color=COLOURS["paper"], linestyle=style, linewidth=0.9, label=label)
     loss.set(xlabel="epoch", ylabel="average loss", ylim=(0, None))
     accuracy.set(xlabel="epoch", ylabel="test accuracy")
     for axes, place in ((loss, "best"), (accuracy, "lower right")):

@@ -1,4 +1,4 @@
-"""A closer look at the best rows: confusion, ROC and reliability, and what they are most wrong about."""
+"""A closer look at the best rows: confusion matrices, ROC and reliability curves, and confident mistakes."""
 
 import numpy as np
 import torch

@@ -7,10 +7,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
-from brain_tumor.report.cells import Groups
-from brain_tumor.report.page import Block, Heading, Picture, Table, Text
+from brain_tumor.report.cells import Groups, divisions
+from brain_tumor.report.page import Block, Heading, Line, Picture, Table, Text
 from brain_tumor.report.pools import Pool
-from brain_tumor.report.wording import flat, intervals
+from brain_tumor.report.wording import flat, intervals, number
 from brain_tumor.results.classification import answers
 from brain_tumor.results.summary import BASELINE_TITLES
 
@@ -33,55 +33,49 @@ def chapter(groups: Groups) -> list[Block]:
             "change. What another seed would change stands beside them, as the lowest and the highest seed's accuracy."
         ),
     ]
-    table = numbers(groups.pools)
-    if len(table):
-        shown = {
-            "model": table["model"],
-            **intervals(table, _SHOWN),
-            "seeds": [_seeds(line) for _, line in table.iterrows()],
-            "minutes a fold": ["" if pd.isna(value) else f"{value:.1f}" for value in table["minutes"]],
+    if lines := [_line(own) for own in groups.pools if own.runs]:
+        lines += _baselines(divisions(groups.pools))
+        columns = {
+            "model": "{model}",
+            **intervals(_SHOWN),
+            "seeds": _seeds,
+            "minutes a fold": number("minutes", "{:.1f}"),
         }
+        table = Table.of("folds", lines, columns)
         caption = (
             "What a minute buys: accuracy of all folds together against the median minutes of one, on the hardware "
             "that the table of costs names; features that an earlier run has kept cost nothing again. Lines are "
             "baselines."
         )
-        blocks += [Table("folds", pd.DataFrame(shown), table), Picture.of("minutes", caption, _minutes(table))]
+        blocks += [table, Picture.of("minutes", caption, _minutes(table.numbers))]
     if unfinished := [f"{own.example.title}: {', '.join(own.missing)}" for own in groups.pools if own.missing]:
         blocks.append(Text(f"Not run, or not finished: {'; '.join(unfinished)}."))
     return blocks
 
 
-def numbers(pools: Sequence[Pool]) -> pd.DataFrame:
-    """Return the scores of pools that are complete and, once for each way of dividing the patients, of baselines.
-
-    Columns: `model`, `experiment` (the paper's row; NaN for none), every score with `low` and `high`, `seeds`,
-    `lowest seed` and `highest seed` (of the accuracy), and `minutes` (median of a fold, from start to test).
-    """
-    lines = []
-    for own in (each for each in pools if each.runs):
-        accuracies = [float(answers(table)["right"].mean()) for table in own.tables.values()]
-        spread = {
-            "minutes": float(np.median([run.minutes for runs in own.runs.values() for run in runs])),
-            "seeds": len(accuracies),
-            "lowest seed": min(accuracies),
-            "highest seed": max(accuracies),
-        }
-        lines.append({"model": own.example.title, "experiment": own.example.row, **flat(own.scores), **spread})
-    divided = divisions(pools)
-    for own in divided:
-        for name, scores in own.baselines.items():
-            title = BASELINE_TITLES[name] + f", {len(own.folds)} folds" * (len(divided) > 1)
-            lines.append({"model": title, **flat(scores)})
-    columns = ["model", "experiment", *_SHOWN, "minutes", "seeds", "lowest seed", "highest seed"]
-    table = pd.DataFrame(lines)
-    return table.reindex(columns=[*columns, *(name for name in table if name not in columns)])
+def _line(own: Pool) -> dict[str, object]:
+    """Put a pool's scores beside the median `minutes` of a fold, and what `seeds` make of the accuracy."""
+    accuracies = [float(answers(table)["right"].mean()) for table in own.tables.values()]
+    scores = flat(own.scores)
+    return {
+        "model": own.example.title,
+        "experiment": own.example.row,
+        **{column: scores[column] for column in _SHOWN},
+        "minutes": float(np.median([run.minutes for runs in own.runs.values() for run in runs])),
+        "seeds": len(accuracies),
+        "lowest seed": min(accuracies),
+        "highest seed": max(accuracies),
+        **scores,
+    }
 
 
-def divisions(pools: Sequence[Pool]) -> list[Pool]:
-    """Choose a complete pool for each way of dividing the patients."""
-    complete = [own for own in pools if own.runs]
-    return list({tuple(next(iter(own.tables.values()))["fold"]): own for own in complete}.values())
+def _baselines(divided: Sequence[Pool]) -> list[dict[str, object]]:
+    """Score, once for each way of dividing the patients, what sees no pixel."""
+    return [
+        {"model": BASELINE_TITLES[name] + f", {len(own.folds)} folds" * (len(divided) > 1), **flat(scores)}
+        for own in divided
+        for name, scores in own.baselines.items()
+    ]
 
 
 def _minutes(table: pd.DataFrame) -> Figure:
@@ -100,7 +94,5 @@ def _minutes(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _seeds(line: "pd.Series[float]") -> str:
-    if pd.isna(line["seeds"]):
-        return ""
-    return f"{line['lowest seed']:.1%} to {line['highest seed']:.1%}, n={line['seeds']:.0f}"
+def _seeds(line: Line) -> str:
+    return "{lowest seed:.1%} to {highest seed:.1%}, n={seeds}".format_map(line) if "seeds" in line else ""

@@ -1,6 +1,7 @@
 """Where is it? Masks, beside what sees no pixel and what others have published."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,9 +34,8 @@ def chapter(groups: Groups) -> list[Block]:
     if not groups.segmenters:
         return []
     pools = [own for own in pool(groups.segmenters) if own.runs]
-    table = numbers(groups.segmenters, pools)
-    surface = [interval(line, "hd95_median", "{:.1f}") for _, line in table.iterrows()]
-    shown = {**table[["model", "split"]], **intervals(table, _SHOWN), "HD95, median": surface}
+    lines: list[Any] = numbers(groups.segmenters, pools).to_dict("records")
+    columns = {"model": "{model}", "split": "{split}", **intervals(_SHOWN)}
     blocks: list[Block] = [
         Heading("Where is it?"),
         Text(
@@ -46,7 +46,9 @@ def chapter(groups: Groups) -> list[Block]:
             "below each result; one who copies the nearest slice's mask can only do so where patients stand on both "
             "sides of a split. Published figures are the authors' own, on the same data."
         ),
-        Table("localization", pd.DataFrame(shown), table),
+        Table.of(
+            "localization", lines, {**columns, "HD95, median": partial(interval, name="hd95_median", form="{:.1f}")}
+        ),
     ]
     if pools:
         caption = "Dice a volume against the tumour's area, a point a patient of all folds."
@@ -73,7 +75,7 @@ def numbers(runs: Sequence[Run], pools: Sequence[Pool]) -> pd.DataFrame:
 
 
 def _pooled(own: Pool) -> list[dict[str, Any]]:
-    split, lines = f"{len(own.folds)} folds by patient", list[dict[str, Any]]()
+    split, lines = f"{len(own.folds)} folds by patient", []
     for seed, table in own.tables.items():
         # All folds together are the whole data set, whose thirds these are.
         scores = localization.score(table, localization.terciles(table["area"].to_numpy()), list(table["fold"]))
@@ -82,7 +84,7 @@ def _pooled(own: Pool) -> list[dict[str, Any]]:
         lines.append(line | flat(scores) | {"largest_dice": largest["largest_dice"]})
     for name in own.folds[0].record["baselines"]:
         scored = {run.record["split"]["fold"]: run.record["baselines"][name] for run in own.runs[seed]}
-        lines.append({"model": BASELINE_TITLES[name], "split": split} | _over_folds(table, scored))
+        lines.append({"model": BASELINE_TITLES[name], "split": split, **_over_folds(table, scored)})
     return lines
 
 
@@ -107,10 +109,10 @@ def _single(run: Run) -> list[dict[str, Any]]:
 def _dice_against_area(pools: Sequence[Pool]) -> Figure:
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
-    for own in pools:
-        for seed, table in own.tables.items():
-            patients = localization.patients(table, localization.terciles(table["area"].to_numpy()))
-            axes.scatter(patients["area"], patients["dice"], s=14, alpha=0.7, label=f"{own.example.title}, seed {seed}")
+    tables = {f"{own.example.title}, seed {seed}": table for own in pools for seed, table in own.tables.items()}
+    for title, table in tables.items():
+        patients = localization.patients(table, localization.terciles(table["area"].to_numpy()))
+        axes.scatter(patients["area"], patients["dice"], s=14, alpha=0.7, label=title)
     axes.set(xscale="log", xlabel="the tumour's pixels over all slices", ylabel="Dice a volume", ylim=(-0.02, 1.02))
     axes.legend(fontsize="small", loc="lower right")
     return figure

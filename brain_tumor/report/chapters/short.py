@@ -3,8 +3,7 @@
 import pandas as pd
 
 from brain_tumor.report import paper
-from brain_tumor.report.cells import SPLITS, Groups
-from brain_tumor.report.chapters.folds import divisions
+from brain_tumor.report.cells import SPLITS, Groups, divisions
 from brain_tumor.report.page import Block, Heading, Table
 from brain_tumor.report.wording import flat, interval, share
 from brain_tumor.results.summary import BASELINE_TITLES
@@ -12,7 +11,7 @@ from brain_tumor.results.summary import BASELINE_TITLES
 
 def chapter(groups: Groups) -> list[Block]:
     """Put our numbers beside the paper's, and the baselines below."""
-    main = groups.optimizers[0]
+    main, divided = groups.optimizers[0], divisions(groups.pools)
     pooled = {own.example.row: own.scores for own in groups.pools if own.runs and own.example.optimizer == main}
     ran = [row for row, _ in paper.rows() if row in pooled or any(groups.cell(row, main, by).runs for by in SPLITS)]
     rows = paper.table().loc[ran]
@@ -25,20 +24,14 @@ def chapter(groups: Groups) -> list[Block]:
         }
         for row in rows.groupby(["model", "strategy"])["test_accuracy"].idxmax().sort_values()
     ]
-    divided = divisions(groups.pools)
     together = divided[0].baselines if len(divided) == 1 else {}
-    by_slice, by_patient = (groups.baselines(split) for split in SPLITS)
     lines += [
         {
             "": BASELINE_TITLES[name],
-            "the paper, by slice": "",
-            "by slice": share(by_slice[name], "–"),
-            "by patient": share(by_patient[name], "–"),
+            **{f"by {split}": share(groups.baselines(split)[name], "–") for split in SPLITS},
             "every patient once": interval(flat(together[name]), "accuracy") if name in together else "–",
         }
-        for name in by_slice
+        for name in groups.baselines("slice")
     ]
-    table = pd.DataFrame(lines)
-    if not ran:
-        table = table.drop(columns="the paper, by slice")
+    table = pd.DataFrame(lines).fillna("")
     return [Heading("In short"), Table("short", table, table)]

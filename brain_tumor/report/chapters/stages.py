@@ -1,34 +1,37 @@
 """Two stages: a detector in front of a segmenter."""
 
-from typing import Any
-
-import pandas as pd
-
 from brain_tumor.report.cells import Groups
-from brain_tumor.report.page import Block, Heading, Table, Text
+from brain_tumor.report.page import Block, Heading, Line, Table, Text
 from brain_tumor.report.wording import flat, intervals
 
 _MASKS = {"alone": "alone", "gated": "gated", "gated_by_truth": "gated by the truth"}
+_COUNTS = ("tumour_slices", "tumour_slices_lost", "false_alarms", "false_alarms_cleaned")
 
 
 def chapter(groups: Groups) -> list[Block]:
     """Show what a detector has changed, in the newest evaluation of each segmenter with one."""
-    lines = []
-    for run in groups.segmenters:
-        for folder, stages in run.evaluations("stages")[:1]:
-            for name, title in _MASKS.items():
-                line = {"evaluation": str(folder), "model": run.title, "detector": stages["detector"], "masks": title}
-                names = ("tumour_slices", "tumour_slices_lost", "false_alarms", "false_alarms_cleaned")
-                counts = {count: stages[count] for count in names if name == "gated"}
-                lines.append({**line, **flat(stages[name]), **counts})
+    lines: list[Line] = [
+        {
+            "evaluation": str(evaluation[0]),
+            "model": run.title,
+            "detector": evaluation[1]["detector"],
+            "masks": title,
+            **flat(evaluation[1][name]),
+            **{count: evaluation[1][count] for count in _COUNTS if name == "gated"},
+        }
+        for run in groups.segmenters
+        if (evaluation := run.evaluation("stages"))
+        for name, title in _MASKS.items()
+    ]
     if not lines:
         return []
-    table = pd.DataFrame(lines)
     titles = {"dice": "Dice a volume", "dice_median": "its median", "empty_clean": "empty slices clean"}
-    lost, cleaned = "tumour_slices_lost", "false_alarms_cleaned"
-    counts = {
-        "tumour slices lost": [_of(line, lost, "tumour_slices") for _, line in table.iterrows()],
-        "false alarms cleaned": [_of(line, cleaned, "false_alarms") for _, line in table.iterrows()],
+    columns = {
+        "model": "{model}",
+        "masks": "{masks}",
+        **intervals(titles),
+        "tumour slices lost": lambda line: _of(line, "tumour_slices_lost", "tumour_slices"),
+        "false alarms cleaned": lambda line: _of(line, "false_alarms_cleaned", "false_alarms"),
     }
     return [
         Heading("Two stages"),
@@ -36,9 +39,9 @@ def chapter(groups: Groups) -> list[Block]:
             "A detector empties the masks of slices that it calls healthy (`evaluate detector=...`). Gated by the "
             "truth is what a perfect detector would reach."
         ),
-        Table("stages", pd.DataFrame({**table[["model", "masks"]], **intervals(table, titles), **counts}), table),
+        Table.of("stages", lines, columns),
     ]
 
 
-def _of(line: "pd.Series[Any]", part: str, whole: str) -> str:
-    return "" if pd.isna(line[part]) else f"{line[part]:.0f} of {line[whole]:.0f}"
+def _of(line: Line, part: str, whole: str) -> str:
+    return f"{line[part]} of {line[whole]}" if part in line else ""

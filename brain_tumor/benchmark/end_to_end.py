@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from brain_tumor.benchmark import loops, process
+from brain_tumor.benchmark import command, loops
 from brain_tumor.benchmark.bench import Bench, flops, rate, seconds
 from brain_tumor.benchmark.measure import Row, alone, compare, interleave
 from brain_tumor.benchmark.plain import PlainLoop
@@ -77,7 +77,7 @@ def _frozen(bench: Bench, name: str) -> list[Row]:
         )
     with tempfile.TemporaryDirectory() as folder:
         empty = [f"cache_dir={folder}/cache", f"trainer.max_epochs={bench.epochs}"]
-        took, memory = process.whole([*bench.arguments(name, "freeze"), *empty], Path(folder) / "outputs")
+        took, memory = command.whole([*bench.arguments(name, "freeze"), *empty], Path(folder) / "outputs")
     if bench.full:
         theirs = [seconds(lambda: [(plain.train(), plain.test()) for _ in range(bench.epochs)], device)]
     else:
