@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from brain_tumor import atomic
 from brain_tumor.data import nifti, volumes
 from brain_tumor.data.cases import Case, Slices
 from brain_tumor.results import case_page, plots
@@ -20,9 +21,8 @@ _PAGE_SIDES = (128, 512)  # smallest and largest side of its slices
 def write_mask(folder: Path, case: Case, slices: Slices, masks: NDArray[np.uint8]) -> None:
     """Write a case's masks (n, H, W) on its own grid: NIfTI for a volume, PNG for a picture."""
     if slices.volume is None or slices.grid is None:
-        temporary = folder / f"{case.name}.tmp.png"
-        Image.fromarray(masks[0] * 255).save(temporary)
-        temporary.replace(folder / f"{case.name}_mask.png")
+        with atomic.file(folder / f"{case.name}_mask.png") as temporary:
+            Image.fromarray(masks[0] * 255).save(temporary)
         return
     source = next((case.sources[name] for name in ("", "flair", "t1ce") if name in case.sources), None)
     original = source.paths[0] if source is not None and source.kind == "nifti" else None
@@ -43,9 +43,9 @@ def write_overlay(path: Path, slices: Slices, table: pd.DataFrame, masks: NDArra
     outlined = [None] * len(chosen) if masks is None else list(masks[chosen])
     chances = table.filter(regex=r"^p\(").iloc[chosen, -1]
     titles = [f"{own}: {chance:.0%}" for own, chance in zip(chosen, chances, strict=True)]
-    temporary = path.with_suffix(".tmp")
-    plots.contact_sheet(list(slices.images[chosen]), outlined, titles).save(temporary, format="png", compress_level=1)
-    temporary.replace(path)
+    sheet = plots.contact_sheet(list(slices.images[chosen]), outlined, titles)
+    with atomic.file(path) as temporary:
+        sheet.save(temporary, format="png", compress_level=1)
 
 
 def write_page(
@@ -69,6 +69,6 @@ def write_page(
         None if masks is None else [Image.fromarray(masks[own]).resize(size, Image.Resampling.NEAREST) for own in shown]
     )
     path.parent.mkdir(exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(case_page.render(row, table.iloc[list(shown)], pictures, outlines), encoding="utf-8")
-    temporary.replace(path)
+    page = case_page.render(row, table.iloc[list(shown)], pictures, outlines)
+    with atomic.file(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")

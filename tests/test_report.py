@@ -95,6 +95,11 @@ def make_run(home: Path, row: int, wrong: list[int], **overrides: Any) -> Path:
     return folder
 
 
+def _numbers(blocks: list[page.Block]) -> pd.DataFrame:
+    """Return the numbers of a chapter's first table."""
+    return next(block.numbers for block in blocks if isinstance(block, page.Table))
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
     """Rows 17 and 9 by slice with three seeds each, 17 by patient with one, 4 with one under each optimizer."""
@@ -110,7 +115,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
 
 def test_the_grid_averages_seeds_and_resamples_patients(runs: list[Run]) -> None:
     groups = Groups(runs)
-    grid = table1.numbers(groups, "SGD")
+    grid = _numbers(table1.chapter(groups))
     assert [run.accuracy for run in groups.cell(9, "SGD", "slice").runs] == pytest.approx([27 / 30, 26 / 30, 25 / 30])
     # The first patient's three slices are wrong with every seed, the second's none, one or two; the others' are right.
     shares = np.array([0, (0 + 1 / 3 + 2 / 3) / 3, *[1] * 8])
@@ -132,7 +137,7 @@ def test_the_grid_averages_seeds_and_resamples_patients(runs: list[Run]) -> None
 
 def _both_against_resized(runs: list[Run], split: str) -> dict[str, Any]:
     """The comparison of rows 17 and 9."""
-    table = comparisons.numbers(Groups(runs))
+    table = _numbers(comparisons.chapter(Groups(runs)))
     chosen = table[(table["better"] == 17) & (table["worse"] == 9) & (table["split"] == split)]
     return {str(name): value for name, value in chosen.iloc[0].items()}
 
@@ -158,7 +163,7 @@ def test_one_pair_is_bootstrapped_over_patients(tmp_path: Path, wrong: list[int]
 
 def test_leakage_counts_neighbours_in_training(runs: list[Run]) -> None:
     groups = Groups(runs)
-    table = leakage.numbers(groups)
+    table = _numbers(leakage.chapter(groups))
     # Every fourth slice is tested, so each has a neighbour in training.
     assert table.loc[17, "neighbour n"] == 30
     assert table.loc[17, "neighbour"] == pytest.approx(29 / 30)
@@ -170,7 +175,7 @@ def test_leakage_counts_neighbours_in_training(runs: list[Run]) -> None:
 
 
 def test_optimizers_stand_side_by_side(runs: list[Run]) -> None:
-    table = optimizers.numbers(Groups(runs), ["SGD", "Adam"])
+    table = _numbers(optimizers.chapter(Groups(runs)))
     assert table.loc[4, "SGD"] == pytest.approx(29 / 30)
     assert table.loc[4, "Adam"] == pytest.approx(15 / 30)
     assert table.loc[17, "SGD first train loss"] == 1
@@ -259,13 +264,14 @@ def test_a_collapsed_run_is_counted(tmp_path: Path) -> None:
     make_run(tmp_path, 4, tumours)
     make_run(tmp_path, 4, tumours[1:], seed=1)
     groups = Groups(collect([tmp_path]).runs)
-    table = optimizers.numbers(groups, ["SGD"])
+    table = _numbers(optimizers.chapter(groups))
     assert (table.loc[4, "SGD collapsed"], table.loc[4, "SGD n"]) == (1, 2)
     assert "(1 of 2 collapsed)" in page.markdown("", optimizers.chapter(groups))
 
 
 def test_a_bar_in_a_text_does_not_end_its_cell() -> None:
-    assert page.table_markdown(pd.DataFrame({"error": ["choose a|b"]})).splitlines()[-1] == r"| choose a\|b |"
+    table = pd.DataFrame({"error": ["choose a|b"]})
+    assert page.markdown("", [page.Table("errors", table, table)]).splitlines()[-1] == r"| choose a\|b |"
 
 
 def test_baselines_are_of_the_same_splits(runs: list[Run]) -> None:
@@ -286,9 +292,9 @@ def test_unlike_runs_are_not_averaged(tmp_path: Path) -> None:
     record.write_json(folder / "results.json", content)
     found = collect([tmp_path]).runs
     assert [run.accuracy for run in Groups(found).cell(17, "SGD", "slice").runs] == pytest.approx([29 / 30])
-    grid = table1.numbers(Groups([run for run in found if run.seed == 2]), "SGD")
+    grid = _numbers(table1.chapter(Groups([run for run in found if run.seed == 2])))
     assert grid.loc[17, "slice note"] == "weights: a file, partial"
-    grid = table1.numbers(Groups([run for run in found if run.seed == 1]), "SGD")
+    grid = _numbers(table1.chapter(Groups([run for run in found if run.seed == 1])))
     assert grid.loc[17, "slice note"] == "epochs 3 instead of 20"
 
 
@@ -326,7 +332,7 @@ def test_folds_are_pooled(tmp_path: Path) -> None:
     groups = Groups(collect([tmp_path]).runs)
     (own,) = groups.pools
     assert own.missing == ["fold 1 of seed 2"]
-    table = folds.numbers([own]).set_index("model")
+    table = _numbers(folds.chapter(groups)).set_index("model")
     line = table.loc["experiment 10, resnet18, freeze, SGD"]
     assert line["accuracy"] == pytest.approx(1 - (3 + 1) / 2 / 120)
     assert (line["lowest seed"], line["highest seed"], line["seeds"]) == (

@@ -22,7 +22,7 @@ from filelock import FileLock
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from brain_tumor.data import folders
+from brain_tumor import atomic
 from brain_tumor.data.slices import Listing, read
 
 FORMAT = 2  # raised whenever the same files would decode to other arrays
@@ -99,7 +99,7 @@ def summarise(problems: list[str]) -> str:
 def _decode(listing: Listing, size: int, home: Path) -> str:
     """Decode into a temporary folder, then rename it to its key; return the key."""
     count, masked = len(listing.table), bool((listing.table["mask"] != "").any())
-    with folders.temporary(home, "decoding") as temporary:
+    with atomic.folder(home, "decoding") as temporary:
         images = open_memmap(temporary / "images.npy", mode="w+", dtype=np.uint8, shape=(count, size, size, 3))
         masks = open_memmap(
             temporary / "masks.npy", mode="w+", dtype=np.uint8, shape=(count if masked else 0, size, size)
@@ -154,6 +154,5 @@ def _stamp(listing: Listing, size: int) -> str:
 
 
 def _write_atomically(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
+    with atomic.file(path) as temporary:
+        temporary.write_text(text)

@@ -19,7 +19,7 @@ import pandas as pd
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from brain_tumor.data import folders
+from brain_tumor import atomic
 from brain_tumor.data.images import Content
 from brain_tumor.data.slices import COLUMNS, Listing
 
@@ -224,7 +224,7 @@ def _unpacked(root: Path) -> Path:
     tree = root / UNPACKED
     with FileLock(root / f"{UNPACKED}.lock"):
         if not tree.exists():
-            with folders.temporary(root, UNPACKED) as temporary:
+            with atomic.folder(root, UNPACKED) as temporary:
                 for archive in archives:
                     _unpack(archive, temporary)
                 if (root / FOLDS).exists():

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 from filelock import FileLock
 
-from brain_tumor.data import folders
+from brain_tumor import atomic
 from brain_tumor.data.slices import find_trees
 
 HANDLE = "mateuszbuda/lgg-mri-segmentation"
@@ -44,7 +44,7 @@ def fetch(root: Path) -> None:
         if _filled(root):  # another process was first
             return
         try:
-            with folders.temporary(root.parent, root.name) as temporary:
+            with atomic.folder(root.parent, root.name) as temporary:
                 kagglehub.dataset_download(HANDLE, output_dir=str(temporary))
                 if root.is_dir():
                     root.rmdir()

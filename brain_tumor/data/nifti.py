@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_tumor import atomic
 from brain_tumor.data.volumes import MOST_VOXELS, Volume
 
 _MOST_HEADER = 2**24  # bytes before the voxels
@@ -79,6 +80,5 @@ def write_mask(path: Path, mask: NDArray[np.uint8], affine: NDArray[np.float64],
         header["descrip"] = b"tumour mask"
     image: Any = nibabel.Nifti1Image(mask, affine, header)  # type: ignore[no-untyped-call]
     image.set_data_dtype(np.uint8)
-    temporary = path.with_name(f"{path.name}.tmp.nii.gz")
-    nibabel.save(image, temporary)
-    temporary.replace(path)
+    with atomic.file(path) as temporary:
+        nibabel.save(image, temporary)

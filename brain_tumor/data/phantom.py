@@ -17,7 +17,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image
 
-from brain_tumor.data import folders
+from brain_tumor import atomic
 
 Array = NDArray[np.float32]
 
@@ -46,7 +46,7 @@ def generate(cache_dir: Path, cases: int, seed: int) -> Path:
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(home / f"{name}.lock"):
         if not (home / name).exists():
-            with folders.temporary(home, "drawing") as temporary:
+            with atomic.folder(home, "drawing") as temporary:
                 with ThreadPoolExecutor(os.cpu_count()) as pool:
                     list(pool.map(partial(write_case, temporary / "kaggle_3m", seed), range(cases)))
                 temporary.rename(home / name)

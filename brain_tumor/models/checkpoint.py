@@ -8,6 +8,8 @@ import torch
 from lightning.pytorch.plugins import TorchCheckpointIO
 from torch import nn
 
+from brain_tumor import atomic
+
 
 class WholeCheckpointIO(TorchCheckpointIO):
     """Write beside the checkpoint and rename: a process killed while it writes leaves the last one as it was.
@@ -17,10 +19,8 @@ class WholeCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write a checkpoint."""
-        target = Path(path)
-        temporary = target.with_suffix(".tmp")
-        super().save_checkpoint(checkpoint, temporary, storage_options)
-        temporary.replace(target)
+        with atomic.file(Path(path)) as temporary:
+            super().save_checkpoint(checkpoint, temporary, storage_options)
 
 
 def read_safely(path: Path) -> Any:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from brain_tumor import atomic
 from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.models import precision as precision_
 
@@ -94,24 +95,24 @@ def _extract(
     title = "features of flipped images" if flipped else "features"
     batches = torch.split(data.images, data.eval_batch_size(device))
     kept: NDArray[np.float32] | None = None
-    temporary, done = path.with_suffix(".tmp.npy"), 0
-    for images in tqdm(batches, title, unit=" batches", leave=False, disable=None):
-        inputs = transforms(images.to(device))
-        with precision_.autocast(precision, device):
-            found = part(inputs.flip(-1) if flipped else inputs).float().cpu()
-        # Maps lie as convolutions want them, the features of a place side by side.
-        stored = (found.permute(0, 2, 3, 1) if found.ndim == 4 else found).numpy()
-        if kept is None:
-            shape = (len(data.images), *stored.shape[1:])
-            following = bool(data.transforms.flip) and not flipped  # the flipped ones, which need as much again
-            _require_room(path.parent, 4 * math.prod(shape) * (1 + following))
-            kept = open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
-        kept[done : done + len(stored)] = stored
-        done += len(stored)
-    assert isinstance(kept, np.memmap), "there are images"
-    kept.flush()
-    del kept  # Windows renames no file that is mapped
-    temporary.replace(path)
+    with atomic.file(path) as temporary:
+        done = 0
+        for images in tqdm(batches, title, unit=" batches", leave=False, disable=None):
+            inputs = transforms(images.to(device))
+            with precision_.autocast(precision, device):
+                found = part(inputs.flip(-1) if flipped else inputs).float().cpu()
+            # Maps lie as convolutions want them, the features of a place side by side.
+            stored = (found.permute(0, 2, 3, 1) if found.ndim == 4 else found).numpy()
+            if kept is None:
+                shape = (len(data.images), *stored.shape[1:])
+                following = bool(data.transforms.flip) and not flipped  # the flipped ones, which need as much again
+                _require_room(path.parent, 4 * math.prod(shape) * (1 + following))
+                kept = open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+            kept[done : done + len(stored)] = stored
+            done += len(stored)
+        assert isinstance(kept, np.memmap), "there are images"
+        kept.flush()
+        del kept  # Windows renames no file that is mapped
 
 
 def _require_room(folder: Path, needed: int) -> None:

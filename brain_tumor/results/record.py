@@ -11,6 +11,7 @@ from typing import Any, NotRequired, TypedDict, cast, get_type_hints, is_typeddi
 
 import pandas as pd
 
+from brain_tumor import atomic
 from brain_tumor.results.bootstrap import Interval
 
 FORMAT = 2
@@ -170,16 +171,15 @@ def final(record: Record) -> float | None:
 
 def write_json(path: Path, value: object) -> None:
     """Write JSON, complete or not at all; NaN becomes null."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(_plain(value), indent=1, allow_nan=False) + "\n")
-    temporary.replace(path)
+    text = json.dumps(_plain(value), indent=1, allow_nan=False) + "\n"
+    with atomic.file(path) as temporary:
+        temporary.write_text(text)
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Write a table, complete or not at all."""
-    temporary = path.with_suffix(".tmp")
-    table.to_csv(temporary, index=False)
-    temporary.replace(path)
+    with atomic.file(path) as temporary:
+        table.to_csv(temporary, index=False)
 
 
 def read_csv(path: Path) -> pd.DataFrame:
