@@ -92,7 +92,7 @@ def evaluate(run: "Trained", config: dict[str, Any]) -> Evaluation:
     precision.use(run.record["versions"]["arithmetic"])
     _test(run, model, data)
     described = data.describe()
-    data.classes = run.classes  # what the predictions' columns are called
+    data.classes = run.record["data"]["classes"]  # what the predictions' columns are called
     scores, predictions = model.score(data)
     found = {
         "run": str(run.folder),
@@ -130,10 +130,11 @@ def _open(run: "Trained", scored: "Trained", config: dict[str, Any]) -> "tuple[S
     other = "_target_" in config["data"]
     size, transforms = config["data"]["size"] or scored.size, scored.transforms()
     data = _other_data(config, size, transforms) if other else _own_data(run, config, size, transforms)
-    named = config["classes"] or run.classes
+    known = run.record["data"]["classes"]
+    named = config["classes"] or known
     if sorted(named) != sorted(data.classes):
         raise ValueError(
-            f"data: has the classes {', '.join(data.classes)}; the run tells {', '.join(run.classes)} apart. "
+            f"data: has the classes {', '.join(data.classes)}; the run tells {', '.join(known)} apart. "
             "Say which is which by classes=[...], the data's names in the run's order"
         )
     data.reorder(named)

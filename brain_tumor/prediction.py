@@ -15,7 +15,6 @@ from brain_tumor import case_files, stages
 from brain_tumor.data import cases as cases_
 from brain_tumor.data import volumes
 from brain_tumor.data.cases import Case, Slices
-from brain_tumor.data.targets import TUMOUR_CLASSES
 from brain_tumor.models.outputs import Outputs, Run
 from brain_tumor.results.predictions import Predictions
 
@@ -152,7 +151,7 @@ class _Network:
     def __call__(self, cases: Sequence[Slices], rows: Sequence[NDArray[np.intp]] | None = None) -> list[Outputs]:
         """Return what the network says of each case, or of its chosen rows; the next are fitted meanwhile."""
         shown = [case.of(self._channels) for case in cases]
-        chosen = [range(len(own)) for own in shown] if rows is None else rows
+        chosen = [np.arange(len(own)) for own in shown] if rows is None else rows
         work = [(case, own[row]) for case, own, part in zip(cases, shown, chosen, strict=True) for row in part]
         if not work:
             return [Outputs(np.empty((0, self._classes)), None) for _ in cases]
@@ -185,9 +184,7 @@ def _divide(outputs: Sequence[Outputs], counts: Sequence[int]) -> list[Outputs]:
 
 
 def _probabilities(values: NDArray[np.float64], run: Run) -> pd.DataFrame:
-    # A segmenter tells whether there is a tumour, whatever kinds its data has.
-    names = TUMOUR_CLASSES if run.task == "segmentation" else run.classes
-    return pd.DataFrame(values, columns=[f"p({name})" for name in names])
+    return pd.DataFrame(values, columns=[f"p({name})" for name in run.classes])
 
 
 def summarise(case: Slices, prediction: Prediction) -> dict[str, Any]:

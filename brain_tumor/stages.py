@@ -43,7 +43,7 @@ def refuse_types(run: Run, types: Run) -> None:
     Raises:
         ValueError: it is no classifier, or the other does not tell whether there is a tumour.
     """
-    if run.task != "segmentation" and run.classes != TUMOUR_CLASSES:
+    if run.classes != TUMOUR_CLASSES:
         raise ValueError(
             f"types={types.folder}: needs a run that tells whether there is a tumour; run={run.folder} tells "
             f"{', '.join(run.classes)} apart"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.data.targets import TUMOUR_CLASSES
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.models import checkpoint, network
 from brain_tumor.models.task import Task
@@ -55,8 +56,11 @@ class Trained:
 
     @property
     def classes(self) -> list[str]:
-        """The names of the classes that it tells apart, in the order of its outputs."""
-        return self.record["data"]["classes"]
+        """The names of the classes that it tells apart, in the order of its outputs.
+
+        A segmenter tells whether there is a tumour, whatever kinds its data has.
+        """
+        return list(TUMOUR_CLASSES) if self.task == "segmentation" else self.record["data"]["classes"]
 
     @property
     def size(self) -> int:
@@ -92,7 +96,7 @@ class Trained:
         """Make its model, for scoring, with the weights of the checkpoint that was scored or of another one."""
         settings = self.record["config"]["model"]
         # An abstract class says what is allowed; mypy takes it for what is to be made.
-        model = self._make("model", Task, settings, num_classes=len(self.classes))  # type: ignore[type-abstract]
+        model = self._make("model", Task, settings, num_classes=len(self.record["data"]["classes"]))  # type: ignore[type-abstract]
         checkpoint.load(model, path or self.checkpoint)
         return model
 

@@ -295,7 +295,10 @@ def test_a_frozen_classifier_says_where_it_looks(detector: Path, command: Comman
 
 def test_the_report_has_a_chapter_on_it(segmenter: Path) -> None:
     text = page.markdown("", compose.compose(collect([segmenter])))
-    assert "| unet, resnet18, finetune, flipped, normalized, rotated, AdamW, seed 0 | fold 0 of 3 by patient |" in text
+    assert (
+        "| unet, resnet18, finetune, flipped, normalized, rotated, sequences missing, AdamW, seed 0 | fold 0 of 3 by "
+        "patient |" in text
+    )
     assert "| mean mask at the same height | fold 0 of 3 by patient |" in text
     assert "Buda" not in text  # phantoms have no published figures
 

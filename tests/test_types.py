@@ -12,6 +12,7 @@ import pytest
 import torch
 from sklearn import metrics as sk
 
+from brain_tumor import trained
 from brain_tumor.data import lgg, regions, slices, targets
 from brain_tumor.data.sources import ChengDataModule, LggDataModule
 from brain_tumor.data.transforms import Transforms
@@ -251,6 +252,8 @@ def test_a_segmenter_says_how_well_it_finds_each_type(localizers: list[Path]) ->
         predictions[predictions["label"] == 0].groupby("person")["dice"].mean().mean()
     )
     assert len(kinds) == 3
+    # Of a scan it tells whether there is a tumour, not which.
+    assert trained.open_run(localizers[0]).classes == ["no tumour", "tumour"]
 
 
 def _cropped(localizers: list[Path], *masks: Path, **settings: Any) -> ChengDataModule:

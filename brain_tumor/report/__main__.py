@@ -24,7 +24,7 @@ def main() -> None:
 
     folder = arguments.to or arguments.folders[0] / "report"
     blocks = compose.compose(runs.collect(arguments.folders), pictures=not arguments.no_slices)
-    page.write("Brain tumour classification: the paper's grid, run again", blocks, folder)
+    page.write("Brain tumours in MRI: the paper's grid and other runs", blocks, folder)
     print(f"report: {folder}/report.html")
 
 

@@ -17,7 +17,7 @@ from brain_tumor.results.record import Record
 # What a backbone may have started from, the likest to the paper's first.
 WEIGHTS = ("torchvision's ImageNet", "a file", "a file, partial", "another run", "random start")
 _SOURCES = {"imagenet": WEIGHTS[0], "file": WEIGHTS[1], "run": WEIGHTS[3], "none": WEIGHTS[4]}
-_TRANSFORMS = {"flip": "flipped", "normalize": "normalized", "rotate": "rotated"}
+_TRANSFORMS = {"flip": "flipped", "normalize": "normalized", "rotate": "rotated", "missing": "sequences missing"}
 
 
 @dataclass(frozen=True)

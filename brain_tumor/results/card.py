@@ -10,6 +10,7 @@ from brain_tumor.results.summary import BASELINE_TITLES, model_title, split_titl
 
 _LICENCES = {
     "lgg": "CC BY-NC-SA 4.0 (LGG Segmentation Dataset; Buda, Saha, Mazurowski 2019)",
+    "cheng": "CC BY 4.0 (tumour types, figshare 1512427; Cheng et al. 2015, 2016)",
     "phantom": "none needed: drawn by a program",
 }
 _UNKNOWN = "not known: that of the data it was trained on"
@@ -36,7 +37,7 @@ def write(record: Record, facts: Mapping[str, Any], checked: Mapping[str, Any], 
         "**Research software. It is not a medical device, it has not been validated for clinical use, and nothing it "
         "says may guide the care of a person.**",
         "",
-        f"{model_title(record)}; tells {' and '.join(data['classes'])} apart in slices of brain MRI"
+        f"{model_title(record)}; tells {' and '.join(facts['classes'])} apart in slices of brain MRI"
         + (", and marks the tumour." if record["task"] == "segmentation" else "."),
         "",
         "## In and out",
@@ -44,7 +45,7 @@ def write(record: Record, facts: Mapping[str, Any], checked: Mapping[str, Any], 
         "| | | |",
         "|---|---|---|",
         "| in | `images` | uint8 (N, H, W, 3), any size; " + _channels(facts["sequences"]) + " |",
-        f"| out | `probabilities` | float32 (N, C) of {', '.join(data['classes'])}; not calibrated |",
+        f"| out | `probabilities` | float32 (N, C) of {', '.join(facts['classes'])}; not calibrated |",
     ]
     if record["task"] == "segmentation":
         lines += [
