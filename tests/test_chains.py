@@ -14,7 +14,7 @@ from PIL import Image
 from brain_tumor import predict, prediction, trained
 from brain_tumor.data import cases, phantom
 from tests.conftest import SMALL, Command, run_folder
-from tests.test_predict import _write_nifti as write_nifti
+from tests.test_predict import write_nifti
 
 _DEFAULTS: dict[str, Any] = {
     "input": None, "detector": None, "types": None, "threshold": 0.5, "preset": "maximum", "overlays": False,

@@ -34,7 +34,7 @@ def pictures() -> Pictures:
     return drawn
 
 
-def _write_nifti(path: Path, slices: NDArray[Any], axes: str = "RAS", oblique: float = 0.0) -> None:
+def write_nifti(path: Path, slices: NDArray[Any], axes: str = "RAS", oblique: float = 0.0) -> None:
     """Write slices (n, H, W), as they are looked at, as a volume whose axes run as named."""
     ras = np.ascontiguousarray(slices.transpose(2, 1, 0)[::-1, ::-1])
     affine = np.diag([0.9, 0.9, 5.0, 1])
@@ -106,7 +106,7 @@ def test_every_format_gives_the_same_verdict(segmenter: Path, pictures: Pictures
 
     for axes, oblique in (("RAS", 0), ("LPS", 0), ("PIR", 0), ("SLA", 0.3)):
         for channel, name in enumerate(cases.SEQUENCES):
-            _write_nifti(tmp_path / f"{axes}_{name}.nii.gz", pictures[..., channel], axes, oblique)
+            write_nifti(tmp_path / f"{axes}_{name}.nii.gz", pictures[..., channel], axes, oblique)
         slices, told = _look(
             segmenter, _sequences(**{name: tmp_path / f"{axes}_{name}.nii.gz" for name in cases.SEQUENCES})
         )
@@ -127,7 +127,7 @@ def test_every_format_gives_the_same_verdict(segmenter: Path, pictures: Pictures
 @pytest.mark.parametrize("axes", ["".join(own) for own in itertools.product("RL", "AP", "SI")] + ["SRA", "AIL", "PSR"])
 def test_a_mask_comes_back_to_the_voxel(axes: str, tmp_path: Path) -> None:
     slices = np.random.default_rng(0).integers(0, 2, (5, 7, 9), dtype=np.uint8)
-    _write_nifti(tmp_path / "scan.nii.gz", slices, axes, 0.2)
+    write_nifti(tmp_path / "scan.nii.gz", slices, axes, 0.2)
     volume = nifti.read(tmp_path / "scan.nii.gz")
     grid = Grid.of(volume)
     np.testing.assert_array_equal(grid.slices(volume.values), slices)
@@ -185,8 +185,8 @@ def test_monochrome1_is_turned_round(pictures: Pictures, tmp_path: Path) -> None
 
 
 def test_sequences_must_lie_on_one_grid(pictures: Pictures, tmp_path: Path) -> None:
-    _write_nifti(tmp_path / "a_flair.nii.gz", pictures[..., 1])
-    _write_nifti(tmp_path / "a_t1.nii.gz", pictures[1:, :, :, 0])
+    write_nifti(tmp_path / "a_flair.nii.gz", pictures[..., 1])
+    write_nifti(tmp_path / "a_t1.nii.gz", pictures[1:, :, :, 0])
     with pytest.raises(ValueError, match=r"sequences.t1: lies on another grid than flair"):
         cases.read(_sequences(flair=tmp_path / "*_flair.nii.gz", t1=tmp_path / "*_t1.nii.gz")[0], "maximum", True)
     (case,) = _sequences(flair=tmp_path / "*_flair.nii.gz")
@@ -230,7 +230,7 @@ def test_bright_voxels_do_not_change_the_percentile() -> None:
 def _odd_files(folder: Path, pictures: Pictures) -> set[str]:
     """Write inputs that cannot be predicted; return the names that their cases get."""
     folder.mkdir()
-    _write_nifti(folder / "good.nii.gz", pictures[..., 1])
+    write_nifti(folder / "good.nii.gz", pictures[..., 1])
     whole = (folder / "good.nii.gz").read_bytes()
     (folder / "cut.nii.gz").write_bytes(whole[: len(whole) // 2])
     (folder / "flat.nii.gz").write_bytes(b"")

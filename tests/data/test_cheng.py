@@ -18,10 +18,10 @@ import scipy.io
 
 from brain_tumor.data import cache, cheng, figshare
 from brain_tumor.data.split import Split
-from tests.conftest import Command
+from tests.conftest import REPOSITORY, Command
 from tests.mat import write_set, write_slice
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "cheng"
+SHARED = REPOSITORY.parent / "shared" / "cheng"
 SMALL = ["data.size=32", "data.batch_size=16", "trainer.max_epochs=2", "model.weights=none"]
 
 

@@ -16,9 +16,9 @@ from brain_tumor import processes, trained
 from brain_tumor.cluster import files, scoring, sweep, task
 from brain_tumor.cluster.task import Run
 from brain_tumor.prediction import Predictor
-from tests.conftest import Command, write_image
+from tests.conftest import REPOSITORY, Command, write_image
 
-DOCS = Path(__file__).resolve().parents[1] / "docs" / "cluster"
+DOCS = REPOSITORY / "docs" / "cluster"
 needs_arrow = pytest.mark.skipif(not importlib.util.find_spec("pyarrow"), reason="needs pyarrow: the extra `spark`")
 
 

@@ -12,8 +12,9 @@ import pytest
 from brain_tumor.data import lgg, slices
 from brain_tumor.data.split import Split
 from brain_tumor.data.targets import classify
+from tests.conftest import REPOSITORY
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "lgg"
+SHARED = REPOSITORY.parent / "shared" / "lgg"
 
 
 def test_the_package_knows_every_published_file() -> None:

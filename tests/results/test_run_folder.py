@@ -8,6 +8,7 @@ import pytest
 
 from brain_tumor.models.weights import Weights
 from brain_tumor.results import overlap, record, run_folder
+from tests.conftest import REPOSITORY
 
 CONFIG: dict[str, Any] = {"seed": 0, "data": {"size": 32, "cache_dir": "a"}, "output_dir": "x", "resume": False}
 
@@ -30,7 +31,7 @@ def test_a_later_key_with_its_neutral_value_changes_no_id(monkeypatch: pytest.Mo
 
 
 def test_the_published_runs_keep_their_ids() -> None:
-    docs = Path(__file__).resolve().parents[1] / "docs" / "results" / "records"
+    docs = REPOSITORY / "docs" / "results" / "records"
     for path in docs.glob("*-sgd-patient-seed0.json"):
         found = record.load(path)
         data = {**found["config"]["data"], "target": None, "folds": None, "fold": None, "test_cases": None}

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.conftest import SMALL, Command, environment, run_folder, write_image
+from tests.conftest import REPOSITORY, SMALL, Command, environment, run_folder, write_image
 
 pytestmark = [
     pytest.mark.skipif(not importlib.util.find_spec("pyspark"), reason="needs pyspark: pip install '.[spark]'"),
@@ -208,7 +208,7 @@ def test_the_notebook_runs(cache_dir: Path, tmp_path: Path, monkeypatch: pytest.
     nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
     for name, value in environment(cache_dir).items():
         monkeypatch.setenv(name, value)
-    path = Path(__file__).resolve().parents[1] / "docs" / "cluster" / "one_epoch.ipynb"
+    path = REPOSITORY / "docs" / "cluster" / "one_epoch.ipynb"
     notebook = nbformat.read(path, as_version=4)
     nbclient.NotebookClient(notebook, timeout=280, resources={"metadata": {"path": str(tmp_path)}}).execute()
     pictures = [own for cell in notebook.cells for own in cell.get("outputs", []) if "image/png" in own.get("data", {})]

@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 
 from brain_tumor.results import record
-from tests.conftest import Command
+from tests.conftest import REPOSITORY, Command
 
-ROOT = Path(__file__).resolve().parents[1]
 # Three runs that revision 0205860 has trained: frozen by slice, frozen by patient with a validation part, and
 # fine-tuned on train/ and test/ folders of three classes. Their backbones are a pattern of thirteen numbers, and the
 # learning rate of the fine-tuned one is 1e-20, so that what weighs 45 MB each packs into some kilobytes.
-OLD = Path(__file__).parent / "fixtures" / "runs_of_0205860.tar.xz"
+OLD = REPOSITORY / "tests" / "fixtures" / "runs_of_0205860.tar.xz"
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +48,9 @@ def test_old_runs_are_reported_and_not_trained_again(old: Path, command: Command
     assert "finished before" in command("train", *same, cwd=old).stdout
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "results" / "records").glob("*.json")), ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", sorted((REPOSITORY / "docs" / "results" / "records").glob("*.json")), ids=lambda p: p.stem
+)
 def test_published_records_are_read(path: Path) -> None:
     found = record.load(path)
     measure = "accuracy" if path.stem.startswith(("experiment", "types")) else "dice"
@@ -71,7 +72,7 @@ def test_published_records_are_read(path: Path) -> None:
     ],
 )
 def test_what_is_no_record_is_refused(tmp_path: Path, damage: Any, message: str) -> None:
-    found = json.loads(min((ROOT / "docs" / "results" / "records").glob("*.json")).read_text())
+    found = json.loads(min((REPOSITORY / "docs" / "results" / "records").glob("*.json")).read_text())
     damage(found)
     (tmp_path / "results.json").write_text(json.dumps(found))
     with pytest.raises(ValueError, match=message):
