@@ -2,6 +2,7 @@
 
 python -m brain_tumor.predict run=outputs/NAME input=scan.nii.gz
 python -m brain_tumor.predict run=model.onnx input=scan.nii.gz
+python -m brain_tumor.predict 'run=outputs/*fold*of5*' input=scan.nii.gz
 python -m brain_tumor.predict run=outputs/SEGMENTER detector=outputs/CLASSIFIER input=folder output_dir=predictions
 python -m brain_tumor.predict run=outputs/SEGMENTER types=outputs/TYPES sequences.flair=f.nii sequences.t1ce=c.nii
 python -m brain_tumor.predict run=outputs/NAME 'sequences.flair=in/*_flair.nii' 'sequences.t1ce=in/*_t1ce.nii'
@@ -12,6 +13,7 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
+from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,12 +39,33 @@ def main(cfg: DictConfig) -> None:
         sys.exit(1)
 
 
-def open_run(path: Path, trusted: Sequence[str] = ()) -> "Run":
-    """Open a run's folder, or what `export` made of one, for which torch is not needed.
+def open_run(names: str | Sequence[str], trusted: Sequence[str] = ()) -> "Run":
+    """Open a run's folder, or what `export` made of one, for which torch is not needed; of several make one.
+
+    Args:
+        names: a path, a pattern of several paths, or several of these.
+        trusted: modules of the user's own whose classes a run may name.
 
     Raises:
-        ValueError: there is none, or it is damaged.
+        ValueError: there is none, one is damaged, or they have learnt unlike things.
     """
+    from brain_tumor.models.ensemble import Ensemble
+
+    given = [names] if isinstance(names, str) else names
+    found = [_open(path, trusted) for name in given for path in _paths(name)]
+    if not found:
+        raise ValueError(f"run={names}: no run is named")
+    return found[0] if len(found) == 1 else Ensemble(found)
+
+
+def _paths(name: str) -> list[Path]:
+    """Return the path of that name, or the paths that a pattern finds."""
+    if Path(name).exists():
+        return [Path(name)]
+    return sorted(map(Path, glob(name))) or [Path(name)]
+
+
+def _open(path: Path, trusted: Sequence[str]) -> "Run":
     from brain_tumor.models.onnx_file import SUFFIX, OnnxRun
 
     if path.suffix.lower() == SUFFIX:
@@ -72,7 +95,7 @@ def predict(config: dict[str, Any]) -> int:
     if not 0 <= config["threshold"] <= 1:
         raise ValueError(f"threshold={config['threshold']}: a probability lies between 0 and 1")
     keys = [key for key in ("run", "detector", "types") if config[key]]
-    runs = {key: open_run(Path(config[key]), config["trusted"]) for key in keys}
+    runs = {key: open_run(config[key], config["trusted"]) for key in keys}
     if config["input"]:
         stages.refuse_unlike(runs)
     needed = cases_.needed(run.kind for run in runs.values())

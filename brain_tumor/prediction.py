@@ -64,9 +64,7 @@ class Predictor:
             stages.refuse_types(run, types)
         for key, own in (("run", run), ("types", types)):
             if own is not None and own.crop not in (None, "none"):
-                raise ValueError(
-                    f"{key}={own.folder}: was trained on crops around tumours, which scans do not come with"
-                )
+                raise ValueError(f"{key}={own.name}: was trained on crops around tumours, which scans do not come with")
         self.run, self.detector, self.types, self.threshold = run, detector, types, threshold
         self._network = _Network(run)
         self._detecting = _Network(detector) if detector else None
@@ -86,13 +84,13 @@ class Predictor:
     def describe(self) -> dict[str, Any]:
         """Return what stands in predict.json: the runs, and versions of everything that numbers may depend on."""
         none = dict.fromkeys(("detector", "types"))
-        runs = {key: str(run.folder) for key, run in self.runs.items()}
+        runs = {key: run.name for key, run in self.runs.items()}
         return {**none, **runs, "versions": self.run.versions()}
 
     @property
     def checkpoints(self) -> dict[str, str]:
         """The SHA-256 of every run's weights."""
-        return {str(own.folder): own.digest() for own in self.runs.values()}
+        return {own.name: own.digest() for own in self.runs.values()}
 
     def predict(self, cases: Sequence[Slices]) -> list[Prediction]:
         """Look at several cases at once."""

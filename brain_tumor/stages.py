@@ -25,14 +25,14 @@ def refuse_misfit(run: Run, detector: Run) -> None:
         ValueError: a run of another task, or of other classes.
     """
     if run.task != "segmentation":
-        raise ValueError(f"detector={detector.folder}: goes before a segmenter; run={run.folder} is a {run.task}")
+        raise ValueError(f"detector={detector.name}: goes before a segmenter; run={run.name} is a {run.task}")
     if detector.task != "classification":
-        raise ValueError(f"detector={detector.folder}: must be a classifier; this is a {detector.task}")
+        raise ValueError(f"detector={detector.name}: must be a classifier; this is a {detector.task}")
     if run.classes != TUMOUR_CLASSES:
-        raise ValueError(f"run={run.folder}: tells {', '.join(run.classes)} apart, not whether there is a tumour")
+        raise ValueError(f"run={run.name}: tells {', '.join(run.classes)} apart, not whether there is a tumour")
     if detector.classes != run.classes:
         raise ValueError(
-            f"detector={detector.folder}: tells {', '.join(detector.classes)} apart, the segmenter "
+            f"detector={detector.name}: tells {', '.join(detector.classes)} apart, the segmenter "
             f"{', '.join(run.classes)}; train a detector on the segmenter's data"
         )
 
@@ -45,13 +45,13 @@ def refuse_types(run: Run, types: Run) -> None:
     """
     if run.classes != TUMOUR_CLASSES:
         raise ValueError(
-            f"types={types.folder}: needs a run that tells whether there is a tumour; run={run.folder} tells "
+            f"types={types.name}: needs a run that tells whether there is a tumour; run={run.name} tells "
             f"{', '.join(run.classes)} apart"
         )
     if types.task != "classification":
-        raise ValueError(f"types={types.folder}: must be a classifier; this is a {types.task}")
+        raise ValueError(f"types={types.name}: must be a classifier; this is a {types.task}")
     if types.classes == TUMOUR_CLASSES:
-        raise ValueError(f"types={types.folder}: tells whether there is a tumour, not its type; give it as detector=")
+        raise ValueError(f"types={types.name}: tells whether there is a tumour, not its type; give it as detector=")
 
 
 def refuse_unlike(runs: Mapping[str, Run]) -> None:
@@ -66,7 +66,7 @@ def refuse_unlike(runs: Mapping[str, Run]) -> None:
         for other, its in known.items():
             if own != its:
                 raise ValueError(
-                    f"{other}={runs[other].folder}: sees {_named(its)}, but {key}={runs[key].folder} {_named(own)}; "
+                    f"{other}={runs[other].name}: sees {_named(its)}, but {key}={runs[key].name} {_named(own)}; "
                     f"instead of input=..., give {_given(known.values())}"
                 )
 

@@ -40,6 +40,11 @@ class Trained:
     trusted: tuple[str, ...] = ()
 
     @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return str(self.folder)
+
+    @property
     def task(self) -> str:
         """What it has learnt."""
         return self.record["task"]

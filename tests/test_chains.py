@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from brain_tumor import predict, prediction, trained
@@ -154,3 +155,35 @@ def test_runs_that_do_not_go_together_are_refused(
     assert "instead of input=..., give sequences.t1=..., sequences.flair=..., sequences.t1ce=..." in finished.stderr
     assert "Traceback" not in finished.stderr
     assert not (tmp_path / "predictions").exists()
+
+
+def test_several_runs_answer_together(
+    segmenter: Path, detector: Path, types: Path, pictures: Any, tmp_path: Path, command: Command
+) -> None:
+    """What two folds' runs say is averaged; one run twice says what it says alone."""
+    other = tmp_path / "runs" / "fold1"
+    shutil.copytree(segmenter, other)
+    shutil.copytree(segmenter, other.with_name("fold0"))
+    checkpoint = other / "checkpoints" / "last.ckpt"
+    weights = torch.load(checkpoint, weights_only=True)
+    head = next(name for name in weights["state_dict"] if name.endswith("segmentation_head.0.bias"))
+    weights["state_dict"][head] += 1
+    torch.save(weights, checkpoint)
+    write_nifti(tmp_path / "scan.nii.gz", pictures[..., 1])
+    (case,), _ = cases.find(str(tmp_path / "scan.nii.gz"), {})
+    slices = cases.read(case, "maximum", True)
+    low, high, same = (
+        prediction.Predictor(predict.open_run(names), None, 0.5).predict([slices])[0].table
+        for names in (str(segmenter), str(other), [str(segmenter), str(segmenter)])
+    )
+    pd.testing.assert_frame_equal(same, low)
+    command("predict", "run=runs/fold*", "input=scan.nii.gz", "output_dir=out", "overlays=false", cwd=tmp_path)
+    found = pd.read_csv(tmp_path / "out" / "slices.csv")
+    assert low["p(tumour)"].lt(found["p(tumour)"]).all()
+    assert found["p(tumour)"].lt(high["p(tumour)"]).all()
+    assert low["area_px"].sum() < found["area_px"].sum() < high["area_px"].sum()
+    assert json.loads((tmp_path / "out" / "predict.json").read_text())["run"] == "runs/fold0, runs/fold1"
+    with pytest.raises(ValueError, match=f"{detector}: cannot answer together with {types}: its kind is phantom"):
+        predict.open_run([str(types), str(detector)])
+    with pytest.raises(ValueError, match="no finished run there"):
+        predict.open_run("nothing*")

@@ -92,6 +92,11 @@ class OnnxRun:
         return cls(path, facts, session)
 
     @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return str(self.folder)
+
+    @property
     def task(self) -> str:
         """What it has learnt."""
         return str(self.facts["task"])

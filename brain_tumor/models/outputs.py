@@ -1,6 +1,5 @@
 """A trained run and what it says of pictures, whoever computes it: torch, or onnxruntime without torch."""
 
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -37,8 +36,8 @@ class Run(Protocol):
     """A trained run, opened."""
 
     @property
-    def folder(self) -> Path:
-        """Where it is: a folder, or a file."""
+    def name(self) -> str:
+        """What it is called in messages: its folder or file."""
 
     @property
     def task(self) -> str:

@@ -51,7 +51,7 @@ def open_runs(config: Mapping[str, Any]) -> Predictor:
         ValueError: they cannot be used.
     """
     run, detector = (
-        predict.open_run(Path(config[key]), config["trusted"]) if config[key] else None for key in ("run", "detector")
+        predict.open_run(config[key], config["trusted"]) if config[key] else None for key in ("run", "detector")
     )
     assert run is not None, "Hydra asks for a run"
     return Predictor(run, detector, config["threshold"])

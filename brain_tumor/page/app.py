@@ -42,9 +42,7 @@ def show(config: dict[str, Any]) -> None:
     st.html(_NOTICE)
     predictor = _predictor(json.dumps(config))
     st.subheader("Is there a tumour, and where?")
-    st.caption(
-        f"{predictor.run.folder.name}: {predictor.run.task}, trained on {predictor.run.kind}".replace("$", "\\$")
-    )
+    st.caption(f"{predictor.run.name}: {predictor.run.task}, trained on {predictor.run.kind}".replace("$", "\\$"))
     left, right = st.columns([1, 2], gap="large")
     with left:
         found = _choose(predictor, Limits.of(config))

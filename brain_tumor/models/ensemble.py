@@ -1,0 +1,107 @@
+"""Several trained runs that answer together, such as the five of five folds: the mean of their probabilities."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brain_tumor.models.outputs import Network, Outputs, Run
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Runs of one task, as one (see `brain_tumor.models.outputs.Run`).
+
+    Args:
+        runs: two or more.
+
+    Raises:
+        ValueError: they have learnt unlike things.
+    """
+
+    runs: Sequence[Run]
+
+    def __post_init__(self) -> None:
+        """Refuse runs whose answers cannot be averaged."""
+        first = self.runs[0]
+        for own in self.runs[1:]:
+            for name in ("task", "kind", "classes", "size", "crop"):
+                if (mine := getattr(own, name)) != (its := getattr(first, name)):
+                    raise ValueError(
+                        f"{own.name}: cannot answer together with {first.name}: its {name} is {mine}, the other's {its}"
+                    )
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages: its runs' names."""
+        return ", ".join(own.name for own in self.runs)
+
+    @property
+    def task(self) -> str:
+        """What its runs have learnt."""
+        return self.runs[0].task
+
+    @property
+    def kind(self) -> str:
+        """The kind of data that they were trained on."""
+        return self.runs[0].kind
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes that they tell apart."""
+        return self.runs[0].classes
+
+    @property
+    def size(self) -> int:
+        """The side of the images that they were trained on, in pixels."""
+        return self.runs[0].size
+
+    @property
+    def crop(self) -> str | None:
+        """What of a slice they were shown in training."""
+        return self.runs[0].crop
+
+    def digest(self) -> str:
+        """Return the SHA-256 of its runs' own, hexadecimal."""
+        return hashlib.sha256(" ".join(own.digest() for own in self.runs).encode()).hexdigest()
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of what computes here."""
+        return self.runs[0].versions()
+
+    def network(self) -> "_Mean":
+        """Make the networks of all of them."""
+        return _Mean([own.network() for own in self.runs])
+
+
+class _Mean:
+    """Networks whose answers are averaged (see `brain_tumor.models.outputs.Network`)."""
+
+    def __init__(self, networks: Sequence[Network]) -> None:
+        self._networks = networks
+
+    @property
+    def batch(self) -> int:
+        """How many pictures they look at together."""
+        return min(own.batch for own in self._networks)
+
+    def __call__(self, fitted: NDArray[np.uint8]) -> Outputs:
+        """Average what they say of uint8 (n, size, size, 3); a slice's probability is its surest pixel's mean."""
+        found = [own(fitted) for own in self._networks]
+        maps = [own.maps for own in found if own.maps is not None]
+        if not maps:
+            return Outputs(np.mean([own.probabilities for own in found], 0), None)
+        mean: NDArray[np.float32] = np.mean(np.stack(maps), 0, dtype=np.float32)
+        sure = mean.max((1, 2)).astype(np.float64)
+        return Outputs(np.stack([1 - sure, sure], 1), mean)
+
+    def explain(self, fitted: NDArray[np.uint8], target: int) -> NDArray[np.float32] | None:
+        """Average their heat maps, each scaled to at most 1; None if one cannot tell."""
+        found = [own.explain(fitted, target) for own in self._networks]
+        maps = [own / np.maximum(own.max((1, 2), keepdims=True), 1e-12) for own in found if own is not None]
+        if len(maps) < len(found):
+            return None
+        mean: NDArray[np.float32] = np.mean(np.stack(maps), 0, dtype=np.float32)
+        return mean
