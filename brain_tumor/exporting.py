@@ -14,7 +14,7 @@ from brain_tumor.data import cases as cases_
 from brain_tumor.data.cases import Slices
 from brain_tumor.models import onnx_export
 from brain_tumor.models.onnx_file import FORMAT, OnnxRun
-from brain_tumor.results import card, record
+from brain_tumor.results import calibration, card, record
 from brain_tumor.trained import Trained
 
 _MOST = 64  # slices that file and `predict` are compared on
@@ -44,7 +44,8 @@ def export(run: Trained, to: Path, pictures: Sequence[Slices], preset: str, thre
         "format": FORMAT, "task": run.task, "classes": run.classes, "data": run.kind,
         "data_key": run.record["data"]["key"], "data_licence": card.licence(run.kind),
         "sequences": list(cases_.shown(run.kind)), "preset": preset, "size": run.size,
-        "threshold": float(threshold), "run": run.record["id"], "weights_sha256": run.digest(),
+        "threshold": float(threshold), "temperature": run.temperatures[run.name],
+        "run": run.record["id"], "weights_sha256": run.digest(),
     }  # fmt: skip
     file, text = to.with_name(f".{to.stem}.tmp.onnx"), to.with_name(f".{to.stem}.tmp.md")
     try:
@@ -91,7 +92,8 @@ def _beside_predict(
     """Return how far a file's outputs are from what `predict` says, and which verdicts are not the same."""
     expected = prediction.Predictor(run, None, threshold).predict(pictures)
     theirs = np.concatenate([own.table.filter(regex=r"^p\(").to_numpy() for own in expected])
-    chances = np.concatenate([own[0] for own in ours]).astype(np.float64)
+    raw = np.concatenate([own[0] for own in ours]).astype(np.float64)
+    chances = calibration.soften(raw, run.temperatures[run.name])
     turned = ((theirs >= threshold) != (chances >= threshold)).any(1)
     masks = [(own.masks, its[2]) for own, its in zip(expected, ours, strict=True) if own.masks is not None]
     unequal = sum(int((own != its).sum()) for own, its in masks)

@@ -1,7 +1,7 @@
 """What trained runs say of cases: fitted, classified and marked, and brought back to their own grid."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -29,13 +29,21 @@ class Prediction:
     """What the runs say of a case.
 
     Attributes:
-        table: a row a slice: `slice` (from 0), `position_mm` (NaN for a picture), `p(<class>)`, `area_px` and
-            `area_mm2` (NaN without a segmenter or millimetres), `type` and `type p(<class>)` (of slices with a tumour).
+        table: a row a slice: `slice` (from 0), `position_mm` (NaN for a picture), `p(<class>)`, `novelty` (above 1
+            where it is unlike the training's slices, NaN where that is not known), `area_px` and `area_mm2` (NaN
+            without a segmenter or millimetres), `type` and `type p(<class>)` (of slices with a tumour).
         masks: uint8 (n, H, W) of 0 and 1; None without a segmenter.
     """
 
     table: pd.DataFrame
     masks: NDArray[np.uint8] | None
+
+    @property
+    def doubts(self) -> list[str]:
+        """What speaks against trusting it, a line each."""
+        unlike = int((self.table["novelty"] > 1).sum())
+        count = f"{unlike} of {len(self.table)} slices are" if len(self.table) > 1 else "this is"
+        return [f"{count} unlike what the run was trained on"] if unlike else []
 
     def tumours(self, threshold: float) -> NDArray[np.intp]:
         """Return the slices with a tumour: those with a mask, or, without masks, with such a probability."""
@@ -82,10 +90,11 @@ class Predictor:
         return any(cases_.shown(run.kind) for run in self.runs.values())
 
     def describe(self) -> dict[str, Any]:
-        """Return what stands in predict.json: the runs, and versions of everything that numbers may depend on."""
+        """Return what stands in predict.json: the runs, what calibrates them, and versions."""
         none = dict.fromkeys(("detector", "types"))
         runs = {key: run.name for key, run in self.runs.items()}
-        return {**none, **runs, "versions": self.run.versions()}
+        temperatures = {name: own for run in self.runs.values() for name, own in run.temperatures.items()}
+        return {**none, **runs, "temperatures": temperatures, "versions": self.run.versions()}
 
     @property
     def checkpoints(self) -> dict[str, str]:
@@ -125,6 +134,7 @@ class Predictor:
         table = pd.DataFrame({"slice": range(len(case.images))})
         table["position_mm"] = case.grid.positions if case.grid else np.nan
         table = table.join(_probabilities(output.probabilities, self.run))
+        table["novelty"] = output.novelty
         if output.maps is None:
             return Prediction(table, None)
         shape = case.images.shape[1:3]
@@ -175,10 +185,13 @@ class _Network:
 def _divide(outputs: Sequence[Outputs], counts: Sequence[int]) -> list[Outputs]:
     """Put batches together, and divide them into so many slices each."""
     ends = np.cumsum(counts)[:-1]
-    chances = np.split(np.concatenate([own.probabilities for own in outputs]), ends)
-    maps = [own.maps for own in outputs if own.maps is not None]
-    divided = np.split(np.concatenate(maps), ends) if maps else [None] * len(counts)
-    return [Outputs(*own) for own in zip(chances, divided, strict=True)]
+
+    def divided(parts: Iterable[NDArray[Any] | None]) -> list[Any]:
+        known = [part for part in parts if part is not None]
+        return np.split(np.concatenate(known), ends) if known else [None] * len(counts)
+
+    fields = (divided(parts) for parts in zip(*outputs, strict=True))
+    return [Outputs(*own) for own in zip(*fields, strict=True)]
 
 
 def _probabilities(values: NDArray[np.float64], run: Run) -> pd.DataFrame:
@@ -276,7 +289,7 @@ def _predict(
     if not good:
         return
     for (case, own, wanted), found in zip(good, predictor.predict([own for _, own, _ in good]), strict=True):
-        row = {**summarise(own, found), "source": _shown(case), "warnings": "; ".join(own.warnings)}
+        row = {**summarise(own, found), "source": _shown(case), "warnings": "; ".join([*own.warnings, *found.doubts])}
         if found.masks is not None:
             case_files.write_mask(written.folder / "masks", case, own, found.masks)
         if "overlays" in wanted:

@@ -1,15 +1,18 @@
 """What a training leaves in its folder. All that can be known before is collected before, and pictures come last."""
 
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from torch.utils.tensorboard import SummaryWriter
 
+from brain_tumor.data import novelty
 from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.data.targets import TUMOUR_CLASSES
 from brain_tumor.models.task import Task
-from brain_tumor.results import dashboard, overlap, run_folder, versions
+from brain_tumor.results import calibration, classification, dashboard, overlap, run_folder, versions
 from brain_tumor.results import record as records
 from brain_tumor.results.record import Record
 
@@ -52,11 +55,38 @@ def scored_checkpoint(data: SliceDataModule) -> str:
     return "best" if data.monitored == "val" else "last"
 
 
+def calibrate(data: SliceDataModule, model: Task, test: Callable[[], Any]) -> Facts | None:
+    """Find the temperature that the validation part asks for; None without one, or without probabilities of classes.
+
+    Args:
+        data: set up.
+        model: trained.
+        test: scores the model on the part that `data` has tested.
+    """
+    told = TUMOUR_CLASSES if model.kind == "segmentation" else data.classes
+    if data.monitored != "val" or told != data.classes:
+        return None
+    data.tested = "val"
+    test()
+    data.tested = "test"
+    rows, outcomes = model.predictions
+    chances = model.probabilities(outcomes)
+    if chances is None:
+        return None
+    own, values = data.table.iloc[rows.numpy()], chances.numpy()
+    labels = own["label"].to_numpy()
+    temperature = calibration.fit(values, labels)
+    if temperature is None:
+        return None
+    return {"temperature": temperature, "val": calibration.describe(values, labels, list(own["case"]), temperature)}
+
+
 def write(
     folder: Path,
     facts: Facts,
     data: SliceDataModule,
     model: Task,
+    calibrated: Facts | None,
     seconds: dict[str, float],
     writer: SummaryWriter,
 ) -> Record:
@@ -67,6 +97,7 @@ def write(
         facts: what was collected before.
         data: set up.
         model: tested.
+        calibrated: what `calibrate` found.
         seconds: that setup, fit and test took.
         writer: of the run's event file.
     """
@@ -82,6 +113,15 @@ def write(
             "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         },
     }
+    train = data.rows["train"]
+    known = novelty.Novelty.fit(data.decoded.images[train], list(data.table["case"].iloc[train]))
+    if known:
+        known.write(folder / novelty.FILE)
+        record["novelty"] = {"slices": len(known.thumbnails), "threshold": known.threshold}
+    if calibrated:
+        values, labels = classification.probabilities_of(predictions).to_numpy(), predictions["label"].to_numpy()
+        tested = calibration.describe(values, labels, list(predictions["case"]), calibrated["temperature"])
+        record["calibration"] = {**calibrated, "test": tested}
     if model.weights.source == "run":
         records.write_csv(folder / overlap.INHERITED, overlap.trained_on(model.weights.folder))
     records.write_csv(folder / "split.csv", data.table[["path", "case", "slice", "label", "part", "digest"]])

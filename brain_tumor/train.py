@@ -10,6 +10,7 @@ python -m brain_tumor.train --multirun 'paper=glob(*)' seed=0,1,2 data=lgg data.
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,12 +94,16 @@ def train(config: dict[str, Any], folder: Path) -> "Record | None":
 
     trainer.fit(model, data, ckpt_path=last if last.exists() else None, weights_only=True)
     fitted = time.perf_counter()
-    trainer.test(model, data, ckpt_path=None if scored == last else scored, weights_only=True, verbose=False)
+    test = partial(
+        trainer.test, model, data, ckpt_path=None if scored == last else scored, weights_only=True, verbose=False
+    )
+    calibrated = recording.calibrate(data, model, test)
+    test()
     tested = time.perf_counter()
     if not trainer.is_global_zero:
         return None
     seconds = {"setup_seconds": ready - started, "fit_seconds": fitted - ready, "test_seconds": tested - fitted}
-    return recording.write(folder, facts, data, model, seconds, logger.experiment)
+    return recording.write(folder, facts, data, model, calibrated, seconds, logger.experiment)
 
 
 def _trainer(

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from brain_tumor.data import novelty
 from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.data.targets import TUMOUR_CLASSES
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.models import checkpoint, network
+from brain_tumor.models.outputs import Qualified
 from brain_tumor.models.task import Task
+from brain_tumor.results import calibration, versions
 from brain_tumor.results import record as records
-from brain_tumor.results import versions
 from brain_tumor.results.record import Record
 
 T = TypeVar("T")
@@ -105,6 +107,12 @@ class Trained:
         checkpoint.load(model, path or self.checkpoint)
         return model
 
+    @property
+    def temperatures(self) -> dict[str, float]:
+        """What its probabilities are calibrated by; 1 where they are raw, without a validation part."""
+        found = self.record.get("calibration")
+        return {self.name: found["temperature"] if found else calibration.RAW}
+
     def digest(self) -> str:
         """Return the SHA-256 of the scored checkpoint, hexadecimal."""
         return hashlib.sha256(self.checkpoint.read_bytes()).hexdigest()
@@ -113,9 +121,11 @@ class Trained:
         """Return the versions of what computes here."""
         return versions.versions(network.device(), self.arithmetic)
 
-    def network(self) -> network.TorchNetwork:
+    def network(self) -> Qualified:
         """Make what looks at pictures, in the precision that it was trained in."""
-        return network.TorchNetwork(self.model(), self.transforms(), self.arithmetic)
+        own = network.TorchNetwork(self.model(), self.transforms(), self.arithmetic)
+        known = novelty.Novelty.read(self.folder / novelty.FILE)
+        return Qualified(own, self.temperatures[self.name], known)
 
     def _make(self, key: str, base: type[T], settings: Mapping[str, Any], **given: Any) -> T:
         place = f"{self.folder}/results.json: config.{key}"

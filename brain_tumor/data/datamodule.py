@@ -56,6 +56,7 @@ class SliceDataModule(L.LightningDataModule):
         table: one row a slice, once set up: the listing's columns, the cache's facts, `label`, and the drawn `part`.
         classes: class names; a label is an index into them.
         rows: the rows of `table` in each part.
+        tested: the part that a trainer's test scores.
 
     Raises:
         ValueError: a value out of range.
@@ -66,6 +67,7 @@ class SliceDataModule(L.LightningDataModule):
     table: pd.DataFrame
     classes: list[str]
     rows: dict[str, NDArray[np.intp]]
+    tested: str = "test"
     labels: Tensor
     images: Tensor
 
@@ -271,8 +273,8 @@ class SliceDataModule(L.LightningDataModule):
         return self._in_order(self.monitored)
 
     def test_dataloader(self) -> DataLoader[Any]:
-        """Serve the test part's rows in order."""
-        return self._in_order("test")
+        """Serve the tested part's rows in order."""
+        return self._in_order(self.tested)
 
     def _in_order(self, part: str) -> DataLoader[Any]:
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")

@@ -63,6 +63,11 @@ class Ensemble:
         """What of a slice they were shown in training."""
         return self.runs[0].crop
 
+    @property
+    def temperatures(self) -> dict[str, float]:
+        """What each run's probabilities are calibrated by."""
+        return {name: own for run in self.runs for name, own in run.temperatures.items()}
+
     def digest(self) -> str:
         """Return the SHA-256 of its runs' own, hexadecimal."""
         return hashlib.sha256(" ".join(own.digest() for own in self.runs).encode()).hexdigest()
@@ -91,11 +96,13 @@ class _Mean:
         """Average what they say of uint8 (n, size, size, 3); a slice's probability is its surest pixel's mean."""
         found = [own(fitted) for own in self._networks]
         maps = [own.maps for own in found if own.maps is not None]
+        known = [own.novelty for own in found if own.novelty is not None]
+        novelty = np.fmin.reduce(known) if known else None  # what one of them knows is not new
         if not maps:
-            return Outputs(np.mean([own.probabilities for own in found], 0), None)
+            return Outputs(np.mean([own.probabilities for own in found], 0), None, novelty)
         mean: NDArray[np.float32] = np.mean(np.stack(maps), 0, dtype=np.float32)
         sure = mean.max((1, 2)).astype(np.float64)
-        return Outputs(np.stack([1 - sure, sure], 1), mean)
+        return Outputs(np.stack([1 - sure, sure], 1), mean, novelty)
 
     def explain(self, fitted: NDArray[np.uint8], target: int) -> NDArray[np.float32] | None:
         """Average their heat maps, each scaled to at most 1; None if one cannot tell."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.models.outputs import Outputs
+from brain_tumor.models.outputs import Outputs, Qualified
 from brain_tumor.results import versions
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ FACTS: dict[str, type] = {
     "preset": str,  # of a volume's intensities
     "size": int,
     "threshold": float,
+    "temperature": float,  # that calibrates the probabilities; 1 where they are raw
     "run": str,
     "weights_sha256": str,  # of the run's checkpoint
 }
@@ -137,9 +138,14 @@ class OnnxRun:
         """Return the versions of what computes here."""
         return versions.without_torch(("onnxruntime", "numpy", "pillow"))
 
-    def network(self) -> "OnnxRun":
+    @property
+    def temperatures(self) -> dict[str, float]:
+        """What its probabilities are calibrated by; the file itself gives raw ones."""
+        return {self.name: float(self.facts["temperature"])}
+
+    def network(self) -> Qualified:
         """Return what looks at pictures: itself."""
-        return self
+        return Qualified(self, self.temperatures[self.name], None)
 
     def __call__(self, fitted: NDArray[np.uint8]) -> Outputs:
         """Look at uint8 (n, size, size, 3), which its own fitting leaves as they are."""

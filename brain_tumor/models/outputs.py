@@ -5,6 +5,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_tumor.data.novelty import Novelty
+from brain_tumor.results import calibration
+
 
 class Outputs(NamedTuple):
     """What a network says of n pictures.
@@ -12,10 +15,13 @@ class Outputs(NamedTuple):
     Attributes:
         probabilities: float64 (n, classes); of a segmenter, a slice's is its surest pixel's.
         maps: every pixel's probability of a tumour, float32 (n, size, size); None of a classifier.
+        novelty: how far each is from those of the training (see `brain_tumor.data.novelty`), float64 (n,), above 1
+            unlike them, NaN where that is not known; None of a bare network.
     """
 
     probabilities: NDArray[np.float64]
     maps: NDArray[np.float32] | None
+    novelty: NDArray[np.float64] | None = None
 
 
 class Network(Protocol):
@@ -30,6 +36,37 @@ class Network(Protocol):
 
     def explain(self, fitted: NDArray[np.uint8], target: int) -> NDArray[np.float32] | None:
         """Return how much each place speaks for a class, float32 (n, size, size) from 0 up; None if it cannot tell."""
+
+
+class Qualified:
+    """A network that also says how far to trust it: its probabilities are calibrated, unlike slices are marked.
+
+    Args:
+        network: to look; its maps stay as they are, since they are thresholded at .5.
+        temperature: of `brain_tumor.results.calibration.soften`.
+        novelty: what its training slices look like; None where that is not known.
+    """
+
+    def __init__(self, network: Network, temperature: float, novelty: Novelty | None) -> None:
+        self._network, self._temperature, self._novelty = network, temperature, novelty
+
+    @property
+    def batch(self) -> int:
+        """How many pictures it looks at together."""
+        return self._network.batch
+
+    def __call__(self, fitted: NDArray[np.uint8]) -> Outputs:
+        """Look at uint8 (n, size, size, 3)."""
+        found = self._network(fitted)
+        return Outputs(
+            calibration.soften(found.probabilities, self._temperature),
+            found.maps,
+            np.full(len(fitted), np.nan) if self._novelty is None else self._novelty.score(fitted),
+        )
+
+    def explain(self, fitted: NDArray[np.uint8], target: int) -> NDArray[np.float32] | None:
+        """Return how much each place speaks for a class."""
+        return self._network.explain(fitted, target)
 
 
 class Run(Protocol):
@@ -59,6 +96,10 @@ class Run(Protocol):
     def crop(self) -> str | None:
         """What of a slice it was shown in training; None or "none" for all of it."""
 
+    @property
+    def temperatures(self) -> dict[str, float]:
+        """What its networks' probabilities are calibrated by, by name; 1 where they are raw."""
+
     def digest(self) -> str:
         """Return the SHA-256 of its weights' file, hexadecimal."""
 
@@ -66,4 +107,4 @@ class Run(Protocol):
         """Return the versions of what computes here."""
 
     def network(self) -> Network:
-        """Make its network."""
+        """Make its network, which says how far to trust it."""

@@ -146,6 +146,11 @@ class Segmenter(Task):
         both = 2 * hit.sum() + false.sum() + missed.sum()
         return {"loss": loss.mean(), "dice": 2 * hit.sum() / both.clamp(min=1)}
 
+    def probabilities(self, outcomes: Tensor) -> Tensor:
+        """Return how sure the surest pixel of (n, H, W) is that there is no tumour, and that there is: (n, 2)."""
+        sure = outcomes.flatten(1).amax(1).double()
+        return torch.stack([1 - sure, sure], 1)
+
     def score(self, data: SliceDataModule) -> tuple[dict[str, Any], pd.DataFrame]:
         """Score the masks at the files' own size, as they are and cleaned, and the slices as a detector would be.
 
@@ -160,8 +165,7 @@ class Segmenter(Task):
         areas = thirds(data)
         slices = _compare(data, tested, predicted)
         cleaned = localization.score(_compare(data, tested, _largest(predicted, tested)), areas)
-        sure = probabilities.flatten(1).amax(1).double()
-        chances = torch.stack([1 - sure, sure], 1)
+        chances = self.probabilities(probabilities)
         if data.classes == TUMOUR_CLASSES:
             detection, columns = classification.score_probabilities(tested, data.classes, chances)
         else:  # the data's classes are kinds of tumours

@@ -97,6 +97,10 @@ class Task(L.LightningModule, ABC):
     def score(self, data: SliceDataModule) -> tuple[dict[str, Any], pd.DataFrame]:
         """Score `predictions`: the record's numbers, each with its interval, and the table for predictions.csv."""
 
+    def probabilities(self, outcomes: Tensor) -> Tensor | None:  # noqa: ARG002, for tasks that tell classes apart
+        """Turn tested outcomes (n, ...) into the slices' probabilities float64 (n, C); None where there are none."""
+        return None
+
     @abstractmethod
     def baselines(self, data: SliceDataModule) -> dict[str, Any]:
         """Score on the same split, in the same way, what sees no pixel."""

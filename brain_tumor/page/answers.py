@@ -60,7 +60,7 @@ def open_runs(config: Mapping[str, Any]) -> Predictor:
 def answer(predictor: Predictor, case: Case, slices: Slices) -> Answer:
     """Look at a case whose files are on the disk."""
     (found,) = predictor.predict([slices])
-    remarks, heat, mask = list(slices.warnings), None, None
+    remarks, heat, mask = [*slices.warnings, *found.doubts], None, None
     if found.masks is not None:
         mask = _mask_file(case, slices, found.masks)
     else:

@@ -18,29 +18,20 @@ from brain_tumor.results.rates import confusion_matrix, one_class
 _BINS = 15  # of the calibration error
 
 
-def score_test(
-    table: pd.DataFrame, classes: list[str], rows: Tensor, logits: Tensor
+def score_probabilities(
+    scored: pd.DataFrame, classes: list[str], probabilities: Tensor
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Score predictions on slices of `table`.
+    """Score predictions on slices.
 
     Args:
-        table: the data module's table.
+        scored: their rows of the data module's table.
         classes: class names.
-        rows: int64 (n,), the scored rows of `table`.
-        logits: float32 (n, C).
+        probabilities: float64 (n, C).
 
     Returns:
         Every metric with its interval, the confusion matrix and what the intervals resample, and where classes are
         patients' the scores of `brain_tumor.results.patients`; and the predictions.
     """
-    # In double precision the probabilities of one slice add up to 1 to the last digit that is written.
-    return score_probabilities(table.iloc[rows.numpy()], classes, torch.softmax(logits.double(), dim=1))
-
-
-def score_probabilities(
-    scored: pd.DataFrame, classes: list[str], probabilities: Tensor
-) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Score probabilities float64 (n, C) of slices, as `score_test` does."""
     labels = torch.tensor(scored["label"].to_numpy())
     cases = patients.people(scored)
     own = scored.drop(columns="fold", errors="ignore")  # the data's, while one model has tested all of it
@@ -62,7 +53,7 @@ def score_baselines(table: pd.DataFrame, classes: list[str]) -> dict[str, dict[s
 
 
 def score_baseline(test: pd.DataFrame, classes: list[str], probabilities: Tensor) -> dict[str, Interval]:
-    """Score probabilities float64 (n, C) of test slices, as `score_test` does; numbers with intervals only."""
+    """Score probabilities float64 (n, C) of test slices, as `score_probabilities` does; numbers with intervals only."""
     found = score_probabilities(test, classes, probabilities)[0]
     return {name: cast("Interval", value) for name, value in found.items() if isinstance(value, dict)}
 
@@ -106,6 +97,12 @@ def score(
         is undefined because a class has no slice is None.
     """
     return bootstrap.intervals(partial(_weighted, probabilities.double(), labels), cases, resamples=resamples)
+
+
+def values(probabilities: Tensor, labels: Tensor) -> dict[str, float]:
+    """Return every metric as `score` does, without an interval."""
+    found = _weighted(probabilities.double(), labels, torch.ones(1, len(labels), dtype=torch.float64))
+    return {name: float(value) for name, value in found.items()}
 
 
 def score_folds(

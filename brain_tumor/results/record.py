@@ -13,6 +13,7 @@ import pandas as pd
 
 from brain_tumor import atomic
 from brain_tumor.results.bootstrap import Interval
+from brain_tumor.results.calibration import Calibration
 
 FORMAT = 2
 
@@ -89,6 +90,8 @@ class Record(TypedDict):
         weights: what it started from.
         baselines: the scores of what sees no pixel, by name.
         history: an entry an epoch: its number, from 1, and the curves of each part.
+        novelty: how many training slices `predict` holds new ones against, and from which distance they are unlike.
+        calibration: of a run with a validation part, what that says of its probabilities.
         test: every score as value, low and high; how many `slices`; what the intervals have `resampled`; the `epoch`
             and the name of the `checkpoint` that was scored; and what else the task keeps.
         timing: what it cost.
@@ -106,6 +109,8 @@ class Record(TypedDict):
     weights: Weights
     baselines: dict[str, dict[str, Interval]]
     history: list[dict[str, Any]]
+    novelty: NotRequired[dict[str, float]]
+    calibration: NotRequired[Calibration]
     test: dict[str, Any]
     timing: Timing
     versions: dict[str, str]

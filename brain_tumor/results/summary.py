@@ -41,6 +41,12 @@ def summary(record: Record) -> str:
             "Patients stand on both sides of this split: a test slice's neighbours were in training. "
             "data.split=patient keeps them apart."
         )
+    if found := record.get("calibration"):
+        raw, calibrated = (found["test"][name]["calibration_error"] for name in ("raw", "calibrated"))
+        lines.append(
+            f"Calibrated on the validation part: temperature {found['temperature']:.2f}, calibration error of the test "
+            f"{raw:.3f}, calibrated {calibrated:.3f}"
+        )
     if record["weights"]["warning"]:
         lines.append(f"WARNING: {record['weights']['warning']}")
     return "\n".join(lines)

@@ -56,9 +56,7 @@ def make_run(home: Path, row: int, wrong: list[int], **overrides: Any) -> Path:
     predictions = classification.predictions(test, np.stack([1 - scores, scores], 1), CLASSES)
     import torch
 
-    tested, _ = classification.score_test(
-        table, CLASSES, torch.tensor(test.index.to_numpy()), torch.log(torch.tensor(np.stack([1 - scores, scores], 1)))
-    )
+    tested, _ = classification.score_probabilities(test, CLASSES, torch.tensor(np.stack([1 - scores, scores], 1)))
     epochs = range(1, config["trainer"]["max_epochs"] + 1)
     found = {
         "id": run_folder.run_id(config),

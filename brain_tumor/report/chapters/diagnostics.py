@@ -1,14 +1,17 @@
 """A closer look at the best rows: confusion matrices, ROC and reliability curves, and confident mistakes."""
 
 import numpy as np
+import pandas as pd
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 from torchmetrics.functional.classification import binary_roc
 
 from brain_tumor.report.cells import SPLITS, Groups
 from brain_tumor.report.page import Block, Heading, Picture, Text
 from brain_tumor.report.runs import Run
+from brain_tumor.results import calibration
 from brain_tumor.results.classification import probabilities_of
 from brain_tumor.results.plots import draw_confusion
 
@@ -27,7 +30,8 @@ def chapter(groups: Groups) -> list[Block]:
         Picture.of("roc", "ROC curves of the test slices.", _roc(runs)),
         Picture.of(
             "reliability",
-            "How often a run is right against how sure it is; on the diagonal, probabilities mean what they say.",
+            "How often a run is right against how sure it is; on the diagonal, probabilities mean what they say. "
+            "Dashed: calibrated by the temperature that the run's validation part asked for.",
             _reliability(runs),
         ),
         *(block for run in runs for block in _wrong(run)),
@@ -75,15 +79,25 @@ def _reliability(runs: list[Run]) -> Figure:
         axes.plot([0.5, 1], [0.5, 1], color="#bbbbbb", linewidth=0.8)
         for run in (run for run in runs if run.split == split):
             table = run.answers()
-            bins = np.digitize(table["confidence"], np.linspace(0.5, 1, 11)[1:-1])
-            points = table[["confidence", "right"]].groupby(bins).agg(["mean", "count"])
-            sure, right, sizes = points["confidence", "mean"], points["right", "mean"], points["confidence", "count"]
+            points = _binned(table["confidence"], table["right"])
             error = run.record["test"]["calibration_error"]["value"]
-            (line,) = axes.plot(sure, right, label=f"{_name(run)}: {error:.3f}")
-            axes.scatter(sure, right, 200 * sizes / len(table), color=line.get_color())
+            (line,) = axes.plot(points["sure"], points["right"], label=f"{_name(run)}: {error:.3f}")
+            axes.scatter(points["sure"], points["right"], 200 * points["count"] / len(table), color=line.get_color())
+            if found := run.record.get("calibration"):
+                softened = calibration.soften(probabilities_of(table).to_numpy(dtype=float), found["temperature"])
+                points = _binned(softened.max(1), table["right"])
+                label = f"calibrated: {found['test']['calibrated']['calibration_error']:.3f}"
+                axes.plot(points["sure"], points["right"], linestyle="--", color=line.get_color(), label=label)
         axes.set(xlabel="probability of the predicted class", ylabel="share right", title=f"by {split}")
         axes.legend(fontsize="small", loc="lower right", title="calibration error", title_fontsize="small")
     return figure
+
+
+def _binned(confidence: ArrayLike, right: ArrayLike) -> pd.DataFrame:
+    """Return how `sure` and how often `right` slices are, and their `count`, in ten bins of confidence."""
+    table = pd.DataFrame({"sure": confidence, "right": right}).astype(float)
+    bins = np.digitize(table["sure"], np.linspace(0.5, 1, 11)[1:-1])
+    return table.assign(count=1).groupby(bins).agg({"sure": "mean", "right": "mean", "count": "sum"})
 
 
 def _wrong(run: Run) -> list[Picture]:

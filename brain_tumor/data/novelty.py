@@ -1,0 +1,115 @@
+"""Mark slices unlike those of a training: far from the nearest of them, on small pictures of both.
+
+Each slice is reduced to 8 x 8 pixels and its square root, whitened by the training slices' principal components, and
+held against the nearest training slice. What is far is said by the training slices themselves: each fifth of the
+patients is held against the others. No network is involved, so that none is trusted because it is sure.
+"""
+
+import zipfile
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from brain_tumor import atomic
+
+FILE = "novelty.npz"  # in a run's folder
+_SIDE = 8  # pixels
+_COMPONENTS = 32
+_QUANTILE = 0.96  # of the training slices' own distances
+_MOST = 4000  # training slices that are kept, evenly spread
+_FOLDS = 5  # of the patients
+_FEWEST = 20
+_FIELDS = ("thumbnails", "threshold")
+
+
+class Novelty:
+    """What a training's slices look like.
+
+    Args:
+        thumbnails: uint8 (n, D), of the training slices.
+        threshold: the distance from which a slice is unlike them.
+    """
+
+    def __init__(self, thumbnails: NDArray[np.uint8], threshold: float) -> None:
+        self.thumbnails, self.threshold = thumbnails, threshold
+
+    @classmethod
+    def fit(cls, images: NDArray[np.uint8], cases: Sequence[str]) -> "Novelty | None":
+        """Learn from training slices; None where there are too few, or all are of one patient.
+
+        Args:
+            images: uint8 (n, size, size, 3).
+            cases: n names of patients; "" for unknown.
+        """
+        chosen = np.linspace(0, max(0, len(images) - 1), min(len(images), _MOST)).astype(int)
+        names = np.array([cases[place] or f"slice {place}" for place in chosen])
+        if len(names) < _FEWEST or len(set(names)) < 2:
+            return None
+        thumbnails = np.stack([_thumbnail(images[place]) for place in chosen])
+        _, people = np.unique(names, return_inverse=True)
+        folds = np.random.default_rng(0).permutation(people.max() + 1)[people] % _FOLDS
+        apart = [cls(thumbnails[folds != fold], 1.0)._distances(thumbnails[folds == fold]) for fold in set(folds)]
+        return cls(thumbnails, float(np.quantile(np.concatenate(apart), _QUANTILE)))
+
+    def score(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return how far slices uint8 (n, size, size, 3) are from the nearest known one: (n,), above 1 unlike."""
+        if not len(images):
+            return np.empty(0)
+        return self._distances(np.stack([_thumbnail(image) for image in images])) / self.threshold
+
+    def _distances(self, thumbnails: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return the distances (n,) to the nearest known slice."""
+        one, other = self._whiten(thumbnails), self._known
+        squares = (one**2).sum(1)[:, None] + (other**2).sum(1)[None] - 2 * one @ other.T
+        distances: NDArray[np.float64] = np.sqrt(np.maximum(squares.min(1), 0))
+        return distances
+
+    @cached_property
+    def _whitening(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The mean (D,), and the components over their deviation (D, k)."""
+        known = np.sqrt(self.thumbnails / 255.0)
+        mean = known.mean(0)
+        _, deviations, components = np.linalg.svd(known - mean, full_matrices=False)
+        kept = min(_COMPONENTS, int((deviations > 1e-6 * deviations[0]).sum()))
+        return mean, components[:kept].T / (deviations[:kept] / np.sqrt(len(known)))
+
+    @cached_property
+    def _known(self) -> NDArray[np.float64]:
+        return self._whiten(self.thumbnails)
+
+    def _whiten(self, thumbnails: NDArray[np.uint8]) -> NDArray[np.float64]:
+        mean, components = self._whitening
+        whitened: NDArray[np.float64] = (np.sqrt(thumbnails / 255.0) - mean) @ components
+        return whitened
+
+    def write(self, path: Path) -> None:
+        """Write it, complete or not at all."""
+        with atomic.file(path) as temporary:
+            np.savez_compressed(temporary, thumbnails=self.thumbnails, threshold=self.threshold)
+
+    @classmethod
+    def read(cls, path: Path) -> "Novelty | None":
+        """Read what `write` wrote; None where there is nothing.
+
+        Raises:
+            ValueError: it is damaged.
+        """
+        if not path.exists():
+            return None
+        try:
+            # Opened here, since numpy leaves a damaged file open.
+            with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
+                thumbnails, threshold = (file[name] for name in _FIELDS)
+            if thumbnails.dtype != np.uint8 or thumbnails.shape[1:] != (3 * _SIDE**2,) or not threshold > 0:
+                raise ValueError("of another form")
+            return cls(thumbnails, float(threshold))
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path}: damaged ({error}); delete it, and slices are not marked") from error
+
+
+def _thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(Image.fromarray(image).resize((_SIDE, _SIDE), Image.Resampling.BOX)).ravel()
