@@ -45,7 +45,7 @@ def write(record: Record, facts: Mapping[str, Any], checked: Mapping[str, Any], 
         "| | | |",
         "|---|---|---|",
         "| in | `images` | uint8 (N, H, W, 3), any size; " + _channels(facts["sequences"]) + " |",
-        f"| out | `probabilities` | float32 (N, C) of {', '.join(facts['classes'])}; not calibrated |",
+        f"| out | `probabilities` | float32 (N, C) of {', '.join(facts['classes'])}; {_calibrated(facts)} |",
     ]
     if record["task"] == "segmentation":
         lines += [
@@ -123,6 +123,11 @@ def checks(checked: Mapping[str, Any]) -> str:
 
 def _verdicts(own: Mapping[str, Any]) -> str:
     return f"{own['turned']}, up to {own['furthest']:.3f} from the threshold" if own["turned"] else "none"
+
+
+def _calibrated(facts: Mapping[str, Any]) -> str:
+    raw = facts["temperature"] == calibration.RAW
+    return "not calibrated" if raw else f"raw; predict calibrates them by a temperature of {facts['temperature']:.2f}"
 
 
 def _channels(sequences: list[str]) -> str:
