@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from brain_tumor.results import calibration
 from brain_tumor.results import record as records
 from brain_tumor.results.bootstrap import Interval
 from brain_tumor.results.record import Count, Record

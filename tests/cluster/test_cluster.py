@@ -197,7 +197,6 @@ def test_shell_scripts(path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "operation"), [("cluster.json", "RunJobFlow"), ("steps.json", "AddJobFlowSteps")])
 def test_requests_are_what_emr_takes(name: str, operation: str) -> None:
-    pytest.importorskip("botocore", minversion="1.35")  # the first ones do not import on today's Python
     from botocore import loaders
     from botocore.model import ServiceModel
     from botocore.validate import ParamValidator
