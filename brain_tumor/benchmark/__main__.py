@@ -18,7 +18,7 @@ from brain_tumor import cli
 
 KEYS = {
     "data", "transforms", "optimizer", "trainer", "model", "models", "sections", "repeats", "batches", "epochs",
-    "full", "target", "seed", "output_dir", "cache_dir",
+    "seed", "output_dir", "cache_dir",
 }  # fmt: skip
 
 
@@ -82,7 +82,8 @@ def _bench(config: dict[str, Any]) -> Any:
         raise ValueError(f"models: no {', '.join(missing)}; choose from {', '.join(known)}")
 
     def build(name: str, strategy: str) -> Any:
-        settings = {**known[name], "strategy": strategy}
+        trained = "layer4" if strategy == "partial" else None
+        settings = {**known[name], "strategy": strategy, "trained": trained}
         return instantiate(settings, optimizer=optimizer, num_classes=data.num_classes, monitored=data.monitored)
 
     choices = HydraConfig.get().runtime.choices
@@ -99,7 +100,7 @@ def _bench(config: dict[str, Any]) -> Any:
     arithmetic = precision.resolve(config["trainer"]["precision"], config["trainer"]["accelerator"])
     precision.use(arithmetic)
     trainer = {key: config["trainer"][key] for key in ("accelerator", "devices", "deterministic")}
-    options = {key: config[key] for key in ("models", "repeats", "batches", "epochs", "full", "target")}
+    options = {key: config[key] for key in ("models", "repeats", "batches", "epochs")}
     trainer["precision"] = arithmetic
     device = L.Trainer(**trainer, logger=False, enable_checkpointing=False).strategy.root_device
     return Bench(data, build, arguments=arguments, precision=arithmetic, device=device, trainer=trainer, **options)

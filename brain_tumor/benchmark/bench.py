@@ -27,8 +27,6 @@ class Bench:
         repeats: how often each side is measured.
         batches: training batches a measurement.
         epochs: length of a whole experiment.
-        full: measure the plain loop's whole frozen experiment instead of extrapolating it.
-        target: test accuracy to be reached.
     """
 
     data: SliceDataModule
@@ -41,15 +39,6 @@ class Bench:
     repeats: int
     batches: int
     epochs: int
-    full: bool
-    target: float
-
-
-def seconds(work: Callable[[], object], device: torch.device) -> float:
-    """Time some work."""
-    started = loops.now(device)
-    work()
-    return loops.now(device) - started
 
 
 def rate(work: Callable[[], int], device: torch.device) -> float:

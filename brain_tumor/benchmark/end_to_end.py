@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from brain_tumor.benchmark import command, loops
-from brain_tumor.benchmark.bench import Bench, flops, rate, seconds
+from brain_tumor.benchmark.bench import Bench, flops, rate
 from brain_tumor.benchmark.measure import Row, alone, compare, interleave
 from brain_tumor.benchmark.plain import PlainLoop
 from brain_tumor.models import features
@@ -20,6 +20,7 @@ def training(bench: Bench) -> Iterator[Row]:
     for name in bench.models:
         yield from _finetuned(bench, name)
         yield from _frozen(bench, name)
+        yield _partial(bench, name)
 
 
 def _finetuned(bench: Bench, name: str) -> list[Row]:
@@ -49,7 +50,7 @@ def _finetuned(bench: Bench, name: str) -> list[Row]:
 
 def _tests(bench: Bench, plain: PlainLoop, model: Classifier) -> dict[str, Callable[[], float]]:
     return {
-        "plain test": lambda: rate(lambda: plain.test(bench.batches)[0], bench.device),
+        "plain test": lambda: rate(lambda: plain.test(bench.batches), bench.device),
         "ours test": lambda: loops.evaluation(model, bench.data, bench.precision, bench.device, bench.batches),
     }
 
@@ -69,7 +70,7 @@ def _frozen(bench: Bench, name: str) -> list[Row]:
         speeds = interleave(
             {
                 "plain": lambda: rate(lambda: plain.train(bench.batches), device),
-                "plain test": lambda: rate(lambda: plain.test(bench.batches)[0], device),
+                "plain test": lambda: rate(lambda: plain.test(bench.batches), device),
                 "ours": lambda: loops.framework(model, data, bench.trainer, epoch),
                 "by hand": lambda: loops.by_hand(model, data, bench.precision, device, epoch),
             },
@@ -78,17 +79,32 @@ def _frozen(bench: Bench, name: str) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         empty = [f"cache_dir={folder}/cache", f"trainer.max_epochs={bench.epochs}"]
         took, memory = command.whole([*bench.arguments(name, "freeze"), *empty], Path(folder) / "outputs")
-    if bench.full:
-        theirs = [seconds(lambda: [(plain.train(), plain.test()) for _ in range(bench.epochs)], device)]
-    else:
-        theirs = _experiment(bench, speeds["plain"], speeds["plain test"])
-    note = "ours: a whole process from empty caches; plain: " + ("measured" if bench.full else "extrapolated")
+    theirs = _experiment(bench, speeds["plain"], speeds["plain test"])
+    note = "ours: a whole process from empty caches; plain: extrapolated"
     return [
         compare(f"{name} frozen, training once features are there", "images/s", speeds["plain"], speeds["ours"]),
         _overhead(f"{name} frozen, framework over hand-written loop", speeds["by hand"], speeds["ours"]),
         compare(f"{name} frozen, {bench.epochs} epochs", "s", theirs, [took] * len(theirs), note),
         alone(f"{name} frozen, peak resident memory", "GiB", [memory / 2**30]),
     ]
+
+
+def _partial(bench: Bench, name: str) -> Row:
+    """Train the last block and the head on kept feature maps, beside fine-tuning with the same framework."""
+    tuned, model = bench.build(name, "finetune"), bench.build(name, "partial")
+
+    def kept_maps() -> float:
+        with _features(bench, model, Path(folder)):
+            return loops.framework(model, bench.data, bench.trainer, bench.batches)
+
+    with tempfile.TemporaryDirectory() as folder:
+        sides = {
+            "whole": lambda: loops.framework(tuned, bench.data, bench.trainer, bench.batches),
+            "part": kept_maps,
+        }
+        speeds = interleave(sides, bench.repeats)
+    times = [part / whole for whole, part in zip(speeds["whole"], speeds["part"], strict=True)]
+    return alone(f"{name} partial (layer4), training, over fine-tuning", "times", times)
 
 
 def _overhead(what: str, by_hand: list[float], ours: list[float]) -> Row:
@@ -98,9 +114,9 @@ def _overhead(what: str, by_hand: list[float], ours: list[float]) -> Row:
 
 @contextmanager
 def _features(bench: Bench, model: Classifier, folder: Path) -> Iterator[None]:
-    """Give the data module the frozen model's features, kept in `folder`, for a while."""
+    """Give the data module the features of a model's frozen part, kept in `folder`, for a while."""
     home, bench.data.cache_dir = bench.data.cache_dir, folder
-    bench.data.features = features.cached(model.backbone, bench.data, bench.precision, bench.device)
+    bench.data.features = features.cached(model.frozen_part, bench.data, bench.precision, bench.device)
     try:
         yield
     finally:

@@ -77,11 +77,8 @@ class PlainLoop:
         return seen
 
     @torch.no_grad()
-    def test(self, batches: int | None = None) -> tuple[int, float]:
-        """Test on the first `batches` of the test part, or all of it; return the number of images and the accuracy."""
+    def test(self, batches: int | None = None) -> int:
+        """Classify the first `batches` of the test part, or all of it; return the number of images."""
         self.model.eval()
-        seen = right = 0
-        for images, labels in islice(self.loaders["test"], batches):
-            right += int((self.model(images.to(self.device)).argmax(1).cpu() == labels).sum())
-            seen += len(labels)
-        return seen, right / seen
+        batches_of_images = (images.to(self.device) for images, _ in islice(self.loaders["test"], batches))
+        return sum(len(self.model(images).argmax(1).cpu()) for images in batches_of_images)

@@ -15,7 +15,7 @@ from brain_tumor.models.classifier import Classifier
 from tests.conftest import Command
 
 SMALL = [
-    "data.cases=6", "data.size=32", "repeats=1", "batches=2", "epochs=1", "models=[resnet18]", "target=0.1",
+    "data.cases=6", "data.size=32", "repeats=1", "batches=2", "epochs=1", "models=[resnet18]",
     "model.resnet18.weights=none", "model.resnet50.weights=none",
 ]  # fmt: skip
 SGD = partial(torch.optim.SGD, lr=0.01, momentum=0.5)
@@ -45,9 +45,7 @@ def test_the_plain_loop_learns(data: PhantomDataModule) -> None:
     before = {name: tensor.detach().clone() for name, tensor in model.named_parameters()}
     assert loop.train(3) == 24
     assert all(not torch.equal(tensor, before[name]) for name, tensor in model.named_parameters())
-    seen, accuracy = loop.test()
-    assert seen == len(data.rows["test"])
-    assert 0 <= accuracy <= 1
+    assert loop.test() == len(data.rows["test"])
 
 
 def test_sides_are_measured_in_turn() -> None:
@@ -67,7 +65,7 @@ def test_sides_are_measured_in_turn() -> None:
 
 
 def test_the_command_saves_one_table(command: Command, tmp_path: Path) -> None:
-    output = command("benchmark", *SMALL, "sections=[training,loading]", "full=true", cwd=tmp_path).stdout
+    output = command("benchmark", *SMALL, "sections=[training,loading]", cwd=tmp_path).stdout
     folder = tmp_path / "outputs" / "benchmark" / "1"
     assert output.strip().endswith("saved: outputs/benchmark/1")
     saved = json.loads((folder / "benchmark.json").read_text())
@@ -75,6 +73,7 @@ def test_the_command_saves_one_table(command: Command, tmp_path: Path) -> None:
     for what in ("resnet18 fine-tune, training", "resnet18 frozen, 1 epochs", "loader alone"):
         assert rows[what]["ratio"]["median"] > 0
         assert what in output
+    assert rows["resnet18 partial (layer4), training, over fine-tuning"]["ours"]["median"] > 0
     assert 0 < rows["resnet18 frozen, peak resident memory"]["ours"]["median"] < 16
     assert torch.__version__.startswith(saved["versions"]["torch"])
     for what in rows:
@@ -84,7 +83,7 @@ def test_the_command_saves_one_table(command: Command, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_every_section_measures(command: Command, tmp_path: Path) -> None:
     output = command("benchmark", *SMALL, cwd=tmp_path).stdout
-    for words in ("computation alone", "start to first step", "| reached", "frozen epoch", "320 pixels"):
+    for words in ("computation alone", "start to first step"):
         assert words in output
 
 
