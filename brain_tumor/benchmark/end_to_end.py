@@ -115,8 +115,10 @@ def _overhead(what: str, by_hand: list[float], ours: list[float]) -> Row:
 @contextmanager
 def _features(bench: Bench, model: Classifier, folder: Path) -> Iterator[None]:
     """Give the data module the features of a model's frozen part, kept in `folder`, for a while."""
+    part = model.frozen_part
+    assert part is not None, "only what is frozen has features to keep"
     home, bench.data.cache_dir = bench.data.cache_dir, folder
-    bench.data.features = features.cached(model.frozen_part, bench.data, bench.precision, bench.device)
+    bench.data.features = features.cached(part, bench.data, bench.precision, bench.device)
     try:
         yield
     finally:

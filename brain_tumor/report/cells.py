@@ -119,6 +119,7 @@ class Groups:
         segmenters: those that mark pixels.
         optimizers: of the paper's rows, or if there are none of all classifiers, the paper's first.
         pools: the classifiers in folds.
+        cells: by row, optimizer and split, of the splits that stand beside the paper's.
     """
 
     def __init__(self, runs: list[Run]) -> None:
@@ -131,16 +132,17 @@ class Groups:
         self.optimizers = sorted(names, key=lambda name: (name != "SGD", name))
         candidates: dict[tuple[int, str, str], list[Run]] = defaultdict(list)
         for run in rows:
-            candidates[run.row or 0, run.optimizer, run.split].append(run)
-        self._cells = {key: Cell(*key[:2], _most_alike(own)) for key, own in candidates.items()}
+            if run.split in SPLITS:
+                candidates[run.row or 0, run.optimizer, run.split].append(run)
+        self.cells = {key: Cell(*key[:2], _most_alike(own)) for key, own in candidates.items()}
 
     def cell(self, row: int, optimizer: str, split: str) -> Cell:
         """Return the cell of a row; an empty one if it has not been run."""
-        return self._cells.get((row, optimizer, split), Cell(row, optimizer))
+        return self.cells.get((row, optimizer, split), Cell(row, optimizer))
 
     def of_split(self, split: str) -> list[Cell]:
         """Return the cells of a split that have been run."""
-        return [cell for (_, _, own), cell in self._cells.items() if own == split]
+        return [cell for (_, _, own), cell in self.cells.items() if own == split]
 
     def baselines(self, split: str) -> dict[str, float]:
         """Average each baseline's accuracy over the test parts of the cells; NaN for one that they do not have."""

@@ -24,9 +24,9 @@ from brain_tumor.report.chapters import (
 from brain_tumor.report.page import Block, Heading, Picture, Table, Text
 from brain_tumor.report.runs import Collection, Run
 
-# Beside the paper's numbers: they need a classifier.
-_PAPER = (short, table1, table2, curves, comparisons, folds, optimizers, leakage, diagnostics)
-_OTHERS = (localization, stages, explanations, cost)
+# Beside the paper's numbers: they need one of its rows on one of its splits.
+_PAPER = (short, table1, table2, curves, comparisons, optimizers, leakage, diagnostics)
+_OTHERS = (folds, localization, stages, explanations, cost)
 
 
 def compose(collected: Collection, pictures: bool = True) -> list[Block]:
@@ -41,7 +41,7 @@ def compose(collected: Collection, pictures: bool = True) -> list[Block]:
     groups = Groups(one_data_set(others))
     blocks = _state(collected, groups.runs, len(others), bool(kinds))
     if groups.runs:
-        chapters = (*(_PAPER if groups.classifiers else ()), *_OTHERS)
+        chapters = (*(_PAPER if groups.cells else ()), *_OTHERS)
         blocks += [block for chapter in chapters for block in chapter.chapter(groups)]
     blocks += types.chapter(kinds)
     return [block for block in blocks if pictures or not (isinstance(block, Picture) and block.shows_data)]

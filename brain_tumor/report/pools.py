@@ -8,6 +8,7 @@ from functools import cached_property
 import pandas as pd
 import torch
 
+from brain_tumor.report.page import Block, Text
 from brain_tumor.report.runs import Run
 from brain_tumor.results import baselines, classification
 from brain_tumor.results.bootstrap import Interval
@@ -15,7 +16,7 @@ from brain_tumor.results.bootstrap import Interval
 
 @dataclass(frozen=True)
 class Pool:
-    """Runs that differ in fold and seed only.
+    """Runs that differ in fold and seed only, each slice tested once a seed; or one run without folds.
 
     Attributes:
         runs: the runs of each fold, in order, by seed; seeds that lack a fold are left out.
@@ -29,13 +30,8 @@ class Pool:
 
     @cached_property
     def tables(self) -> dict[int, pd.DataFrame]:
-        """What each seed's models predicted, each slice once, with its `fold`, in the order of the paths."""
-        return {
-            seed: pd.concat([run.predictions().assign(fold=run.record["split"]["fold"]) for run in own]).sort_values(
-                "path", ignore_index=True
-            )
-            for seed, own in self.runs.items()
-        }
+        """What each seed's models predicted, each slice once, in the order of the paths, with its `fold` if any."""
+        return {seed: _together(own).sort_values("path", ignore_index=True) for seed, own in self.runs.items()}
 
     @property
     def folds(self) -> list[Run]:
@@ -61,21 +57,42 @@ class Pool:
 
 
 def pool(runs: Sequence[Run]) -> list[Pool]:
-    """Put together what belongs together."""
+    """Put the folds together that belong together; runs without folds are left out."""
     groups: dict[str, dict[int, dict[int, Run]]] = defaultdict(lambda: defaultdict(dict))
     for run in runs:
-        split = run.record["split"]
-        if split["method"] == "folds" and split["fold"] is not None:
-            groups[run.same_but_for("seed", "fold")][run.seed][split["fold"]] = run
+        if run.record["split"]["fold"] is not None:
+            groups[run.same_but_for("seed", "fold")][run.seed][run.record["split"]["fold"]] = run
     return [_pool(seeds) for seeds in groups.values()]
 
 
 def _pool(seeds: dict[int, dict[int, Run]]) -> Pool:
     example = next(run for own in seeds.values() for run in own.values())
-    folds = range(example.record["split"]["folds"] or 0)
-    missing = [f"fold {fold} of seed {seed}" for seed in sorted(seeds) for fold in folds if fold not in seeds[seed]]
-    whole = {seed: [seeds[seed][fold] for fold in folds] for seed in sorted(seeds) if len(seeds[seed]) == len(folds)}
+    folds = example.record["split"]["folds"] or _own_folds(seeds)
+    missing = [
+        f"fold {fold} of seed {seed}" for seed in sorted(seeds) for fold in range(folds) if fold not in seeds[seed]
+    ]
+    whole = {seed: [seeds[seed][fold] for fold in range(folds)] for seed in sorted(seeds) if len(seeds[seed]) == folds}
     return Pool(whole, missing, example)
+
+
+def _own_folds(seeds: dict[int, dict[int, Run]]) -> int:
+    """Count the folds that the data gives, as far as runs show: if not all slices are tested there is one more."""
+    known = {fold: run.record for own in seeds.values() for fold, run in own.items()}
+    tested = sum(record["split"]["test"]["slices"] for record in known.values())
+    every = next(iter(known.values()))["data"]["slices"]
+    return max(known) + 1 + (tested < every and len(known) == max(known) + 1)
+
+
+def unfinished(pools: Sequence[Pool]) -> list[Block]:
+    """Name the folds that are missing, if any are."""
+    lines = [f"{own.example.title}: {', '.join(own.missing)}" for own in pools if own.missing]
+    return [Text(f"Not run, or not finished: {'; '.join(lines)}.")] if lines else []
+
+
+def _together(runs: Sequence[Run]) -> pd.DataFrame:
+    if runs[0].record["split"]["fold"] is None:
+        return runs[0].predictions()
+    return pd.concat([run.predictions().assign(fold=run.record["split"]["fold"]) for run in runs])
 
 
 def _score(tables: Sequence[pd.DataFrame]) -> dict[str, Interval]:

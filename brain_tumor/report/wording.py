@@ -46,10 +46,11 @@ def number(name: str, form: str) -> "Callable[[Line | pd.Series[Any]], str]":
     return lambda line: form.format(line[name]) if pd.notna(line.get(name)) else ""
 
 
-def intervals(titles: Mapping[str, str]) -> dict[str, Column]:
+def intervals(titles: Mapping[str, str], form: str = "{:.1%}") -> dict[str, Column]:
     """Return the columns of a table (see `page.Table.of`) that write scores with their limits.
 
     Args:
         titles: of the columns, by the score's name.
+        form: of a number.
     """
-    return {title: partial(interval, name=name) for name, title in titles.items()}
+    return {title: partial(interval, name=name, form=form) for name, title in titles.items()}

@@ -101,12 +101,11 @@ def explanation(found: Mapping[str, Any]) -> str:
 
 
 def model_title(record: Record) -> str:
-    """Name a run's model and strategy."""
+    """Name a run's model and strategy, and with partial fine-tuning what is trained of it."""
     settings = record["hyperparameters"]
-    return (
-        ", ".join(str(settings[name]) for name in ("decoder", "backbone", "strategy") if name in settings)
-        or record["task"]
-    )
+    words = [str(settings[name]) for name in ("decoder", "backbone", "strategy") if name in settings]
+    trained = f" {settings['trained']}" if "trained" in settings else ""
+    return ", ".join(words) + trained or str(record["task"])
 
 
 def split_title(split: Split) -> str:

@@ -398,3 +398,12 @@ def test_nothing_finished_is_said(command: Command, tmp_path: Path) -> None:
         refused.stderr.strip() == "error: nowhere: no such folder; give the one that training wrote to, such as outputs"
     )
     assert collect([tmp_path / "outputs"]) == Collection([], [], [])
+
+
+def test_folds_alone_are_not_put_beside_the_papers_splits(tmp_path: Path) -> None:
+    _in_folds(tmp_path, {(0, 0): [0, 1, 2], (1, 0): []})
+    text = page.markdown("", compose_report(collect([tmp_path])))
+    assert "## Every patient tested once" in text
+    assert "## Cost" in text
+    for left_out in ("## In short", "## Table 1", "## SGD or Adam", "not run"):
+        assert left_out not in text

@@ -1,13 +1,11 @@
 """A closer look at the best rows: confusion matrices, ROC and reliability curves, and confident mistakes."""
 
-import numpy as np
-import pandas as pd
-import torch
+from typing import Any
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
-from torchmetrics.functional.classification import binary_roc
 
+from brain_tumor.report import drawing
 from brain_tumor.report.cells import SPLITS, Groups
 from brain_tumor.report.page import Block, Heading, Picture, Text
 from brain_tumor.report.runs import Run
@@ -61,43 +59,33 @@ def _roc(runs: list[Run]) -> Figure:
     """Draw ROC curves, a panel a split."""
     figure, panels = _panels(runs)
     for split, axes in panels.items():
-        axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=0.8)
+        drawing.diagonal(axes)
         for run in (run for run in runs if run.split == split):
             table = run.predictions()
-            scores = torch.tensor(probabilities_of(table).to_numpy()[:, 1])
-            false, true, _ = binary_roc(scores, torch.tensor(table["label"].to_numpy()))
-            axes.plot(false, true, label=f"{_name(run)}: {run.record['test']['auroc']['value']:.3f}")
-        axes.set(xlabel="1 - specificity", ylabel="sensitivity", title=f"by {split}", aspect="equal")
+            label = f"{_name(run)}: {run.record['test']['auroc']['value']:.3f}"
+            drawing.roc(axes, probabilities_of(table).to_numpy()[:, 1], table["label"].to_numpy(), label)
+        axes.set(title=f"by {split}")
         axes.legend(fontsize="small", loc="lower right", title="area under the curve", title_fontsize="small")
     return figure
 
 
 def _reliability(runs: list[Run]) -> Figure:
-    """Draw how often a run is right against how sure it is, in ten bins; point sizes show the number of slices."""
+    """Draw how often runs are right against how sure they are, and what calibration makes of it, a panel a split."""
     figure, panels = _panels(runs)
     for split, axes in panels.items():
-        axes.plot([0.5, 1], [0.5, 1], color="#bbbbbb", linewidth=0.8)
-        for run in (run for run in runs if run.split == split):
-            table = run.answers()
-            points = _binned(table["confidence"], table["right"])
-            error = run.record["test"]["calibration_error"]["value"]
-            (line,) = axes.plot(points["sure"], points["right"], label=f"{_name(run)}: {error:.3f}")
-            axes.scatter(points["sure"], points["right"], 200 * points["count"] / len(table), color=line.get_color())
+        drawing.diagonal(axes, 0.5)
+        for colour, run in enumerate(run for run in runs if run.split == split):
+            table, error = run.answers(), run.record["test"]["calibration_error"]["value"]
+            style: dict[str, Any] = {"color": f"C{colour}", "label": f"{_name(run)}: {error:.3f}"}
+            drawing.reliability(axes, table["confidence"], table["right"], **style)
             if found := run.record.get("calibration"):
                 softened = calibration.soften(probabilities_of(table).to_numpy(dtype=float), found["temperature"])
-                points = _binned(softened.max(1), table["right"])
                 label = f"calibrated: {found['test']['calibrated']['calibration_error']:.3f}"
-                axes.plot(points["sure"], points["right"], linestyle="--", color=line.get_color(), label=label)
-        axes.set(xlabel="probability of the predicted class", ylabel="share right", title=f"by {split}")
+                style |= {"linestyle": "--", "label": label}
+                drawing.reliability(axes, softened.max(1), table["right"], **style)
+        axes.set(title=f"by {split}")
         axes.legend(fontsize="small", loc="lower right", title="calibration error", title_fontsize="small")
     return figure
-
-
-def _binned(confidence: ArrayLike, right: ArrayLike) -> pd.DataFrame:
-    """Return how `sure` and how often `right` slices are, and their `count`, in ten bins of confidence."""
-    table = pd.DataFrame({"sure": confidence, "right": right}).astype(float)
-    bins = np.digitize(table["sure"], np.linspace(0.5, 1, 11)[1:-1])
-    return table.assign(count=1).groupby(bins).agg({"sure": "mean", "right": "mean", "count": "sum"})
 
 
 def _wrong(run: Run) -> list[Picture]:

@@ -9,7 +9,7 @@ from matplotlib.ticker import ScalarFormatter
 
 from brain_tumor.report.cells import Groups, divisions
 from brain_tumor.report.page import Block, Heading, Line, Picture, Table, Text
-from brain_tumor.report.pools import Pool
+from brain_tumor.report.pools import Pool, unfinished
 from brain_tumor.report.wording import flat, intervals, number
 from brain_tumor.results.classification import answers
 from brain_tumor.results.summary import BASELINE_TITLES
@@ -48,9 +48,7 @@ def chapter(groups: Groups) -> list[Block]:
             "baselines."
         )
         blocks += [table, Picture.of("minutes", caption, _minutes(table.numbers))]
-    if unfinished := [f"{own.example.title}: {', '.join(own.missing)}" for own in groups.pools if own.missing]:
-        blocks.append(Text(f"Not run, or not finished: {'; '.join(unfinished)}."))
-    return blocks
+    return blocks + unfinished(groups.pools)
 
 
 def _line(own: Pool) -> dict[str, object]:

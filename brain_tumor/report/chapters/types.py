@@ -1,21 +1,22 @@
 """The chapter on types: how right classifiers are about what kind of tumour a patient has."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
-from torchmetrics.functional.classification import binary_roc
 
-from brain_tumor.report.page import Block, Heading, Picture, Table, Text
+from brain_tumor.report import drawing
+from brain_tumor.report.cells import mean
+from brain_tumor.report.page import Block, Column, Heading, Line, Picture, Table, Text
+from brain_tumor.report.pools import Pool, pool, unfinished
 from brain_tumor.report.runs import Run
-from brain_tumor.report.wording import flat, interval
+from brain_tumor.report.wording import flat, intervals, number
 from brain_tumor.results import classification, patients, rates, summary
 from brain_tumor.results import record as records
+from brain_tumor.results.bootstrap import Interval
 from brain_tumor.results.plots import draw_confusion
 from brain_tumor.results.summary import BASELINE_TITLES
 
@@ -25,8 +26,9 @@ _BASELINES = ("majority", "same_patient", "shape")
 _SHOWN = {
     "accuracy": "accuracy a slice", "balanced_accuracy": "balanced", "macro_f1": "macro F1",
     "patient_accuracy": "accuracy a patient", "patient_balanced_accuracy": "balanced, patients",
-    "patient_macro_f1": "macro F1, patients", "patient_auroc": "AUROC, patients",
+    "patient_macro_f1": "macro F1, patients",
 }  # fmt: skip
+_AREA = {"patient_auroc": "AUROC, patients"}
 # What others report, with their splits, as far as a source says so.
 PUBLISHED = [
     ("cheng", "EfficientNet", "the authors' fold 5, by patient", "accuracy a patient", ".911"),
@@ -35,62 +37,6 @@ PUBLISHED = [
     ("lgg, COCCluster", "pretrained on glioblastoma (PMC8017403)", "by patient", "AUROC of 2", ".73 (.61 to .84)"),
     ("lgg, COCCluster", "ImageNet (PMC8017403)", "by patient", "AUROC of 2", ".640"),
 ]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Group:
-    """Runs that differ in their fold only, each slice tested once; or one run alone.
-
-    Attributes:
-        runs: in the order of folds.
-        missing: folds that have not been run.
-    """
-
-    runs: list[Run]
-    missing: list[int]
-
-    @property
-    def first(self) -> Run:
-        """Its first run."""
-        return self.runs[0]
-
-    @property
-    def classes(self) -> list[str]:
-        """Class names."""
-        return self.first.record["data"]["classes"]
-
-    @property
-    def told(self) -> str:
-        """What is told apart: the data, and the target where that is a patient's."""
-        target = self.first.record["data"].get("target")
-        return self.first.dataset + (f", {target['name']}" if target else "")
-
-    @property
-    def regions(self) -> str:
-        """What is shown of a slice, and by whose masks slices are chosen and cut."""
-        used = self.first.record["data"].get("regions")
-        if not used:
-            return "whole slices"
-        by = "true masks (an oracle)" if used["test"]["by_truth"] else "a run's masks"
-        shown = "crops" if self.first.record["hyperparameters"].get("crop") else "whole slices with a tumour"
-        return f"{shown}, by {by}"
-
-    @property
-    def split(self) -> str:
-        """How patients were divided, and how many folds of it there are."""
-        split = self.first.record["split"]
-        if split["fold"] is None:
-            return f"by {split['method']}"
-        apart = self.first.record["config"]["data"].get("together") is False
-        own = "the authors' folds" if split["method"] == "given" else "our folds" + ", names apart" * apart
-        return f"{own}, {len(self.runs)} of {len(self.runs) + len(self.missing)}"
-
-    def predictions(self) -> tuple[pd.DataFrame, Tensor]:
-        """Read what its runs predicted: a row a tested slice, with its `fold` if there are several, and (n, C)."""
-        tables = [run.predictions().assign(fold=run.record["split"]["fold"]) for run in self.runs]
-        table = pd.concat(tables, ignore_index=True)
-        probabilities = torch.tensor(classification.probabilities_of(table).to_numpy(dtype=float))
-        return table if len(tables) > 1 else table.drop(columns="fold"), probabilities
 
 
 def belongs(run: Run) -> bool:
@@ -107,108 +53,99 @@ def chapter(runs: Sequence[Run]) -> list[Block]:
     """
     if not runs:
         return []
-    groups = group([run for run in runs if "patient_accuracy" in run.record["test"]])
+    kinds = [run for run in runs if "patient_accuracy" in run.record["test"]]
+    pools = pool(kinds)
+    alone = [Pool({run.seed: [run]}, [], run) for run in kinds if run.record["split"]["fold"] is None]
     blocks: list[Block] = [
         Heading("Types of tumours"),
         Text(
             "A patient's probability is the mean over the slices. Folds are taken together: each slice is tested by a "
             "model that never saw a patient of that name; areas are computed within folds and averaged. Intervals are "
             "95 %, a bootstrap over people, within folds; names that one person may have are drawn together. By slice, "
-            "a patient's other slices are in training, and have the same label: that tests memory."
+            "a patient's other slices are in training, and have the same label: that tests memory. Of several seeds "
+            "it is the lowest."
         ),
     ]
-    if groups:
-        table = results(groups)
-        shown = table[["told apart", "model", "shown", "split"]].copy()
-        for name, title in _SHOWN.items():
-            form = "{:.3f}" if "auroc" in name else "{:.1%}"
-            shown[title] = [interval(line, name, form) for _, line in table.iterrows()]
-        blocks.append(Table("types", shown, table))
-        blocks += _recalls(groups, table) + _published(groups) + _contrasts(groups) + _figures(groups)
-    return blocks + _localization([run for run in runs if run.record["task"] == "segmentation"])
+    if whole := [own for own in (*pools, *alone) if own.runs]:
+        lines = list(_lines(whole))
+        shown = {name: f"{{{name}}}" for name in ("told apart", "model", "shown", "split")}
+        table = Table.of("types", lines, {**shown, **intervals(_SHOWN), **intervals(_AREA, "{:.3f}")})
+        blocks += [table, *_recalls(lines), *_published(whole), *_contrasts(whole), *_figures(whole)]
+    segmenters = [run for run in runs if run.record["task"] == "segmentation"]
+    return blocks + unfinished(pools) + _localization(segmenters)
 
 
-def group(runs: Sequence[Run]) -> list[Group]:
-    """Put runs together that differ in their fold only, of the lowest seed."""
-    found: dict[str, dict[int, Run]] = {}
-    for run in sorted(runs, key=lambda own: own.seed):
-        fold = run.record["split"]["fold"]
-        key = run.same_but_for("seed", "fold") if fold is not None else f"{run.same_but_for('seed')} alone"
-        found.setdefault(key, {}).setdefault(-1 if fold is None else fold, run)
-    return [_complete(own) for own in found.values()]
+def _told(run: Run) -> str:
+    """Say what is told apart: the data, and the target where that is a patient's."""
+    target = run.record["data"].get("target")
+    return run.dataset + (f", {target['name']}" if target else "")
 
 
-def _complete(runs: dict[int, Run]) -> Group:
-    example = next(iter(runs.values())).record
-    # The data's own folds are known by what none has been tested on; the published set has five.
-    count = example["split"]["folds"] or (5 if example["data"]["kind"] == "cheng" else max(runs) + 1)
-    missing = [] if -1 in runs else [fold for fold in range(count) if fold not in runs]
-    return Group([runs[fold] for fold in sorted(runs)], missing)
+def _regions(run: Run) -> str:
+    """Say what is shown of a slice, and by whose masks slices are chosen and cut."""
+    used = run.record["data"].get("regions")
+    if not used:
+        return "whole slices"
+    by = "true masks (an oracle)" if used["test"]["by_truth"] else "a run's masks"
+    shown = "crops" if run.record["hyperparameters"].get("crop") else "whole slices with a tumour"
+    return f"{shown}, by {by}"
 
 
-def results(groups: Sequence[Group]) -> pd.DataFrame:
-    """Score every group, and below those of one data set and split what sees no pixel, a mean over its folds."""
-    lines, seen = [], set()
-    for own in groups:
-        table, probabilities = own.predictions()
-        scores = patients.score(table, probabilities, own.classes)
-        people, labels = patients.people(table), torch.tensor(table["label"].to_numpy())
-        folds = list(table["fold"]) if "fold" in table else [0] * len(table)
-        scores |= {"accuracy": classification.score_folds([probabilities], labels, people, folds)["accuracy"]}
-        facts = {"told apart": own.told, "split": own.split, "patients": scores["patients"], "slices": len(table)}
-        lines.append({**facts, "model": _title(own.first), "shown": own.regions, **flat(records.scores(scores))})
-        if (own.told, own.split) not in seen:
-            seen.add((own.told, own.split))
-            lines += [{**facts, **line} for line in _baselines(own)]
-    return pd.DataFrame(lines)
+def _split(own: Pool) -> str:
+    """Say how patients were divided."""
+    split = own.example.record["split"]
+    if split["fold"] is None:
+        return f"by {split['method']}"
+    apart = own.example.record["config"]["data"].get("together") is False
+    return f"{len(own.folds)} folds" + (", the authors'" if split["method"] == "given" else ", names apart" * apart)
 
 
-def _title(run: Run) -> str:
-    settings = run.record["hyperparameters"]
-    trained = f" {settings['trained']}" if "trained" in settings else ""
-    return summary.model_title(run.record) + trained
+def _predicted(own: Pool) -> tuple[pd.DataFrame, Tensor]:
+    """Return what the models of the lowest seed predicted: a row a tested slice, and probabilities (n, C)."""
+    table = next(iter(own.tables.values()))
+    return table, torch.tensor(classification.probabilities_of(table).to_numpy(dtype=float))
 
 
-def _baselines(own: Group) -> list[dict[str, Any]]:
-    lines = []
+def _lines(pools: Sequence[Pool]) -> Iterator[Line]:
+    """Score every pool, and below those of one data set and split what sees no pixel, a mean over its folds."""
+    seen = set()
+    for own in pools:
+        table, probabilities = _predicted(own)
+        scores = patients.score(table, probabilities, own.example.record["data"]["classes"])
+        labels, folds = torch.tensor(table["label"].to_numpy()), list(table.get("fold", [0] * len(table)))
+        right = classification.score_folds([probabilities], labels, patients.people(table), folds)["accuracy"]
+        told, split = _told(own.example), _split(own)
+        facts = {"told apart": told, "split": split, "patients": scores["patients"], "slices": len(table)}
+        model = {"model": summary.model_title(own.example.record), "shown": _regions(own.example)}
+        yield {**facts, **model, **flat(records.scores({"accuracy": right, **scores}))}
+        if (told, split) not in seen:
+            seen.add((told, split))
+            yield from ({**facts, **line} for line in _baselines(own))
+
+
+def _baselines(own: Pool) -> Iterator[Line]:
     for name in _BASELINES:
-        scores = [run.record["baselines"][name] for run in own.runs if name in run.record["baselines"]]
-        if len(scores) == len(own.runs):
-            means = {key: _mean([each[key]["value"] for each in scores if key in each]) for key in _SHOWN}
-            lines.append({"model": BASELINE_TITLES[name], "shown": _NO_PIXEL, **means})
-    return lines
+        found = [run.record["baselines"][name] for run in own.folds if name in run.record["baselines"]]
+        if len(found) == len(own.folds):
+            names = [key for key in found[0] if isinstance(found[0][key], dict)]
+            means = {key: mean([scores[key]["value"] for scores in found if key in scores]) for key in names}
+            yield {"model": BASELINE_TITLES[name], "shown": _NO_PIXEL, **means}
 
 
-def _mean(values: Sequence[float | None]) -> float:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else float("nan")
+def _recalls(lines: Sequence[Line]) -> list[Block]:
+    """Show how many slices and patients of each type are found."""
+    models = [line for line in lines if line["told apart"] == "cheng" and line["shown"] != _NO_PIXEL]
+    if not models:
+        return []
+    classes = [name[len("recall(") : -1] for name in models[0] if name.startswith("recall(") and name.endswith(")")]
+    shown: dict[str, Column] = {name: f"{{{name}}}" for name in ("model", "shown", "split")}
+    for what, prefix in (("slices of {}", ""), ("patients with {}", "patient_")):
+        shown |= intervals({f"{prefix}recall({name})": what.format(name) for name in classes})
+    return [Text("Recall of each type:"), Table.of("types_recall", models, shown)]
 
 
-def _recalls(groups: Sequence[Group], table: pd.DataFrame) -> list[Block]:
-    """How many of each class are found, and left-out folds."""
-    models = table[table["shown"] != _NO_PIXEL]
-    lines = []
-    for own, (_, line) in zip(groups, models.iterrows(), strict=True):
-        cells = {
-            f"{what}{name}": interval(line, f"{prefix}recall({name})")
-            for what, prefix in (("slices of ", ""), ("patients with ", "patient_"))
-            for name in own.classes
-        }
-        lines.append({"told apart": own.told, "model": line["model"], "split": own.split, **cells})
-    kinds = [line for line in lines if line["told apart"] == "cheng"]
-    shown = pd.DataFrame(kinds).fillna("")
-    blocks: list[Block] = []
-    if kinds:
-        blocks += [Text("Recall of each type:"), Table("types_recall", shown, shown)]
-    if lacking := [
-        f"{own.told}, {_title(own.first)}: {', '.join(map(str, own.missing))}" for own in groups if own.missing
-    ]:
-        blocks.append(Text(f"Folds not run, or not finished: {'; '.join(lacking)}."))
-    return blocks
-
-
-def _published(groups: Sequence[Group]) -> list[Block]:
-    kinds = {own.first.dataset for own in groups}
+def _published(pools: Sequence[Pool]) -> list[Block]:
+    kinds = {own.example.dataset for own in pools}
     rows = [row for row in PUBLISHED if row[0].partition(",")[0] in kinds]
     if not rows:
         return []
@@ -216,108 +153,102 @@ def _published(groups: Sequence[Group]) -> list[Block]:
     return [Text("What others report, with the split as far as it is known:"), Table("types_published", table, table)]
 
 
-def _contrasts(groups: Sequence[Group]) -> list[Block]:
-    """Every class of a target of patients against the rest, corrected for how many were tried."""
-    lines = []
-    for own in groups:
-        if not own.first.record["data"].get("target") or len(own.runs) < 2 or own.missing:
-            continue
-        table, probabilities = own.predictions()
-        scores = patients.score(table, probabilities, own.classes)
-        areas, chances = patients.permutation(table, probabilities)
-        labels = table.drop_duplicates("case")["label"]
-        for place in [1] if len(own.classes) == 2 else range(len(own.classes)):  # of two, one is the other's reverse
-            limits = scores[f"patient_auroc({own.classes[place]})"]
-            facts = {"target": own.told, "class": own.classes[place], "shown": own.regions, "model": _title(own.first)}
-            counts = {"patients": int((labels == place).sum()), "of": len(labels)}
-            lines.append(facts | counts | {"AUROC": areas[place], **limits, "p": chances[place]})
+def _contrasts(pools: Sequence[Pool]) -> list[Block]:
+    """Show every class of a target of patients against the rest, corrected for how many were tried."""
+    targets = [own for own in pools if own.example.record["data"].get("target") and len(own.folds) > 1]
+    lines = [line for own in targets for line in _against_the_rest(own)]
+    for line, corrected in zip(lines, patients.holm([line["p"] for line in lines]), strict=True):
+        line["p, Holm"] = corrected
     if not lines:
         return []
-    numbers = pd.DataFrame(lines)
-    numbers["p, Holm"] = patients.holm(list(numbers["p"]))
-    shown = numbers.assign(
-        AUROC=[f"{a:.3f} ({b:.3f} to {c:.3f})" for a, b, c in numbers[["AUROC", "low", "high"]].to_numpy()],
-        p=numbers["p"].map("{:.4f}".format),
-        **{"p, Holm": numbers["p, Holm"].map("{:.3f}".format)},
-    ).drop(columns=["value", "low", "high"])
-    covering = int((numbers["low"] <= 0.5).sum())
+    columns = {name: f"{{{name}}}" for name in ("target", "class", "shown", "model", "patients", "of")}
+    covering = sum(line["AUROC low"] <= 0.5 for line in lines)
     return [
         Heading("Targets of patients"),
         Text(
-            f"{len(numbers)} contrasts, a class against the rest; the codes are data.csv's, which has no legend. "
+            f"{len(lines)} contrasts, a class against the rest; the codes are data.csv's, which has no legend. "
             f"The interval of {covering} of them covers .5, which is chance. p is one-sided, from patients' labels "
             "permuted within folds; Holm's correction is for all contrasts of this table."
         ),
-        Table("types_contrasts", shown, numbers),
+        Table.of(
+            "types_contrasts",
+            lines,
+            {
+                **columns,
+                **intervals({"AUROC": "AUROC"}, "{:.3f}"),
+                "p": number("p", "{:.4f}"),
+                "p, Holm": number("p, Holm", "{:.3f}"),
+            },
+        ),
     ]
 
 
-def _figures(groups: Sequence[Group]) -> list[Block]:
-    """Confusion, ROC and reliability, by patient, of the first configurations."""
-    chosen = [own for own in groups if not own.missing][:_DRAWN]
+def _against_the_rest(own: Pool) -> Iterator[dict[str, Any]]:
+    """Give the area of each class against the rest, by patient, and its p; of two classes one is enough."""
+    classes, (table, probabilities) = own.example.record["data"]["classes"], _predicted(own)
+    scores = patients.score(table, probabilities, classes)
+    areas, chances = patients.permutation(table, probabilities)
+    labels = table.drop_duplicates("case")["label"]
+    for place in [1] if len(classes) == 2 else range(len(classes)):
+        limits = scores[f"patient_auroc({classes[place]})"]
+        yield {
+            **{"target": _told(own.example), "class": classes[place], "shown": _regions(own.example)},
+            "model": summary.model_title(own.example.record),
+            **{"patients": int((labels == place).sum()), "of": len(labels)},
+            **flat({"AUROC": Interval(value=areas[place], low=limits["low"], high=limits["high"])}),
+            "p": chances[place],
+        }
+
+
+def _figures(pools: Sequence[Pool]) -> list[Block]:
+    """Draw confusion, ROC and reliability of the first configurations."""
     blocks: list[Block] = []
-    for number, own in enumerate(chosen, 1):
-        title = f"{own.told}, {_title(own.first)}, {own.regions}, {own.split}"
+    for count, own in enumerate(pools[:_DRAWN], 1):
+        parts = (_told(own.example), summary.model_title(own.example.record), _regions(own.example), _split(own))
         caption = (
-            f"{title}: confusion by slice and by patient, ROC of each class against the rest by patient, and how often "
-            "the answer is right against how sure it is. Curves put the folds' models on one scale, which the areas in "
-            "the table do not."
+            f"{', '.join(parts)}: confusion by slice and by patient, ROC of each class against the rest by patient, "
+            "and how often the answer is right against how sure it is. Curves put the folds' models on one scale, "
+            "which the areas in the table do not."
         )
-        blocks.append(Picture.of(f"types_{number}", caption, _figure(own)))
+        blocks.append(Picture.of(f"types_{count}", caption, _figure(own)))
     return blocks
 
 
-def _figure(own: Group) -> Figure:
-    table, probabilities = own.predictions()
-    grouped, labels = patients.group(table, probabilities), torch.tensor(table["label"].to_numpy())
+def _figure(own: Pool) -> Figure:
+    classes, (table, probabilities) = own.example.record["data"]["classes"], _predicted(own)
+    grouped = patients.group(table, probabilities)
     figure = Figure(figsize=(17, 4.4), layout="constrained")
-    axes = figure.subplots(1, 4)
-    for place, (title, scores, truth) in enumerate(
-        (("slices", probabilities, labels), ("patients", grouped.probabilities, grouped.labels))
+    slices, people, curves, sure = figure.subplots(1, 4)
+    labels = torch.tensor(table["label"].to_numpy())
+    drawing.diagonal(sure, 1 / len(classes))
+    for axes, title, scores, truth in (
+        (slices, "slices", probabilities, labels),
+        (people, "patients", grouped.probabilities, grouped.labels),
     ):
-        draw_confusion(axes[place], rates.confusion_matrix(scores, truth), own.classes)
-        axes[place].set_title(title)
-    for place, name in enumerate(own.classes):
-        false, true, _ = binary_roc(grouped.probabilities[:, place], (grouped.labels == place).long())
-        axes[2].plot(false, true, label=name)
-    axes[2].plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
-    axes[2].set(xlabel="1 - specificity", ylabel="sensitivity", title="a class against the rest, patients")
-    axes[2].legend(fontsize="small")
-    for title, scores, truth in (
-        ("slices", probabilities, labels),
-        ("patients", grouped.probabilities, grouped.labels),
-    ):
-        sure, said = scores.max(1)
-        bins = pd.Series(((sure * 10).int().clamp(max=9)).numpy())
-        means = pd.DataFrame({"sure": sure.numpy(), "right": (said == truth).double().numpy()}).groupby(bins).mean()
-        axes[3].plot(means["sure"], means["right"], marker="o", label=title)
-    axes[3].plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
-    axes[3].set(xlabel="how sure", ylabel="how often right", title="reliability")
-    axes[3].legend(fontsize="small")
+        draw_confusion(axes, rates.confusion_matrix(scores, truth), classes)
+        axes.set_title(title)
+        confidence, said = scores.max(1)
+        drawing.reliability(sure, confidence.numpy(), (said == truth).numpy(), width=0.1, label=title)
+    drawing.diagonal(curves)
+    for place, name in enumerate(classes):
+        drawing.roc(curves, grouped.probabilities[:, place], grouped.labels == place, name)
+    curves.set_title("a class against the rest, patients")
+    for axes in (curves, sure):
+        axes.legend(fontsize="small")
     return figure
 
 
 def _localization(runs: Sequence[Run]) -> list[Block]:
-    """How well segmenters mark each type."""
-    lines = []
-    for run in runs:
-        names = [name for name in run.scores if name in {"dice", "dice_slice"} or name.startswith("dice_slice(")]
-        lines.append(
-            {
-                "model": run.title,
-                "split": summary.split_title(run.record["split"]),
-                **flat({n: run.scores[n] for n in names}),
-            }
-        )
+    """Show how well segmenters mark each type."""
+    lines: list[Line] = [
+        {"model": run.title, "split": summary.split_title(run.record["split"]), **flat(run.scores)} for run in runs
+    ]
     if not lines:
         return []
-    numbers = pd.DataFrame(lines)
-    shown = numbers[["model", "split"]].copy()
-    for name in numbers:
-        if str(name).startswith("dice") and not str(name).endswith((" low", " high")):
-            shown[name] = [interval(line, str(name), "{:.3f}") for _, line in numbers.iterrows()]
+    names = dict.fromkeys(name for run in runs for name in run.scores if name.startswith("dice_slice("))
+    titles = {"dice": "Dice", "dice_slice": "a tumour slice", **{name: name[len("dice_slice(") : -1] for name in names}}
     return [
         Heading("Where is it, by type"),
         Text("Dice a tumour slice, averaged over a patient's slices and then over patients, of the test part."),
-        Table("types_localization", shown, numbers),
+        Table.of("types_localization", lines, {"model": "{model}", "split": "{split}", **intervals(titles, "{:.3f}")}),
     ]
