@@ -1,6 +1,7 @@
 """The chapter on types: how right classifiers are about what kind of tumour a patient has."""
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 import pandas as pd
@@ -66,9 +67,9 @@ def chapter(runs: Sequence[Run]) -> list[Block]:
             "it is the lowest."
         ),
     ]
-    if whole := [own for own in (*pools, *alone) if own.runs]:
+    if whole := sorted((own for own in (*pools, *alone) if own.runs), key=_place):
         lines = list(_lines(whole))
-        shown = {name: f"{{{name}}}" for name in ("told apart", "model", "shown", "split")}
+        shown = {name: f"{{{name}}}" for name in ("told apart", "split", "shown", "model")}
         table = Table.of("types", lines, {**shown, **intervals(_SHOWN), **intervals(_AREA, "{:.3f}")})
         blocks += [table, *_recalls(lines), *_published(whole), *_contrasts(whole), *_figures(whole)]
     segmenters = [run for run in runs if run.record["task"] == "segmentation"]
@@ -100,6 +101,11 @@ def _split(own: Pool) -> str:
     return f"{len(own.folds)} folds" + (", the authors'" if split["method"] == "given" else ", names apart" * apart)
 
 
+def _place(own: Pool) -> tuple[str, str, str, str]:
+    """Sort by what is told apart, how patients were divided, what was shown, and the model."""
+    return _told(own.example), _split(own), _regions(own.example), summary.model_title(own.example.record)
+
+
 def _predicted(own: Pool) -> tuple[pd.DataFrame, Tensor]:
     """Return what the models of the lowest seed predicted: a row a tested slice, and probabilities (n, C)."""
     table = next(iter(own.tables.values()))
@@ -107,20 +113,21 @@ def _predicted(own: Pool) -> tuple[pd.DataFrame, Tensor]:
 
 
 def _lines(pools: Sequence[Pool]) -> Iterator[Line]:
-    """Score every pool, and below those of one data set and split what sees no pixel, a mean over its folds."""
-    seen = set()
-    for own in pools:
-        table, probabilities = _predicted(own)
-        scores = patients.score(table, probabilities, own.example.record["data"]["classes"])
-        labels, folds = torch.tensor(table["label"].to_numpy()), list(table.get("fold", [0] * len(table)))
-        right = classification.score_folds([probabilities], labels, patients.people(table), folds)["accuracy"]
-        told, split = _told(own.example), _split(own)
-        facts = {"told apart": told, "split": split, "patients": scores["patients"], "slices": len(table)}
-        model = {"model": summary.model_title(own.example.record), "shown": _regions(own.example)}
-        yield {**facts, **model, **flat(records.scores({"accuracy": right, **scores}))}
-        if (told, split) not in seen:
-            seen.add((told, split))
-            yield from ({**facts, **line} for line in _baselines(own))
+    """Score every pool, and below those of one data set and split what sees no pixel, a mean over its folds.
+
+    Args:
+        pools: in the order of `_place`.
+    """
+    for (told, split), group in groupby(pools, key=lambda own: _place(own)[:2]):
+        for own in (alike := list(group)):
+            table, probabilities = _predicted(own)
+            scores = patients.score(table, probabilities, own.example.record["data"]["classes"])
+            labels, folds = torch.tensor(table["label"].to_numpy()), list(table.get("fold", [0] * len(table)))
+            right = classification.score_folds([probabilities], labels, patients.people(table), folds)["accuracy"]
+            facts = {"told apart": told, "split": split, "patients": scores["patients"], "slices": len(table)}
+            model = {"model": summary.model_title(own.example.record), "shown": _regions(own.example)}
+            yield {**facts, **model, **flat(records.scores({"accuracy": right, **scores}))}
+        yield from ({**facts, **line} for line in _baselines(alike[0]))
 
 
 def _baselines(own: Pool) -> Iterator[Line]:
@@ -138,7 +145,7 @@ def _recalls(lines: Sequence[Line]) -> list[Block]:
     if not models:
         return []
     classes = [name[len("recall(") : -1] for name in models[0] if name.startswith("recall(") and name.endswith(")")]
-    shown: dict[str, Column] = {name: f"{{{name}}}" for name in ("model", "shown", "split")}
+    shown: dict[str, Column] = {name: f"{{{name}}}" for name in ("split", "shown", "model")}
     for what, prefix in (("slices of {}", ""), ("patients with {}", "patient_")):
         shown |= intervals({f"{prefix}recall({name})": what.format(name) for name in classes})
     return [Text("Recall of each type:"), Table.of("types_recall", models, shown)]
@@ -204,11 +211,10 @@ def _figures(pools: Sequence[Pool]) -> list[Block]:
     """Draw confusion, ROC and reliability of the first configurations."""
     blocks: list[Block] = []
     for count, own in enumerate(pools[:_DRAWN], 1):
-        parts = (_told(own.example), summary.model_title(own.example.record), _regions(own.example), _split(own))
         caption = (
-            f"{', '.join(parts)}: confusion by slice and by patient, ROC of each class against the rest by patient, "
-            "and how often the answer is right against how sure it is. Curves put the folds' models on one scale, "
-            "which the areas in the table do not."
+            f"{', '.join(_place(own))}: confusion by slice and by patient, ROC of each class against the rest by "
+            "patient, and how often the answer is right against how sure it is. Curves put the folds' models on one "
+            "scale, which the areas in the table do not."
         )
         blocks.append(Picture.of(f"types_{count}", caption, _figure(own)))
     return blocks
