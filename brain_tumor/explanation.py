@@ -14,6 +14,7 @@ from brain_tumor.models import gradcam
 from brain_tumor.models.classifier import Classifier
 from brain_tumor.models.task import Picture, Task
 from brain_tumor.results import classification, heat_maps, plots
+from brain_tumor.results.predictions import columns
 
 METHODS = ("gradcam",)
 _DRAWN = 8
@@ -101,7 +102,7 @@ def explain(method: str, model: Task, data: SliceDataModule, predictions: pd.Dat
         "scores": {name: heat_maps.score(group, thresholds[method]) for name, group in groups.items() if len(group)},
         "baselines": {name: heat_maps.score(tables[name], thresholds[name]) for name in names[1:]},
     }
-    lines = told[["path", "case", "slice", f"p({data.classes[place]})"]].join(
+    lines = told[["path", "case", "slice", columns(data.classes)[place]]].join(
         own[["pointing", "energy", "share", "zero"]].assign(iou=own[f"iou@{thresholds[method]:g}"])
     )
     chosen = _spread(lines)

@@ -16,7 +16,7 @@ from brain_tumor.data import cases as cases_
 from brain_tumor.data import volumes
 from brain_tumor.data.cases import Case, Slices
 from brain_tumor.models.outputs import Outputs, Run
-from brain_tumor.results.predictions import Predictions
+from brain_tumor.results.predictions import Predictions, columns
 
 _SUFFIXES = {"overlays": ".png", "pages": ".html"}
 T = TypeVar("T")
@@ -195,7 +195,7 @@ def _divide(outputs: Sequence[Outputs], counts: Sequence[int]) -> list[Outputs]:
 
 
 def _probabilities(values: NDArray[np.float64], run: Run) -> pd.DataFrame:
-    return pd.DataFrame(values, columns=[f"p({name})" for name in run.classes])
+    return pd.DataFrame(values, columns=columns(run.classes))
 
 
 def summarise(case: Slices, prediction: Prediction) -> dict[str, Any]:

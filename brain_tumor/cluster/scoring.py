@@ -13,6 +13,7 @@ from brain_tumor.data import scans
 from brain_tumor.data.cases import Case, Slices
 from brain_tumor.prediction import Prediction, Predictor
 from brain_tumor.results import masks
+from brain_tumor.results.predictions import columns
 
 if TYPE_CHECKING:
     from pyarrow import RecordBatch
@@ -115,7 +116,7 @@ def _predict(predictor: Predictor, waiting: Sequence[_Read]) -> list[Prediction 
 def _rows(classes: Sequence[str], own: _Read, found: Prediction) -> list[dict[str, Any]]:
     assert isinstance(own.slices, Slices)
     height, width = own.slices.images.shape[1:3]
-    chances = found.table[[f"p({name})" for name in classes]].to_numpy()
+    chances = found.table[columns(classes)].to_numpy()
     return [
         {
             "path": own.path, "case": own.case, "slice": int(number), "height": height, "width": width,

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from brain_tumor.results import baselines, bootstrap, patients
 from brain_tumor.results.bootstrap import Interval
+from brain_tumor.results.predictions import columns
 from brain_tumor.results.rates import confusion_matrix, one_class
 
 _BINS = 15  # of the calibration error
@@ -60,9 +61,9 @@ def score_baseline(test: pd.DataFrame, classes: list[str], probabilities: Tensor
 
 def predictions(table: pd.DataFrame, probabilities: NDArray[np.floating], classes: list[str]) -> pd.DataFrame:
     """Put test slices beside their probabilities (n, C), one column `p(<class>)` each."""
-    columns = pd.DataFrame(probabilities, columns=[f"p({name})" for name in classes], index=table.index)
+    chances = pd.DataFrame(probabilities, columns=columns(classes), index=table.index)
     known = [name for name in ("path", "case", "person", "slice", "label") if name in table]
-    return pd.concat([table[known], columns], axis=1)
+    return pd.concat([table[known], chances], axis=1)
 
 
 def answers(predictions: pd.DataFrame) -> pd.DataFrame:

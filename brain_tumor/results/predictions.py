@@ -24,6 +24,11 @@ _SHOWN = {
 _FIRST = ["case", "slice", "status", "reason"]
 
 
+def columns(classes: Sequence[str]) -> list[str]:
+    """Name the columns that hold the probabilities of classes, in every table of slices."""
+    return [f"p({name})" for name in classes]
+
+
 class Predictions:
     """The output folder of `predict`.
 
