@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -353,28 +354,56 @@ def test_new_keys_leave_old_identities(localizers: list[Path]) -> None:
     assert folders.run_id(config) == own
 
 
-def test_the_table_of_the_docs_is_the_records() -> None:
-    root = Path(__file__).resolve().parents[1] / "docs"
-    page = (root / "types.md").read_text()
-    found = {path.stem: record.load(path)["test"] for path in (root / "results" / "records").glob("types-cheng-*.json")}
-    folds = [found[f"types-cheng-resnet18-freeze-given-fold{fold}-seed0"]["accuracy"]["value"] for fold in range(5)]
-    assert ", ".join(f"{100 * value:.1f}" for value in folds) in page
-    own = found["types-cheng-resnet18-freeze-slice-seed0"]
-    column = [line.split("|")[3] for line in page.splitlines() if line.startswith(("| accuracy a", "| AUROC, mean"))]
-    for text, name in zip(column, ("accuracy", "patient_accuracy", "patient_auroc"), strict=True):
-        value = own[name]["value"]
-        shown = f"{value:.3f}".lstrip("0") if "auroc" in name else f"{100 * value:.1f} %"
-        assert text.strip().startswith(shown)
-    for name, said in (
-        ("resnet18-freeze-given-fold{}", "| accuracy a slice | {} %"),
-        ("resnet18-freeze-fold{}of5", "{} %\n  (83.7 to 90.2) a slice"),
-        ("crop-resnet18-freeze-given-fold{}", "(the authors' folds, `data.crop=tumour`, an oracle): {} %"),
-        ("resnet50-freeze-given-fold{}", "(its own weights, the authors' folds): {} %"),
-    ):
-        tests = [found[f"types-cheng-{name.format(fold)}-seed0"] for fold in range(5)]
-        assert sum(test["slices"] for test in tests) == 3064
-        mean = sum(test["accuracy"]["value"] * test["slices"] for test in tests) / 3064
-        assert said.format(f"{100 * mean:.1f}") in page, name
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+
+def _cell(line: "pd.Series[Any]", name: str) -> str:
+    value, low, high = (100 * line[column] for column in (name, f"{name} low", f"{name} high"))
+    return f"{value:.1f} %" + (f" ({low:.1f} to {high:.1f})" if pd.notna(low) else "")
+
+
+def test_the_tables_of_the_docs_are_the_reports() -> None:
+    page = (DOCS / "types.md").read_text()
+    table = pd.read_csv(DOCS / "results" / "types" / "types.csv", index_col=0)
+    table = table[table["told apart"] == "cheng"]
+    names = {f"ResNet-{size}, {strategy}": (size, strategy) for size in (18, 50) for strategy in ("frozen", "partial")}
+    strategies = {"frozen": "freeze", "partial": "partial layer4"}
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ResNet-")]
+    checked = 0
+    for title, *cells in (row for row in rows if len(row) == 6):
+        name, _, shown = title.rpartition(", ")
+        size, strategy = names[name]
+        of_model = table[
+            (table["model"] == f"resnet{size}, {strategies[strategy]}") & table["shown"].str.startswith(shown)
+        ].set_index("split")
+        expected = [
+            _cell(of_model.loc[split], score)
+            for split in ("5 folds, the authors'", "5 folds", "by slice")
+            for score in ("accuracy", "patient_accuracy")
+        ]
+        assert cells == expected[:5], title
+        checked += 1
+    assert checked == 8
+    contrasts = pd.read_csv(DOCS / "results" / "types" / "types_contrasts.csv", index_col=0)
+    for _, line in contrasts[contrasts["p, Holm"] < 0.05].iterrows():
+        area = " ({:.3f} to {:.3f})".format(*line[["AUROC low", "AUROC high"]]).replace("0.", ".")
+        assert f"{line['AUROC']:.3f}".lstrip("0") + area in page
+    assert f"The interval of {(contrasts['AUROC low'] <= 0.5).sum()} covers .5" in page
+
+
+def test_the_packed_runs_are_the_reports(tmp_path: Path) -> None:
+    with tarfile.open(DOCS / "results" / "types" / "runs.tar.xz") as packed:
+        packed.extractall(tmp_path, filter="data")
+    folders = sorted((tmp_path / "types-runs").iterdir())
+    assert len(folders) > 130
+    assert all(record.load(folder / "results.json")["id"] in folder.name for folder in folders)
+    table = pd.read_csv(DOCS / "results" / "types" / "types.csv", index_col=0)
+    line = table[(table["model"] == "resnet50, partial layer4") & (table["split"] == "5 folds, the authors'")]
+    chosen = tmp_path.glob("types-runs/cheng-resnet50-partial-*-fold?-seed0-*/predictions.csv")
+    pooled = pd.concat(pd.read_csv(path, dtype={"case": str}) for path in chosen)
+    said = pooled.filter(regex=r"^p\(").to_numpy().argmax(1)
+    whole = line[line["shown"] == "whole slices"]["accuracy"].item()
+    assert (len(pooled), whole) == (3064, pytest.approx((said == pooled["label"]).mean()))
 
 
 def test_the_datas_own_folds_are_no_strata_of_one_models_test() -> None:

@@ -131,6 +131,7 @@ def _environment(run: Run) -> dict[str, str]:
     from pyspark import TaskContext
 
     own = {**os.environ, **run.environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    own.pop("HYDRA_FULL_ERROR", None)  # the driver's, in local mode; a run ends in one line
     if context := TaskContext.get():
         own["OMP_NUM_THREADS"] = str(context.cpus())
         if gpus := context.resources().get("gpu"):

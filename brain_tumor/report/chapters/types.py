@@ -223,7 +223,7 @@ def _figures(pools: Sequence[Pool]) -> list[Block]:
 def _figure(own: Pool) -> Figure:
     classes, (table, probabilities) = own.example.record["data"]["classes"], _predicted(own)
     grouped = patients.group(table, probabilities)
-    figure = Figure(figsize=(17, 4.4), layout="constrained")
+    figure = Figure(figsize=(17, 4.9), layout="constrained")
     slices, people, curves, sure = figure.subplots(1, 4)
     labels = torch.tensor(table["label"].to_numpy())
     drawing.diagonal(sure, 1 / len(classes))
