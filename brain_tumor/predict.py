@@ -86,8 +86,8 @@ def predict(config: dict[str, Any]) -> int:
     from brain_tumor.data import volumes
     from brain_tumor.results.predictions import Predictions
 
-    # Its warnings and tracebacks of damaged files stand as reasons in the tables.
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    # What it says of damaged files stands in the tables. Its level would not last: importing pydicom sets it.
+    logging.getLogger("pydicom").propagate = False
     for name in ("PIL", "nibabel", "pydicom"):
         warnings.filterwarnings("ignore", module=name)
     if config["preset"] not in volumes.PRESETS:

@@ -1,6 +1,7 @@
 """Scans of one's own: every format gives the same verdict, masks lie on their scan's grid, and no bad file stops it."""
 
 import gzip
+import io
 import itertools
 import json
 from pathlib import Path
@@ -15,6 +16,7 @@ from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, 
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000Lossless, MRImageStorage, RLELossless
 
 from brain_tumor import prediction, trained
@@ -74,6 +76,11 @@ def _write_series(folder: Path, slices: NDArray[Any], syntax: Any = ExplicitVRLi
         image.PixelData = stored.tobytes()
         if syntax is RLELossless:
             image.compress(RLELossless)
+        elif syntax is JPEG2000Lossless:
+            packed = io.BytesIO()
+            Image.fromarray(stored).save(packed, "JPEG2000", no_jp2=True)
+            image.PixelData = encapsulate([packed.getvalue()])
+            image.file_meta.TransferSyntaxUID = JPEG2000Lossless
         image.save_as(folder / f"{(place * 7) % len(slices):03d}", enforce_file_format=True)
 
 
@@ -115,7 +122,7 @@ def test_every_format_gives_the_same_verdict(segmenter: Path, pictures: Pictures
         np.testing.assert_array_equal(told.masks, masks)
         assert slices.warnings == []
 
-    for syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless):
+    for syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless, JPEG2000Lossless):
         for channel, name in enumerate(cases.SEQUENCES):
             _write_series(tmp_path / syntax.name / name, pictures[..., channel], syntax)
         slices, told = _look(segmenter, _sequences(**{name: tmp_path / syntax.name / name for name in cases.SEQUENCES}))

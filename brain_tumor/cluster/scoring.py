@@ -65,7 +65,7 @@ def _predictor(settings: Settings) -> Predictor:
     import torch
     from pyspark import SparkFiles, TaskContext
 
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # what it says of damaged files stands in the rows
+    logging.getLogger("pydicom").propagate = False  # what it says of damaged files stands in the rows
     if context := TaskContext.get():
         torch.set_num_threads(context.cpus())
     return Predictor(trained.open_run(Path(SparkFiles.get(RUN)), settings.trusted), None, 0.5)

@@ -46,7 +46,7 @@ def group(paths: Sequence[Path]) -> tuple[dict[str, list[Path]], dict[Path, str]
             direction = tuple(np.round(_numbers(header, "ImageOrientationPatient"), 3).tolist())
             identity = str(header.get("SeriesInstanceUID") or header.get("SOPInstanceUID") or path.name)
             # Without a place in space, every image is by itself.
-            alone = "" if _placed(header) else str(path)
+            alone = "" if _placed(header) else str(path.absolute())
             series[identity, int(header.Rows), int(header.Columns), direction, alone].append(path)
         except (ValueError, TypeError) as error:
             failed[path] = str(error)

@@ -54,7 +54,7 @@ def test_old_runs_are_reported_and_not_trained_again(old: Path, command: Command
 def test_published_records_are_read(path: Path) -> None:
     found = record.load(path)
     measure = "dice" if "resunet" in path.stem or path.stem.startswith("localization") else "accuracy"
-    kind = "phantom" if "phantom" in path.stem else "lgg"
+    kind = next((name for name in ("phantom", "cheng") if name in path.stem), "lgg")
     assert (found["format"], found["measure"], found["data"]["kind"]) == (record.FORMAT, measure, kind)
     assert record.final(found) == found["test"][measure]["value"]
     assert found["hyperparameters"]["lr"] == found["config"]["optimizer"]["lr"]
