@@ -357,7 +357,7 @@ def test_new_keys_leave_old_identities(localizers: list[Path]) -> None:
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
-def _cell(line: "pd.Series[Any]", name: str) -> str:
+def _cell(line: Any, name: str) -> str:
     value, low, high = (100 * line[column] for column in (name, f"{name} low", f"{name} high"))
     return f"{value:.1f} %" + (f" ({low:.1f} to {high:.1f})" if pd.notna(low) else "")
 

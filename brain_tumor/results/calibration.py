@@ -4,38 +4,15 @@ Guo, Pleiss, Sun, Weinberger: On calibration of modern neural networks, ICML 201
 """
 
 from collections.abc import Sequence
-from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_tumor.results.record import CalibratedPart, Quality
+
 _TINY = 1e-12  # a probability of 0 would have no logarithm
 _LOG_RANGE = (-3.0, 3.0)  # of the temperature
 RAW = 1.0  # the temperature that changes nothing
-
-
-class Quality(TypedDict):
-    """How well probabilities fit: mean cross-entropy in nats, and the expected calibration error (15 bins)."""
-
-    loss: float
-    calibration_error: float
-
-
-class Part(TypedDict):
-    """The quality of a part's probabilities, as they come and calibrated."""
-
-    slices: int
-    patients: int
-    raw: Quality
-    calibrated: Quality
-
-
-class Calibration(TypedDict):
-    """What a record says of it: the temperature, and the parts that it was fitted and tried on."""
-
-    temperature: float
-    val: Part
-    test: Part
 
 
 def soften(probabilities: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
@@ -72,7 +49,7 @@ def fit(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float 
 
 def describe(
     probabilities: NDArray[np.float64], labels: NDArray[np.int64], cases: Sequence[str], temperature: float
-) -> Part:
+) -> CalibratedPart:
     """Say what a temperature does to a part's probabilities (n, C)."""
     # Imported late: who only predicts needs no torch.
     import torch

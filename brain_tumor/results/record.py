@@ -13,7 +13,6 @@ import pandas as pd
 
 from brain_tumor import atomic
 from brain_tumor.results.bootstrap import Interval
-from brain_tumor.results.calibration import Calibration
 
 FORMAT = 2
 
@@ -73,6 +72,30 @@ class Timing(TypedDict):
     epoch_seconds: list[float]
     images_per_second: float
     trained_parameters: int
+
+
+class Quality(TypedDict):
+    """How well probabilities fit: mean cross-entropy in nats, and the expected calibration error (15 bins)."""
+
+    loss: float
+    calibration_error: float
+
+
+class CalibratedPart(TypedDict):
+    """The quality of a part's probabilities, as they come and calibrated."""
+
+    slices: int
+    patients: int
+    raw: Quality
+    calibrated: Quality
+
+
+class Calibration(TypedDict):
+    """What a record says of it: the temperature, and the parts that it was fitted and tried on."""
+
+    temperature: float
+    val: CalibratedPart
+    test: CalibratedPart
 
 
 class Record(TypedDict):
