@@ -177,10 +177,10 @@ def _run_folder(output_dir: str, name: str, resume: bool, *, _root_: DictConfig)
     job = OmegaConf.masked_copy(_root_, [str(key) for key in _root_ if key != "hydra"])
     identity = run_folder.run_id(_resolve(job, throw_on_missing=False))
     own = f"{name}-{identity}"
-    if resume or not processes.leads():
+    if resume or not processes.is_global_zero():
         known = run_folder.find(Path(output_dir), identity)
         return known.name if known else own
-    job_number = HydraConfig.get().job.num if processes.sweeps() else 0
+    job_number = HydraConfig.get().job.num if processes.is_multirun() else 0
     if (identity, job_number) not in _reserved:
         _reserved[identity, job_number] = run_folder.anew(Path(output_dir), own).name
     return _reserved[identity, job_number]

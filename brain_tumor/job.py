@@ -28,11 +28,11 @@ def run(config: dict[str, Any], folder: Path, train: Train) -> None:
     Raises:
         ValueError: the folder holds another run; or whatever `train` raises.
     """
-    if not processes.leads() and not processes.started_from_outside():
+    if not processes.is_global_zero() and not processes.started_from_outside():
         train(config, folder)  # Lightning has started this process in the middle of a training
         return
     with processes.connected():
-        if processes.leads():
+        if processes.is_global_zero():
             _lead(config, folder, train)
         elif agreed := processes.agree(None):
             train(config, agreed)
@@ -88,7 +88,7 @@ def _train(config: dict[str, Any], folder: Path, train: Train) -> None:
         assert record is not None, "the first process has the record"
         _say(record, folder)
     except Exception as error:
-        if run_folder.started(folder) or processes.sweeps():
+        if run_folder.started(folder) or processes.is_multirun():
             run_folder.write_failure(folder, cli.one_line(error), traceback.format_exc())
             print(f"failed: {cli.one_line(error)} ({folder}/traceback.txt)", file=sys.stderr)
         # Hydra keeps the error until the sweep ends; its frames would keep the model and what it computed.
@@ -102,7 +102,7 @@ def _say_finished(folder: Path) -> None:
     from brain_tumor.results import record
 
     print(f"finished before (resume=false trains it anew): {folder}")
-    if not processes.sweeps():
+    if not processes.is_multirun():
         _say(record.read(folder), folder)
 
 

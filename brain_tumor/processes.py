@@ -16,12 +16,12 @@ T = TypeVar("T")
 _RANKS = ("RANK", "SLURM_PROCID", "LOCAL_RANK")
 
 
-def leads() -> bool:
+def is_global_zero() -> bool:
     """Whether this process is the first of those that train together."""
     return all(os.environ.get(name, "0") == "0" for name in _RANKS)
 
 
-def sweeps() -> bool:
+def is_multirun() -> bool:
     """Whether this run is one of a sweep."""
     return bool(HydraConfig.get().mode == RunMode.MULTIRUN)
 
@@ -76,7 +76,7 @@ def devices(settings: dict[str, Any], gpus: int) -> dict[str, object]:
         gpus: how many this machine has.
     """
     job, asked, nodes = HydraConfig.get(), settings.get("devices", "auto"), settings.get("num_nodes", 1)
-    parallel = sweeps() and job.launcher.get("n_jobs", 1) != 1
+    parallel = is_multirun() and job.launcher.get("n_jobs", 1) != 1
     wanted = asked == 1 and settings.get("accelerator", "auto") in {"auto", "gpu", "cuda"}
     if parallel and wanted and gpus > 1:
         asked = [job.job.num % gpus]
@@ -93,7 +93,7 @@ def refuse_misfit(trainer: "L.Trainer") -> None:
         ValueError: in a sweep, of which each process would start one of its own, since they repeat the command's line;
             or torchrun or srun has started another number of processes, each of which would train by itself.
     """
-    if trainer.world_size > 1 and sweeps():
+    if trainer.world_size > 1 and is_multirun():
         raise ValueError("trainer.devices: in a sweep a run has one device; start runs on several devices one by one")
     environment = _outside() if started_from_outside() else None
     if environment and environment.world_size() != trainer.world_size:

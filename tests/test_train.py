@@ -80,7 +80,7 @@ def test_who_has_started_this_process(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert processes.started_from_outside() is started
-    assert processes.leads() is (variables.get("LOCAL_RANK", "0") == "0")
+    assert processes.is_global_zero() is (variables.get("LOCAL_RANK", "0") == "0")
 
 
 def test_processes_that_would_each_train_alone_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
