@@ -21,7 +21,6 @@ from brain_tumor.results.predictions import Predictions, columns
 _SUFFIXES = {"overlays": ".png", "pages": ".html"}
 T = TypeVar("T")
 R = TypeVar("R")
-_BATCH = 16  # pictures that are read together
 
 
 @dataclass
@@ -79,6 +78,11 @@ class Predictor:
         self._typing = _Network(types) if types else None
 
     @property
+    def batch(self) -> int:
+        """How many pictures are looked at together."""
+        return self._network.batch
+
+    @property
     def runs(self) -> dict[str, Run]:
         """The runs by what they are for."""
         own = {"run": self.run, "detector": self.detector, "types": self.types}
@@ -114,7 +118,7 @@ class Predictor:
         assert self.types is not None
         chosen = [own.tumours(self.threshold) for own in found]
         for own, rows, output in zip(found, chosen, self._typing(cases, chosen), strict=True):
-            chances = _probabilities(output.probabilities, self.types).set_index(rows)
+            chances = pd.DataFrame(output.probabilities, rows, columns(self.types.classes))
             own.table["type"] = chances.idxmax(axis=1).str[2:-1] if len(rows) else ""
             own.table = own.table.join(chances.add_prefix("type "))
         return found
@@ -131,21 +135,23 @@ class Predictor:
         return np.stack([volumes.fit_back(own, case.images.shape[1:3], case.millimetres) for own in maps])
 
     def _conclude(self, case: Slices, output: Outputs, detected: Outputs | None) -> Prediction:
-        table = pd.DataFrame({"slice": range(len(case.images))})
-        table["position_mm"] = case.grid.positions if case.grid else np.nan
-        table = table.join(_probabilities(output.probabilities, self.run))
-        table["novelty"] = output.novelty
+        said: dict[str, Any] = {
+            "slice": np.arange(len(case.images)),
+            "position_mm": case.grid.positions if case.grid else np.nan,
+            **dict(zip(columns(self.run.classes), output.probabilities.T, strict=True)),
+            "novelty": output.novelty,
+        }
         if output.maps is None:
-            return Prediction(table, None)
+            return Prediction(pd.DataFrame(said), None)
         shape = case.images.shape[1:3]
         masks = np.stack([volumes.fit_back(own, shape, case.millimetres) >= 0.5 for own in output.maps])
         if detected is not None:
             chance = detected.probabilities[:, 1]
             masks[chance < self.threshold] = False
-            table["detector p(tumour)"] = chance
-        table["area_px"] = masks.sum((1, 2))
-        table["area_mm2"] = table["area_px"] * case.millimetres[0] * case.millimetres[1] if case.grid else np.nan
-        return Prediction(table, masks.astype(np.uint8))
+            said["detector p(tumour)"] = chance
+        said["area_px"] = masks.sum((1, 2))
+        said["area_mm2"] = said["area_px"] * case.millimetres[0] * case.millimetres[1] if case.grid else np.nan
+        return Prediction(pd.DataFrame(said), masks.astype(np.uint8))
 
 
 class _Network:
@@ -156,6 +162,10 @@ class _Network:
         self._channels = cases_.shown(run.kind)
         self._by_way_of = volumes.PUBLISHED if self._channels == cases_.SEQUENCES else None
 
+    @property
+    def batch(self) -> int:
+        return self._network.batch
+
     def __call__(self, cases: Sequence[Slices], rows: Sequence[NDArray[np.intp]] | None = None) -> list[Outputs]:
         """Return what the network says of each case, or of its chosen rows; the next are fitted meanwhile."""
         shown = [case.of(self._channels) for case in cases]
@@ -163,9 +173,8 @@ class _Network:
         work = [(case, own[row]) for case, own, part in zip(cases, shown, chosen, strict=True) for row in part]
         if not work:
             return [Outputs(np.empty((0, self._classes)), None) for _ in cases]
-        size = self._network.batch
         with ThreadPoolExecutor(1) as pool:
-            parts = [work[start : start + size] for start in range(0, len(work), size)]
+            parts = [work[start : start + self.batch] for start in range(0, len(work), self.batch)]
             outputs = [self._network(fitted) for fitted in _ahead(pool, self._fit, parts)]
         return _divide(outputs, [len(part) for part in chosen])
 
@@ -194,10 +203,6 @@ def _divide(outputs: Sequence[Outputs], counts: Sequence[int]) -> list[Outputs]:
     return [Outputs(*own) for own in zip(*fields, strict=True)]
 
 
-def _probabilities(values: NDArray[np.float64], run: Run) -> pd.DataFrame:
-    return pd.DataFrame(values, columns=columns(run.classes))
-
-
 def summarise(case: Slices, prediction: Prediction) -> dict[str, Any]:
     """Sum up a case.
 
@@ -205,14 +210,16 @@ def summarise(case: Slices, prediction: Prediction) -> dict[str, Any]:
         `slices`; `p_max` and `p_mean` of a tumour (of two classes, the second); `volume_ml`; `type` and
         `type p(<class>)`, the mean over the slices with a tumour.
     """
-    found: dict[str, Any] = {"slices": len(prediction.table)}
-    chances = prediction.table.filter(regex=r"^p\(")
-    if chances.shape[1] == 2:
-        found |= {"p_max": chances.iloc[:, 1].max(), "p_mean": chances.iloc[:, 1].mean()}
+    table = prediction.table
+    found: dict[str, Any] = {"slices": len(table)}
+    chances = [name for name in table if str(name).startswith("p(")]
+    if len(chances) == 2:
+        tumour = table[chances[1]].to_numpy()
+        found |= {"p_max": tumour.max(), "p_mean": tumour.mean()}
     if prediction.masks is not None and case.volume is not None and case.volume.even:
         found["volume_ml"] = float(prediction.masks.sum()) * case.volume.millilitres
-    types = prediction.table.filter(regex=r"^type p\(").mean()
-    if len(types):
+    if "type" in table:
+        types = table.filter(regex=r"^type p\(").mean()
         found |= {"type": "" if types.isna().all() else str(types.idxmax())[len("type p(") : -1], **types}
     return found
 
@@ -242,7 +249,7 @@ def run(
 ) -> None:
     """Predict cases and keep each as soon as it is done; what has been kept is left alone.
 
-    Pictures are looked at many at a time; while one batch is, the next is read.
+    Pictures are looked at many at a time; while one batch is, the next is read and the last is written.
     """
     marks = predictor.run.task == "segmentation"
 
@@ -252,18 +259,22 @@ def run(
         return {name: _SUFFIXES[name] for name, wanted in folders.items() if wanted}
 
     todo = [case for case in cases if not written.done(case.name, _stamp(case), pictures(case))]
-    batches = _batches(todo)
 
-    def read(batch: Sequence[Case]) -> list[Slices | str]:
-        return [read_safely(case, preset, predictor.mixed) for case in batch]
+    def read(batch: Sequence[Case]) -> list[tuple[Case, Slices | str]]:
+        return [(case, read_safely(case, preset, predictor.mixed)) for case in batch]
 
-    with ThreadPoolExecutor(1) as pool, tqdm(total=len(todo), desc="predicting", disable=None) as bar:
-        for batch, found in zip(batches, _ahead(pool, read, batches), strict=True):
-            _predict(predictor, batch, found, written, [pictures(case) for case in batch])
+    def look(batch: Sequence[tuple[Case, Slices | str]]) -> list[tuple[Case, tuple[Slices, Prediction] | str]]:
+        predictions = iter(predictor.predict([own for _, own in batch if not isinstance(own, str)]))
+        return [(case, own if isinstance(own, str) else (own, next(predictions))) for case, own in batch]
+
+    with ThreadPoolExecutor(2) as pool, tqdm(total=len(todo), desc="predicting", disable=None) as bar:
+        for batch in _ahead(pool, look, _ahead(pool, read, _batches(todo, predictor.batch))):
+            for case, found in batch:
+                _write(written, case, found, pictures(case))
             bar.update(len(batch))
 
 
-def _ahead(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+def _ahead(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """Apply a function to items in order, always to one more than is needed."""
     following: Future[R] | None = None
     for item in items:
@@ -274,31 +285,24 @@ def _ahead(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Sequence
         yield following.result()
 
 
-def _predict(
-    predictor: Predictor,
-    cases: Sequence[Case],
-    read_: Sequence[Slices | str],
-    written: Predictions,
-    pictures: Sequence[Mapping[str, str]],
+def _write(
+    written: Predictions, case: Case, found: tuple[Slices, Prediction] | str, pictures: Mapping[str, str]
 ) -> None:
-    together = list(zip(cases, read_, pictures, strict=True))
-    good = [(case, own, wanted) for case, own, wanted in together if not isinstance(own, str)]
-    for case, own in zip(cases, read_, strict=True):
-        if isinstance(own, str):
-            written.fail(case.name, _stamp(case), own, _shown(case))
-    if not good:
+    """Keep what was read and said of a case, or why it could not be read."""
+    if isinstance(found, str):
+        written.fail(case.name, _stamp(case), found, _shown(case))
         return
-    for (case, own, wanted), found in zip(good, predictor.predict([own for _, own, _ in good]), strict=True):
-        row = {**summarise(own, found), "source": _shown(case), "warnings": "; ".join([*own.warnings, *found.doubts])}
-        if found.masks is not None:
-            case_files.write_mask(written.folder / "masks", case, own, found.masks)
-        if "overlays" in wanted:
-            path = written.folder / "overlays" / f"{case.name}.png"
-            case_files.write_overlay(path, own, found.table, found.masks)
-        if "pages" in wanted:
-            path = written.folder / "pages" / f"{case.name}.html"
-            case_files.write_page(path, {"case": case.name, **row}, own, found.table, found.masks)
-        written.write(case.name, _stamp(case), row, found.table)
+    own, said = found
+    row = {**summarise(own, said), "source": _shown(case), "warnings": "; ".join([*own.warnings, *said.doubts])}
+    if said.masks is not None:
+        case_files.write_mask(written.folder / "masks", case, own, said.masks)
+    if "overlays" in pictures:
+        path = written.folder / "overlays" / f"{case.name}.png"
+        case_files.write_overlay(path, own, said.table, said.masks)
+    if "pages" in pictures:
+        path = written.folder / "pages" / f"{case.name}.html"
+        case_files.write_page(path, {"case": case.name, **row}, own, said.table, said.masks)
+    written.write(case.name, _stamp(case), row, said.table)
 
 
 def read_safely(case: Case, preset: str, mixed: bool) -> Slices | str:
@@ -311,14 +315,14 @@ def read_safely(case: Case, preset: str, mixed: bool) -> Slices | str:
         return text if isinstance(error, ValueError) else f"cannot be read ({type(error).__name__}: {text})"
 
 
-def _batches(cases: Sequence[Case]) -> list[list[Case]]:
-    """Put pictures together, a network's batch at a time; a volume is a batch by itself."""
+def _batches(cases: Sequence[Case], size: int) -> list[list[Case]]:
+    """Put pictures together, `size` at a time; a volume is a batch by itself."""
     pictures: list[Case] = []
     others: list[Case] = []
     for case in cases:
         (pictures if _flat(case) else others).append(case)
-    together = range(0, len(pictures), _BATCH)
-    return [pictures[start : start + _BATCH] for start in together] + [[case] for case in others]
+    together = range(0, len(pictures), size)
+    return [pictures[start : start + size] for start in together] + [[case] for case in others]
 
 
 def _flat(case: Case) -> bool:

@@ -21,7 +21,8 @@ _SHOWN = {
     "case": "case", "slices": "slices", "p_max": "largest p(tumour)", "volume_ml": "tumour in ml",
     "type": "type", "warnings": "note"
 }  # fmt: skip
-_FIRST = ["case", "slice", "status", "reason"]
+_LAST = ["status", "reason"]
+_FORMAT = 2  # of what a case is kept in
 
 
 def columns(classes: Sequence[str]) -> list[str]:
@@ -39,7 +40,7 @@ class Predictions:
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
         self.folder = folder
-        self.identity = dict(identity)
+        self.identity = {"format": _FORMAT, **identity}
         for name in (".cases", "masks", "overlays"):
             (folder / name).mkdir(parents=True, exist_ok=True)
 
@@ -51,7 +52,7 @@ class Predictions:
             stamp: of its files.
             pictures: the folders that are to have one of it, each with the suffix.
         """
-        path = self._path(case, "json")
+        path = self._path(case)
         files = [self.folder / name / f"{case}{suffix}" for name, suffix in pictures.items()]
         if not all(own.exists() for own in (path, *files)):
             return False
@@ -60,15 +61,17 @@ class Predictions:
 
     def write(self, case: str, stamp: str, row: Mapping[str, Any], table: pd.DataFrame) -> None:
         """Keep a case: its row for cases.csv, and its table for slices.csv."""
-        record.write_csv(self._path(case, "csv"), table)
-        content = {"made with": self._made_with(stamp), "row": {"case": case, "status": "ok", "reason": "", **row}}
-        record.write_json(self._path(case, "json"), content)
+        content = {
+            "made with": self._made_with(stamp),
+            "row": {"case": case, "status": "ok", "reason": "", **row},
+            "slices": table.to_dict("records"),
+        }
+        record.write_json(self._path(case), content)
 
     def fail(self, case: str, stamp: str, reason: str, source: str) -> None:
         """Keep why a case could not be predicted."""
-        self.write(
-            case, stamp, {"status": "failed", "reason": reason, "source": source}, pd.DataFrame([{"slice": pd.NA}])
-        )
+        row = {"status": "failed", "reason": reason, "source": source}
+        self.write(case, stamp, row, pd.DataFrame([{"slice": None}]))
 
     def finish(self, cases: Sequence[str], described: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Write the tables of all cases that are finished with these models and settings, by whichever part.
@@ -76,19 +79,19 @@ class Predictions:
         Returns:
             Names and reasons of those that have failed.
         """
-        found = [record.read_json(path) for case in cases if (path := self._path(case, "json")).exists()]
-        rows = [own["row"] for own in found if own["made with"].items() >= self.identity.items()]
-        tables = [
-            pd.read_csv(self._path(row["case"], "csv")).assign(
-                **{name: row[name] for name in _FIRST if name != "slice"}
-            )
-            for row in rows
-        ]
-        if tables:
-            # A failed case has no numbers, only its row.
-            together = pd.concat([table.astype(object) for table in tables], ignore_index=True)
-            columns = [*_FIRST[:2], *(name for name in together if name not in _FIRST), *_FIRST[2:]]
-            record.write_csv(self.folder / "slices.csv", together[columns])
+        kept = [record.read_json(path) for case in cases if (path := self._path(case)).exists()]
+        finished = [own for own in kept if own["made with"].items() >= self.identity.items()]
+        rows = [own["row"] for own in finished]
+        if rows:
+            slices = [
+                {"case": own["row"]["case"], **slice_, "status": own["row"]["status"], "reason": own["row"]["reason"]}
+                for own in finished
+                for slice_ in own["slices"]
+            ]
+            # A failed case has no numbers, only its row; as objects, the others' whole numbers stay whole.
+            table = pd.DataFrame(slices, dtype=object)
+            columns = [*(name for name in table if name not in _LAST), *_LAST]
+            record.write_csv(self.folder / "slices.csv", table[columns])
             record.write_csv(self.folder / "cases.csv", pd.DataFrame(rows).astype({"slices": "Int64"}, errors="ignore"))
         failed = [(row["case"], row["reason"]) for row in rows if row["status"] != "ok"]
         counts = {"cases": len(cases), "finished": len(rows), "failed": len(failed)}
@@ -110,5 +113,5 @@ class Predictions:
     def _made_with(self, stamp: str) -> dict[str, Any]:
         return {**self.identity, "files": stamp}
 
-    def _path(self, case: str, kind: str) -> Path:
-        return self.folder / ".cases" / f"{case}.{kind}"
+    def _path(self, case: str) -> Path:
+        return self.folder / ".cases" / f"{case}.json"
