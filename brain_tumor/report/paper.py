@@ -54,10 +54,17 @@ def rows() -> "list[tuple[int, pd.Series[Any]]]":
 
 
 def row_of(record: Record) -> int | None:
-    """Return the row that a run stands for: the one it was asked for, or the one whose settings it has."""
-    asked = record["hyperparameters"]["experiment"]
-    if record["task"] != "classification" or asked in table().index:
-        return int(asked) or None
+    """Return the row that a run stands for: the one it was asked for, or the one whose settings it has.
+
+    One that was asked for with another network or strategy, such as `paper=17 model.strategy=partial`, stands for none.
+    """
+    settings = record["hyperparameters"]
+    asked = int(settings["experiment"])
+    if record["task"] != "classification":
+        return None
+    if asked in table().index:
+        row = table().loc[asked]
+        return asked if (settings["backbone"], settings["strategy"]) == (row["model"], row["strategy"]) else None
     return next((row for row, _ in rows() if not deviations(record, row)), None)
 
 

@@ -302,6 +302,12 @@ def test_a_run_is_known_by_its_settings_without_its_number(tmp_path: Path) -> No
     assert {row for _, *rows in paper.COMPARISONS for row in rows} <= set(paper.table().index)
 
 
+def test_another_strategy_stands_for_no_row(tmp_path: Path) -> None:
+    run = Run.read(make_run(tmp_path, 17, [], **{"model.strategy": "partial", "model.trained": "layer4"}))
+    assert run.row is None
+    assert run.title.startswith("resnet18, partial")
+
+
 def test_one_configuration_counts_once(tmp_path: Path) -> None:
     make_run(tmp_path, 12, [0])
     make_run(tmp_path, 12, [0])

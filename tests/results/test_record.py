@@ -14,6 +14,7 @@ from tests.conftest import REPOSITORY, Command
 # fine-tuned on train/ and test/ folders of three classes. Their backbones are a pattern of thirteen numbers, and the
 # learning rate of the fine-tuned one is 1e-20, so that what weighs 45 MB each packs into some kilobytes.
 OLD = REPOSITORY / "tests" / "fixtures" / "runs_of_0205860.tar.xz"
+RECORDS = REPOSITORY / "docs" / "results" / "records"
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +49,7 @@ def test_old_runs_are_reported_and_not_trained_again(old: Path, command: Command
     assert "finished before" in command("train", *same, cwd=old).stdout
 
 
-@pytest.mark.parametrize(
-    "path", sorted((REPOSITORY / "docs" / "results" / "records").glob("*.json")), ids=lambda p: p.stem
-)
+@pytest.mark.parametrize("path", sorted(RECORDS.glob("*.json")), ids=lambda p: p.stem)
 def test_published_records_are_read(path: Path) -> None:
     found = record.load(path)
     measure = "dice" if "resunet" in path.stem or path.stem.startswith("localization") else "accuracy"
@@ -72,7 +71,8 @@ def test_published_records_are_read(path: Path) -> None:
     ],
 )
 def test_what_is_no_record_is_refused(tmp_path: Path, damage: Any, message: str) -> None:
-    found = json.loads(min((REPOSITORY / "docs" / "results" / "records").glob("*.json")).read_text())
+    found = json.loads((RECORDS / "experiment-02-sgd-slice-seed0.json").read_text())
+    assert "format" not in found, "of format 1, which is brought up to date as it is read"
     damage(found)
     (tmp_path / "results.json").write_text(json.dumps(found))
     with pytest.raises(ValueError, match=message):
