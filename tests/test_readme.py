@@ -6,15 +6,19 @@ import re
 import shlex
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from brain_tumor.benchmark import measure
+from brain_tumor.results import record
 from tests.conftest import environment
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT.joinpath("README.md").read_text()
+REPORT = ROOT / "docs" / "results" / "report"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMANDS = [
     line
@@ -49,10 +53,48 @@ def test_every_command_composes(line: str, tmp_path: Path) -> None:
 
 
 def test_its_table_is_the_reports() -> None:
-    report = (ROOT / "docs" / "results" / "report" / "report.md").read_text()
+    report = (REPORT / "report.md").read_text()
     table = report.partition("## In short")[2].partition("\n## ")[0].strip()
     assert table.count("\n") >= 6
     assert table in README
+
+
+def test_what_a_new_patient_gets_is_the_reports() -> None:
+    titles = {
+        "ResNet-18, fine-tuned": "resnet18, finetune, flipped, normalized, AdamW",
+        "ResNet-18, last block": "resnet18, partial layer4, flipped, normalized, SGD",
+        "ResNet-50, last block": "resnet50, partial layer4, flipped, normalized, SGD",
+        "ResNet-18, frozen": "experiment 10, resnet18, freeze, SGD",
+        "ResNet-50, frozen": "experiment 12, resnet50, freeze, SGD",
+        "the paper's plain network": "cnn, finetune, flipped, normalized, SGD",
+        "slice position alone": "slice position alone",
+    }
+    table = pd.read_csv(REPORT / "folds.csv", index_col="model")
+    page = (ROOT / "docs" / "findings.md").read_text()
+    for title, name in titles.items():
+        (line,) = re.findall(rf"^\| {title}.* \| (.+ \| .+ \| .+ \| .+) \| .*\|$", page, flags=re.MULTILINE)
+        numbers = table.loc[name]
+        accuracy = "{:.1f} % ({:.1f} to {:.1f})".format(*(100 * numbers[["accuracy", "accuracy low", "accuracy high"]]))
+        rates = [f"{100 * numbers[rate]:.1f} %" for rate in ("sensitivity", "specificity")]
+        area = f"{numbers['auroc']:.3f}".removeprefix("0")
+        assert line.replace("**", "").split(" | ") == [accuracy, *rates, area]
+
+
+def test_the_packed_runs_are_the_reports(tmp_path: Path) -> None:
+    with tarfile.open(REPORT / "runs.tar.xz") as packed:
+        packed.extractall(tmp_path, filter="data")
+    runs = pd.read_csv(REPORT / "runs.csv", index_col="folder")
+    for folder in (tmp_path / "lgg-runs").iterdir():
+        assert record.final(record.read(folder)) == pytest.approx(runs.loc[folder.name, "accuracy"])
+        runs = runs.drop(folder.name)
+    assert runs.empty
+    tested = [
+        pd.read_csv(path) for path in tmp_path.glob("lgg-runs/lgg-resnet18-finetune-*-fold?of5-*/predictions.csv")
+    ]
+    pooled = pd.concat(tested)
+    assert len(pooled) == pooled["path"].nunique() == 3929
+    right = ((pooled["p(tumour)"] > 0.5) == pooled["label"]).mean()
+    assert f"**{100 * right:.1f} % (" in README
 
 
 def test_the_speeds_are_the_benchmarks() -> None:

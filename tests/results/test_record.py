@@ -71,7 +71,7 @@ def test_published_records_are_read(path: Path) -> None:
     ],
 )
 def test_what_is_no_record_is_refused(tmp_path: Path, damage: Any, message: str) -> None:
-    found = json.loads((RECORDS / "experiment-02-sgd-slice-seed0.json").read_text())
+    found = json.loads((RECORDS / "experiment-18-sgd-slice-seed0.json").read_text())
     assert "format" not in found, "of format 1, which is brought up to date as it is read"
     damage(found)
     (tmp_path / "results.json").write_text(json.dumps(found))

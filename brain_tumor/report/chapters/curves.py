@@ -32,7 +32,7 @@ def chapter(groups: Groups) -> list[Block]:
 def _figure(title: str, cells: dict[str, Cell], row: int) -> Figure:
     """Draw average loss and accuracy as the paper does: the seeds' mean, and their range as a band."""
     figure = Figure(figsize=(10, 3.6), layout="constrained")
-    loss, accuracy = figure.subplots(1, 2)
+    loss, accuracy = figure.subplots(1, 2, sharex=True)
     for split, cell in cells.items():
         for axes, part, style in ((loss, "train", "--"), (loss, "test", "-"), (accuracy, "test", "-")):
             metric = "loss" if axes is loss else "accuracy"
@@ -43,9 +43,9 @@ def _figure(title: str, cells: dict[str, Cell], row: int) -> Figure:
         axes.axhline(float(str(final[name])), color=COLOURS["paper"], linestyle=style, linewidth=0.9, label=label)
     loss.set(xlabel="epoch", ylabel="average loss", ylim=(0, None))
     accuracy.set(xlabel="epoch", ylabel="test accuracy")
-    for axes, place in ((loss, "best"), (accuracy, "lower right")):
+    for axes in (loss, accuracy):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(fontsize="small", loc=place)
+        axes.legend(fontsize="small")
     figure.suptitle(title)
     return figure
 
@@ -57,5 +57,5 @@ def _band(axes: Axes, cell: Cell, part: str, metric: str, **line: Any) -> None:
     scored = [(epoch["epoch"], epoch[part][metric]) for epoch in epochs]
     values = pd.DataFrame(scored, columns=["epoch", "value"], dtype=float).groupby("epoch")["value"]
     spread = values.agg(["mean", "min", "max"])
-    axes.plot(spread.index, spread["mean"], **line)
+    axes.plot(spread.index, spread["mean"], marker="o" if len(spread) == 1 else "", **line)
     axes.fill_between(spread.index, spread["min"], spread["max"], color=line["color"], alpha=0.15, linewidth=0)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import LogLocator, NullLocator
 
 from brain_tumor.report.cells import Groups, divisions
 from brain_tumor.report.page import Block, Heading, Line, Picture, Table, Text
@@ -77,7 +77,7 @@ def _baselines(divided: Sequence[Pool]) -> list[dict[str, object]]:
 
 
 def _minutes(table: pd.DataFrame) -> Figure:
-    figure = Figure(figsize=(7, 4), layout="constrained")
+    figure = Figure(figsize=(11, 4), layout="constrained")
     axes = figure.add_subplot()
     timed = table["minutes"].notna()
     for _, line in table[timed].iterrows():
@@ -86,9 +86,10 @@ def _minutes(table: pd.DataFrame) -> Figure:
     for (_, line), style in zip(table[~timed].iterrows(), (":", "--", "-."), strict=False):
         axes.axhline(line["accuracy"], color="#555555", linestyle=style, linewidth=0.9, label=line["model"])
     axes.set(xlabel="minutes a fold", ylabel="accuracy, every patient tested once", xscale="log")
-    for set_formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-        set_formatter(ScalarFormatter())
-    axes.legend(fontsize="small", loc="lower right")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
+    figure.legend(fontsize="small", loc="outside right upper")
     return figure
 
 
