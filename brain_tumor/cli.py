@@ -5,15 +5,16 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Glob, RangeSweep
 from hydra.errors import HydraException, InstantiationException
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
@@ -32,6 +33,8 @@ _PATHS = {
     "run", "input", "to", "root", "detector", "types", "checkpoint", "output_dir", "cache_dir", "data.root",
     "model.weights", "master", "hydra.launcher.master",
 }  # fmt: skip
+# What a configuration's values are called, as far as their type is known to be wrong; a text may look like anything.
+_KINDS = {bool: "true or false", int: "an integer", float: "a number", list: "a list: [a, b]", type(None): "null"}
 # Folders made for runs that are trained anew, by identity and number in the sweep.
 _reserved: dict[tuple[str, int], str] = {}
 
@@ -95,21 +98,58 @@ def _quote_path(argument: str) -> str:
     return f"{key}='{escaped}'"
 
 
-def plain(cfg: DictConfig, known: Iterable[str]) -> dict[str, Any]:
-    """Resolve a configuration into plain values.
+def plain(cfg: DictConfig, command: str) -> dict[str, Any]:
+    """Resolve the configuration of a command, such as "train", into plain values.
 
     Raises:
-        ValueError: it has a key that is not `known`; Hydra itself lets `+key=value` through.
+        ValueError: it has a key that conf/<command>.yaml has not, since Hydra itself lets `+key=value` through, or a
+            value of another type than the one there.
     """
-    unknown = sorted(set(map(str, cfg)) - set(known))
-    if unknown:
-        raise ValueError(f"unknown key {', '.join(unknown)}; the keys are {', '.join(sorted(known))}")
-    return _resolve(cfg, throw_on_missing=True)
+    file: Any = OmegaConf.to_container(OmegaConf.load(Path(CONF, f"{command}.yaml")))
+    choices = [choice for entry in file.pop("defaults") if isinstance(entry, dict) for choice in entry.items()]
+    # What is chosen here is a key; recipe and paper change others, and "override ..." is Hydra's.
+    groups = {name.partition("@")[0] for name, option in choices if option is not None and " " not in name}
+    known = sorted({*groups, *file} - {"hydra"})
+    if unknown := sorted(set(map(str, cfg)) - set(known)):
+        raise ValueError(f"unknown key {', '.join(unknown)}; the keys are {', '.join(known)}")
+    config = _resolve(cfg, throw_on_missing=True)
+    for name in (name for name in config if file.get(name) is not None):
+        _refuse_misfit(name, config[name], type(file[name]))
+    return config
 
 
 def make(config: dict[str, Any], group: str, **given: Any) -> Any:
-    """Instantiate a group of the configuration, whose name stands in the message if that fails."""
-    return instantiate(OmegaConf.create({group: config[group]})[group], **given)
+    """Instantiate a group of the configuration.
+
+    Raises:
+        ValueError: there is no such class, or a value is of another type than it says it takes.
+        InstantiationException: the class refuses something; the group's name stands in the message.
+    """
+    settings = config[group]
+    try:
+        hints = _hints(get_object(settings["_target_"]))
+    except ImportError as error:
+        raise ValueError(f"{group}._target_={settings['_target_']}: no such class ({one_line(error)})") from error
+    for name in settings.keys() & hints.keys():
+        _refuse_misfit(f"{group}.{name}", settings[name], hints[name])
+    return instantiate(OmegaConf.create({group: settings})[group], **given)
+
+
+def _hints(target: Any) -> dict[str, Any]:
+    """Return the types of what a class, with those it inherits from, or a function takes."""
+    takers = [vars(own).get("__init__") for own in reversed(target.__mro__)] if isinstance(target, type) else [target]
+    return {name: hint for taker in takers if taker for name, hint in get_type_hints(taker).items()}
+
+
+def _refuse_misfit(name: str, value: Any, hint: Any) -> None:
+    """Refuse a value that is not of a type, or of none of a union's, if they are plain ones."""
+    kinds = set(get_args(hint) if get_origin(hint) in (Union, UnionType) else [hint])
+    # Where torch takes a number it also takes a tensor, which no configuration holds.
+    kinds = {kind for kind in kinds if getattr(kind, "__name__", "") != "Tensor"}
+    fits = type(value) in kinds or (type(value) is int and float in kinds)
+    if not fits and kinds <= set(_KINDS):
+        wanted = " or ".join(words for kind, words in _KINDS.items() if kind in kinds)
+        raise ValueError(f"{name}={value}: must be {wanted}")
 
 
 def _resolve(cfg: DictConfig, throw_on_missing: bool) -> dict[str, Any]:

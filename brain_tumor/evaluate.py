@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from brain_tumor.models.task import Task
     from brain_tumor.trained import Trained
 
-KEYS = {
-    "run", "data", "classes", "checkpoint", "detector", "explain", "masks", "trusted", "allow_overlap", "cache_dir",
-}  # fmt: skip
-
 
 class Evaluation(NamedTuple):
     """What an evaluation found.
@@ -50,7 +46,7 @@ def main(cfg: DictConfig) -> None:
     from brain_tumor import explanation, trained
     from brain_tumor.results import masks, record, run_folder, summary
 
-    config = cli.plain(cfg, KEYS)
+    config = cli.plain(cfg, "evaluate")
     run = trained.open_run(Path(config["run"]), config["trusted"])
     found, predictions, data, explained = evaluate(run, config)
     folder = run_folder.numbered(run.folder / "evaluations")

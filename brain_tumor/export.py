@@ -12,13 +12,11 @@ from omegaconf import DictConfig
 
 from brain_tumor import cli
 
-KEYS = {"run", "to", "input", "root", "threshold", "preset", "trusted", "cache_dir"}
-
 
 @hydra.main(config_path=cli.CONF, config_name="export", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     """Export, and say how far file, network and `predict` are apart."""
-    config = cli.plain(cfg, KEYS)
+    config = cli.plain(cfg, "export")
     print(export(config))
     print(f"exported: {config['to']} (about it: {Path(config['to']).with_suffix('.md')})")
 

@@ -25,16 +25,11 @@ from brain_tumor import cli
 if TYPE_CHECKING:
     from brain_tumor.models.outputs import Run
 
-KEYS = {
-    "run", "input", "sequences", "detector", "types", "threshold", "preset", "overlays", "pages", "part", "output_dir",
-    "trusted",
-}  # fmt: skip
-
 
 @hydra.main(config_path=cli.CONF, config_name="predict", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     """Predict what is there; go on where an earlier call was cut off. Exit with 1 where a case has failed."""
-    config = cli.plain(cfg, KEYS)
+    config = cli.plain(cfg, "predict")
     if predict(config):
         sys.exit(1)
 

@@ -29,18 +29,13 @@ if TYPE_CHECKING:  # imported late at run time, so that --help and --cfg answer 
     from brain_tumor.models.task import Task
     from brain_tumor.results.record import Record
 
-KEYS = {
-    "data", "model", "transforms", "optimizer", "trainer",
-    "schedule", "seed", "experiment", "resume", "cache_features", "allow_overlap", "output_dir", "cache_dir", "name",
-}  # fmt: skip
-
 
 @hydra.main(config_path=cli.CONF, config_name="train", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     """Run one training, go on with it, or say that it has been run."""
     folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
     with job.leaving_no_empty(folder):
-        config = cli.plain(cfg, KEYS)
+        config = cli.plain(cfg, "train")
     job.run(config, folder, train)
 
 

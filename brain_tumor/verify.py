@@ -16,8 +16,6 @@ from brain_tumor import cli
 if TYPE_CHECKING:
     from brain_tumor.data.datamodule import SliceDataModule
 
-KEYS = {"data", "published", "cache_dir"}
-
 
 @hydra.main(config_path=cli.CONF, config_name="verify", version_base="1.3")
 def main(cfg: DictConfig) -> None:
@@ -25,7 +23,7 @@ def main(cfg: DictConfig) -> None:
     from brain_tumor.data import cheng, inspection, lgg
     from brain_tumor.data.transforms import Transforms
 
-    config = cli.plain(cfg, KEYS)
+    config = cli.plain(cfg, "verify")
     data: SliceDataModule = cli.make(config, "data", transforms=Transforms())
     listing = data.listing()
     if config["published"] and data.kind not in {"lgg", "cheng"}:

@@ -17,7 +17,7 @@ def _predict(run: Path, files: list[Path], output: Path) -> pd.DataFrame:
     listed.write_text("\n".join(map(str, files)))
     with initialize_config_dir(cli.CONF, version_base="1.3"):
         given = [f"run={run}", f"input={listed}", f"output_dir={output}", "overlays=false"]
-        config = cli.plain(compose("predict", given), predict.KEYS)
+        config = cli.plain(compose("predict", given), "predict")
     assert predict.predict(config) == 0
     return pd.read_csv(output / "slices.csv").set_index("case")
 

@@ -10,11 +10,6 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from brain_tumor import evaluate, export, predict, train, verify
-from brain_tumor.benchmark import __main__ as benchmark
-from brain_tumor.cluster import score
-from brain_tumor.page import __main__ as page
-
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "brain_tumor"
 CONF = ROOT / "conf"
@@ -106,17 +101,6 @@ def _options(group: str) -> list[str]:
 def _compose(name: str, *overrides: str) -> DictConfig:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose(name, [*overrides])
-
-
-@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "export", "page", "verify", "benchmark", "score"])
-def test_each_verb_knows_the_keys_of_its_configuration(name: str) -> None:
-    verbs = {
-        "train": train, "evaluate": evaluate, "predict": predict, "export": export, "page": page,
-        "verify": verify, "benchmark": benchmark, "score": score,
-    }  # fmt: skip
-    without_data = name in {"predict", "export", "page", "score"}
-    own = set(_compose(name)) if without_data else set(_compose(name, "data=phantom")) | {"data"}
-    assert own == verbs[name].KEYS
 
 
 @pytest.mark.parametrize(

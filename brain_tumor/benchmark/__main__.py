@@ -16,16 +16,11 @@ from omegaconf import DictConfig
 
 from brain_tumor import cli
 
-KEYS = {
-    "data", "transforms", "optimizer", "trainer", "model", "models", "sections", "repeats", "batches", "epochs",
-    "seed", "output_dir", "cache_dir",
-}  # fmt: skip
-
 
 @hydra.main(config_path=cli.CONF, config_name="benchmark", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     """Run the sections, print the table, and save it as JSON and Markdown."""
-    config = cli.plain(cfg, KEYS)
+    config = cli.plain(cfg, "benchmark")
     from brain_tumor.benchmark import measure
     from brain_tumor.benchmark.sections import SECTIONS
     from brain_tumor.results import record, run_folder

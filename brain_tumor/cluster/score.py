@@ -24,14 +24,13 @@ if TYPE_CHECKING:
     from brain_tumor.cluster.scoring import Settings
     from brain_tumor.trained import Trained
 
-KEYS = {"run", "input", "to", "preset", "batch_mb", "files_per_commit", "master", "trusted"}
 _PER_TASK = 256  # cases; what is done again where an executor is lost
 
 
 @hydra.main(config_path=cli.CONF, config_name="score", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     """Score what is not scored yet; files that cannot be read have a row that says why, and fail nothing."""
-    score(cli.plain(cfg, KEYS))
+    score(cli.plain(cfg, "score"))
 
 
 def score(config: dict[str, Any]) -> None:

@@ -13,13 +13,11 @@ from omegaconf import DictConfig
 
 from brain_tumor import cli
 
-KEYS = {"run", "detector", "threshold", "trusted", "port", "max_files", "max_megabytes", "max_voxels"}
-
 
 @hydra.main(config_path=cli.CONF, config_name="page", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     """Open the runs, so that what is wrong with them is said here, and serve the page."""
-    config = cli.plain(cfg, KEYS)
+    config = cli.plain(cfg, "page")
     try:
         from streamlit.web import cli as streamlit
     except ImportError as error:
