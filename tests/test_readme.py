@@ -80,6 +80,20 @@ def test_what_a_new_patient_gets_is_the_reports() -> None:
         assert line.replace("**", "").split(" | ") == [accuracy, *rates, area]
 
 
+def test_the_optimizers_numbers_are_the_reports() -> None:
+    page = (ROOT / "docs" / "findings.md").read_text()
+    tables = [pd.read_csv(REPORT / f"table1_{name}.csv", index_col="experiment") for name in ("sgd", "adam")]
+    lines = re.findall(r"^\| (\d+) \| ResNet-.* \| (.*) \| (.*) \|$", page, flags=re.MULTILINE)
+    assert len(lines) == 9
+    for row, *cells in lines:
+        for cell, table in zip(cells, tables, strict=True):
+            numbers = table.loc[int(row)].filter(like="slice ").to_dict()
+            loss = f"{numbers['slice train loss']:.2f}".removeprefix("0")
+            limits = [100 * numbers[f"slice {name}"] for name in ("accuracy", "low", "high")]
+            expected = "{}, {:.1f} % ({:.1f} to {:.1f})".format(loss, *limits) if numbers["slice n"] else "not run"
+            assert cell.partition("), ")[0].removesuffix(")") == expected.removesuffix(")")
+
+
 def test_the_packed_runs_are_the_reports(tmp_path: Path) -> None:
     with tarfile.open(REPORT / "runs.tar.xz") as packed:
         packed.extractall(tmp_path, filter="data")
