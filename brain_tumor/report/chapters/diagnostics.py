@@ -1,5 +1,6 @@
 """A closer look at the best rows: confusion matrices, ROC and reliability curves, and confident mistakes."""
 
+import math
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -47,11 +48,15 @@ def _best(groups: Groups) -> list[Run]:
 
 
 def _confusions(runs: list[Run]) -> Figure:
-    """Draw confusion matrices side by side: actual classes down, predicted across."""
-    figure = Figure(figsize=(2.4 * max(2, len(runs)), 2.8), layout="constrained")
-    for axes, run in zip(figure.subplots(1, len(runs), squeeze=False)[0], runs, strict=True):
+    """Draw confusion matrices: actual classes down, predicted across."""
+    columns, lines = min(_SHOWN, len(runs)), math.ceil(len(runs) / _SHOWN)
+    figure = Figure(figsize=(2.4 * max(2, columns), 2.8 * lines), layout="constrained")
+    panels = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axes, run in zip(panels, runs, strict=False):
         draw_confusion(axes, run.record["test"]["confusion_matrix"], run.record["data"]["classes"])
         axes.set_title(f"{_name(run)}, by {run.split}", fontsize="small")
+    for axes in panels[len(runs) :]:
+        axes.set_axis_off()
     return figure
 
 
