@@ -113,8 +113,9 @@ def plain(cfg: DictConfig, command: str) -> dict[str, Any]:
     if unknown := sorted(set(map(str, cfg)) - set(known)):
         raise ValueError(f"unknown key {', '.join(unknown)}; the keys are {', '.join(known)}")
     config = _resolve(cfg, throw_on_missing=True)
-    for name in (name for name in config if file.get(name) is not None):
-        _refuse_misfit(name, config[name], type(file[name]))
+    for name, value in config.items():
+        if file.get(name) is not None:
+            _refuse_misfit(name, value, type(file[name]))
     return config
 
 

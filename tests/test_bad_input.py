@@ -115,6 +115,10 @@ def test_bad_values(refusal: Refusal, tmp_path: Path, arguments: list[str], mess
     assert re.search(message, refusal("train", *with_defaults, *arguments))
 
 
+def test_one_name_is_no_list(refusal: Refusal) -> None:
+    assert "trusted=mine: must be a list" in refusal("evaluate", "run=nowhere", "trusted=mine")
+
+
 @pytest.mark.parametrize("content", [b"", b"text", b"\x89PNG\r\n\x1a\ncut"])
 def test_a_damaged_image(refusal: Refusal, mine: Path, content: bytes) -> None:
     (mine / "no" / "0.png").write_bytes(content)

@@ -82,16 +82,20 @@ def test_what_a_new_patient_gets_is_the_reports() -> None:
 
 def test_the_optimizers_numbers_are_the_reports() -> None:
     page = (ROOT / "docs" / "findings.md").read_text()
-    tables = [pd.read_csv(REPORT / f"table1_{name}.csv", index_col="experiment") for name in ("sgd", "adam")]
+    tables = {
+        name: pd.read_csv(REPORT / f"table1_{name.lower()}.csv", index_col="experiment") for name in ("SGD", "Adam")
+    }
+    counts = pd.read_csv(REPORT / "optimizers.csv", index_col="experiment")
     lines = re.findall(r"^\| (\d+) \| ResNet-.* \| (.*) \| (.*) \|$", page, flags=re.MULTILINE)
     assert len(lines) == 9
     for row, *cells in lines:
-        for cell, table in zip(cells, tables, strict=True):
+        for cell, (name, table) in zip(cells, tables.items(), strict=True):
             numbers = table.loc[int(row)].filter(like="slice ").to_dict()
+            collapsed = int(counts[f"{name} collapsed"][int(row)])
             loss = f"{numbers['slice train loss']:.2f}".removeprefix("0")
-            limits = [100 * numbers[f"slice {name}"] for name in ("accuracy", "low", "high")]
+            limits = [100 * numbers[f"slice {key}"] for key in ("accuracy", "low", "high")]
             expected = "{}, {:.1f} % ({:.1f} to {:.1f})".format(loss, *limits) if numbers["slice n"] else "not run"
-            assert cell.partition("), ")[0].removesuffix(")") == expected.removesuffix(")")
+            assert cell == expected + f", {collapsed} of {numbers['slice n']:.0f} collapsed" * bool(collapsed)
 
 
 def test_the_packed_runs_are_the_reports(tmp_path: Path) -> None:

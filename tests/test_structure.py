@@ -10,6 +10,8 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from brain_tumor import cli
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "brain_tumor"
 CONF = ROOT / "conf"
@@ -101,6 +103,13 @@ def _options(group: str) -> list[str]:
 def _compose(name: str, *overrides: str) -> DictConfig:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose(name, [*overrides])
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "export", "page", "verify", "benchmark", "score"])
+def test_each_verb_takes_the_keys_of_its_configuration_alone(name: str) -> None:
+    own = sorted(map(str, _compose(name)))
+    with pytest.raises(ValueError, match=f"unknown key typo; the keys are {', '.join(own)}$"):
+        cli.plain(_compose(name, "+typo=1"), name)
 
 
 @pytest.mark.parametrize(
