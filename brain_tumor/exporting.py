@@ -123,7 +123,7 @@ def pictures(inputs: str | Sequence[str]) -> list[Slices]:
         ValueError: there are none.
     """
     found, _ = cases_.find(inputs, {})
-    read = [prediction.read_safely(case, "maximum", mixed=False) for case in found[:_MOST]]
+    read = [cases_.try_read(case, "maximum", mixed=False) for case in found[:_MOST]]
     good = [own for own in read if not isinstance(own, str) and own.volume is None]
     if not good:
         raise ValueError(f"input: give pictures to check the file on (PNG, JPEG, TIFF, BMP); {read[0]}")

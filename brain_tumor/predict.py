@@ -76,9 +76,10 @@ def predict(config: dict[str, Any]) -> int:
     Raises:
         ValueError: the runs or the inputs cannot be used at all.
     """
-    from brain_tumor import prediction, stages
+    from brain_tumor import pipeline, stages
     from brain_tumor.data import cases as cases_
     from brain_tumor.data import volumes
+    from brain_tumor.prediction import Predictor
     from brain_tumor.results.predictions import Predictions
 
     # What it says of damaged files stands in the tables. Its level would not last: importing pydicom sets it.
@@ -95,12 +96,12 @@ def predict(config: dict[str, Any]) -> int:
         stages.refuse_unlike(runs)
     needed = cases_.needed(run.kind for run in runs.values())
     cases, passed = cases_.find(config["input"], config["sequences"], needed)
-    todo = prediction.part(cases, config["part"])
-    predictor = prediction.Predictor(runs["run"], runs.get("detector"), config["threshold"], runs.get("types"))
+    todo = pipeline.part(cases, config["part"])
+    predictor = Predictor(runs["run"], runs.get("detector"), config["threshold"], runs.get("types"))
     identity = {"weights": predictor.checkpoints, "preset": config["preset"], "threshold": config["threshold"]}
     written = Predictions(Path(config["output_dir"]), identity)
     started = time.perf_counter()
-    prediction.run(predictor, todo, written, config["preset"], config["overlays"], config["pages"])
+    pipeline.run(predictor, todo, written, config["preset"], config["overlays"], config["pages"])
     seconds = {"seconds": time.perf_counter() - started, "passed over": passed}
     failed = written.finish([case.name for case in cases], {**predictor.describe(), **seconds})
     print(written.overview())

@@ -1,26 +1,21 @@
 """What trained runs say of cases: fitted, classified and marked, and brought back to their own grid."""
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from brain_tumor import case_files, stages
+from brain_tumor import stages
 from brain_tumor.data import cases as cases_
 from brain_tumor.data import volumes
-from brain_tumor.data.cases import Case, Slices
+from brain_tumor.data.cases import Slices
 from brain_tumor.models.outputs import Outputs, Run
-from brain_tumor.results.predictions import Predictions, columns
-
-_SUFFIXES = {"overlays": ".png", "pages": ".html"}
-T = TypeVar("T")
-R = TypeVar("R")
+from brain_tumor.prefetch import prefetch
+from brain_tumor.results.predictions import columns
 
 
 @dataclass
@@ -175,7 +170,7 @@ class _Network:
             return [Outputs(np.empty((0, self._classes)), None) for _ in cases]
         with ThreadPoolExecutor(1) as pool:
             parts = [work[start : start + self.batch] for start in range(0, len(work), self.batch)]
-            outputs = [self._network(fitted) for fitted in _ahead(pool, self._fit, parts)]
+            outputs = [self._network(fitted) for fitted in prefetch(pool, self._fit, parts)]
         return _divide(outputs, [len(part) for part in chosen])
 
     def explain(self, case: Slices, target: int) -> NDArray[np.float32] | None:
@@ -222,119 +217,3 @@ def summarise(case: Slices, prediction: Prediction) -> dict[str, Any]:
         types = table.filter(regex=r"^type p\(").mean()
         found |= {"type": "" if types.isna().all() else str(types.idxmax())[len("type p(") : -1], **types}
     return found
-
-
-def part(cases: Sequence[Case], text: str | None) -> list[Case]:
-    """Choose the cases of a part such as "1/4", the same on every machine.
-
-    Raises:
-        ValueError: it is none.
-    """
-    if text is None:
-        return list(cases)
-    number, _, count = str(text).partition("/")
-    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-        raise ValueError(f"part={text}: write 1/4 for the first of four")
-    digests = [int(hashlib.sha256(case.name.encode()).hexdigest(), 16) for case in cases]
-    return [case for case, digest in zip(cases, digests, strict=True) if digest % int(count) == int(number) - 1]
-
-
-def run(
-    predictor: Predictor,
-    cases: Sequence[Case],
-    written: Predictions,
-    preset: str,
-    overlays: bool,
-    pages: bool = False,
-) -> None:
-    """Predict cases and keep each as soon as it is done; what has been kept is left alone.
-
-    Pictures are looked at many at a time; while one batch is, the next is read and the last is written.
-    """
-    marks = predictor.run.task == "segmentation"
-
-    def pictures(case: Case) -> dict[str, str]:
-        # A single picture without a mask would only be copied.
-        folders = {"overlays": overlays and (marks or not _flat(case)), "pages": pages}
-        return {name: _SUFFIXES[name] for name, wanted in folders.items() if wanted}
-
-    todo = [case for case in cases if not written.done(case.name, _stamp(case), pictures(case))]
-
-    def read(batch: Sequence[Case]) -> list[tuple[Case, Slices | str]]:
-        return [(case, read_safely(case, preset, predictor.mixed)) for case in batch]
-
-    def look(batch: Sequence[tuple[Case, Slices | str]]) -> list[tuple[Case, tuple[Slices, Prediction] | str]]:
-        predictions = iter(predictor.predict([own for _, own in batch if not isinstance(own, str)]))
-        return [(case, own if isinstance(own, str) else (own, next(predictions))) for case, own in batch]
-
-    with ThreadPoolExecutor(2) as pool, tqdm(total=len(todo), desc="predicting", disable=None) as bar:
-        for batch in _ahead(pool, look, _ahead(pool, read, _batches(todo, predictor.batch))):
-            for case, found in batch:
-                _write(written, case, found, pictures(case))
-            bar.update(len(batch))
-
-
-def _ahead(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Apply a function to items in order, always to one more than is needed."""
-    following: Future[R] | None = None
-    for item in items:
-        current, following = following, pool.submit(function, item)
-        if current is not None:
-            yield current.result()
-    if following is not None:
-        yield following.result()
-
-
-def _write(
-    written: Predictions, case: Case, found: tuple[Slices, Prediction] | str, pictures: Mapping[str, str]
-) -> None:
-    """Keep what was read and said of a case, or why it could not be read."""
-    if isinstance(found, str):
-        written.fail(case.name, _stamp(case), found, _shown(case))
-        return
-    own, said = found
-    row = {**summarise(own, said), "source": _shown(case), "warnings": "; ".join([*own.warnings, *said.doubts])}
-    if said.masks is not None:
-        case_files.write_mask(written.folder / "masks", case, own, said.masks)
-    if "overlays" in pictures:
-        path = written.folder / "overlays" / f"{case.name}.png"
-        case_files.write_overlay(path, own, said.table, said.masks)
-    if "pages" in pictures:
-        path = written.folder / "pages" / f"{case.name}.html"
-        case_files.write_page(path, {"case": case.name, **row}, own, said.table, said.masks)
-    written.write(case.name, _stamp(case), row, said.table)
-
-
-def read_safely(case: Case, preset: str, mixed: bool) -> Slices | str:
-    """Read a case; a string says why that cannot be done."""
-    try:
-        return cases_.read(case, preset, mixed)
-    except Exception as error:
-        # Files come from anywhere, and decoders raise what they like: one bad file must not end a night's work.
-        text = " ".join(str(error).split())[:300]
-        return text if isinstance(error, ValueError) else f"cannot be read ({type(error).__name__}: {text})"
-
-
-def _batches(cases: Sequence[Case], size: int) -> list[list[Case]]:
-    """Put pictures together, `size` at a time; a volume is a batch by itself."""
-    pictures: list[Case] = []
-    others: list[Case] = []
-    for case in cases:
-        (pictures if _flat(case) else others).append(case)
-    together = range(0, len(pictures), size)
-    return [pictures[start : start + size] for start in together] + [[case] for case in others]
-
-
-def _flat(case: Case) -> bool:
-    return all(source.kind == "image" for source in case.sources.values())
-
-
-def _stamp(case: Case) -> str:
-    """Identify a case's files by name, size and time."""
-    stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in case.paths]
-    return hashlib.sha256(repr(stats).encode()).hexdigest()[:16]
-
-
-def _shown(case: Case) -> str:
-    paths = case.paths
-    return str(paths[0]) + (f" and {len(paths) - 1} more" if len(paths) > 1 else "") if paths else ""

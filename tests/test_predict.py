@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000Lossless, MRImageStorage, RLELossless
 
-from brain_tumor import prediction, trained
+from brain_tumor import pipeline, prediction, trained
 from brain_tumor.data import cases, dicom, nifti, phantom, scans, volumes
 from brain_tumor.data.volumes import Grid, Volume
 from brain_tumor.results.predictions import Predictions
@@ -290,24 +290,24 @@ def test_it_goes_on_and_shares_work(detector: Path, pictures: Pictures, tmp_path
     predictor = prediction.Predictor(trained.open_run(detector), None, 0.5)
     found, _ = cases.find(str(tmp_path / "in"), {})
     written = Predictions(tmp_path / "out", {"preset": "maximum"})
-    parts = [prediction.part(found, f"{number}/3") for number in (1, 2, 3)]
+    parts = [pipeline.part(found, f"{number}/3") for number in (1, 2, 3)]
     assert sorted(case.name for own in parts for case in own) == sorted(case.name for case in found)
     for own in parts:
-        prediction.run(predictor, own, written, "maximum", overlays=False)
+        pipeline.run(predictor, own, written, "maximum", overlays=False)
     assert written.finish([case.name for case in found], {}) == []
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / ".cases").iterdir()}
     Image.fromarray(pictures[11]).save(tmp_path / "in" / "3.png")
-    prediction.run(predictor, found, written, "maximum", overlays=False)
+    pipeline.run(predictor, found, written, "maximum", overlays=False)
     again = {path.name for path, time in times.items() if path.stat().st_mtime_ns != time}
     assert again == {"3.json"}
     # What other models have made of cases that are not done again yet is no result of these.
     other = Predictions(tmp_path / "out", {"preset": "percentile"})
-    prediction.run(predictor, parts[0], other, "percentile", overlays=False)
+    pipeline.run(predictor, parts[0], other, "percentile", overlays=False)
     other.finish([case.name for case in found], {})
     table = pd.read_csv(tmp_path / "out" / "cases.csv", dtype={"case": str})
     assert sorted(table["case"]) == sorted(case.name for case in parts[0])
     with pytest.raises(ValueError, match="part=4/3: write 1/4"):
-        prediction.part(found, "4/3")
+        pipeline.part(found, "4/3")
 
 
 def test_nothing_of_a_patient_leaves_a_header(
@@ -325,7 +325,7 @@ def test_nothing_of_a_patient_leaves_a_header(
 def test_files_that_nobody_wrote_for_this() -> None:
     folders = [Path(pydicom.__file__).parent / "data" / "test_files", Path(nibabel.__file__).parent / "tests" / "data"]
     found, _ = cases.find([str(folder) for folder in folders], {})
-    read = [prediction.read_safely(case, "maximum", True) for case in found]
+    read = [cases.try_read(case, "maximum", True) for case in found]
     good = [own for own in read if not isinstance(own, str)]
     assert len(good) > 60
     assert all(own.images.dtype == np.uint8 and own.images.shape[3] == 3 for own in good)

@@ -7,10 +7,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from brain_tumor import prediction, trained
+from brain_tumor import trained
 from brain_tumor.cluster import files
 from brain_tumor.data import scans
-from brain_tumor.data.cases import Case, Slices
+from brain_tumor.data.cases import Case, Slices, try_read
 from brain_tumor.prediction import Prediction, Predictor
 from brain_tumor.results import masks
 from brain_tumor.results.predictions import columns
@@ -77,7 +77,7 @@ def _read(paths: Sequence[str], settings: Settings, mixed: bool) -> list[_Read]:
         with files.at_hand(paths) as local:
             sources, _ = scans.discover([str(path) for path in local])
             cases = [Case(source.case, {"": source}) for source in sources]
-            read = [(case.name, prediction.read_safely(case, settings.preset, mixed)) for case in cases]
+            read = [(case.name, try_read(case, settings.preset, mixed)) for case in cases]
     except (ValueError, OSError) as error:
         read = [(name, " ".join(str(error).split())[:300])]
     return [_Read(paths[0], *own) for own in read or [(name, "holds nothing to predict")]]

@@ -1,5 +1,6 @@
 """What is predicted together, and how it is read into slices."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from glob import glob
@@ -34,6 +35,22 @@ class Case:
     def paths(self) -> list[Path]:
         """All its files."""
         return [path for source in self.sources.values() for path in source.paths]
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is one slice as a picture, not a volume."""
+        return all(source.kind == "image" for source in self.sources.values())
+
+    @property
+    def origin(self) -> str:
+        """Say in a line where it came from."""
+        paths = self.paths
+        return str(paths[0]) + (f" and {len(paths) - 1} more" if len(paths) > 1 else "") if paths else ""
+
+    def stamp(self) -> str:
+        """Identify its files by name, size and time."""
+        stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in self.paths]
+        return hashlib.sha256(repr(stats).encode()).hexdigest()[:16]
 
 
 @dataclass
@@ -157,6 +174,16 @@ def read(case: Case, preset: str, mixed: bool) -> Slices:
     doubts += [doubt for volume in own.values() for doubt in volume.warnings]
     channels = tuple(name if name in own else "flair" for name in SEQUENCES)
     return _slices(own, channels, preset, list(dict.fromkeys(doubts)))
+
+
+def try_read(case: Case, preset: str, mixed: bool) -> Slices | str:
+    """Read a case; a string says why that cannot be done."""
+    try:
+        return read(case, preset, mixed)
+    except Exception as error:
+        # Files come from anywhere, and decoders raise what they like: one bad file must not end a night's work.
+        text = " ".join(str(error).split())[:300]
+        return text if isinstance(error, ValueError) else f"cannot be read ({type(error).__name__}: {text})"
 
 
 def _on_one_grid(case: Case) -> dict[str, Volume]:

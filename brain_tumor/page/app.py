@@ -9,7 +9,7 @@ from PIL import Image
 
 from brain_tumor import prediction
 from brain_tumor.data import volumes
-from brain_tumor.data.cases import SEQUENCES, Case
+from brain_tumor.data.cases import SEQUENCES, Case, try_read
 from brain_tumor.page import answers, uploads
 from brain_tumor.page.answers import Answer
 from brain_tumor.page.uploads import Limits
@@ -117,7 +117,7 @@ def _of_phantom(predictor: Predictor, number: int) -> Answer:
 
 def _of_uploads(predictor: Predictor, given: Any, limits: Limits, chosen: str, preset: str) -> Answer:
     with uploads.opened(given, limits) as cases:
-        read = prediction.read_safely(cases[chosen], preset, predictor.mixed)
+        read = try_read(cases[chosen], preset, predictor.mixed)
         if isinstance(read, str):
             raise ValueError(f"{chosen}: {read}")
         return answers.answer(predictor, cases[chosen], read)

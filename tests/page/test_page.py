@@ -30,7 +30,6 @@ from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
 from streamlit.testing.v1 import AppTest
 
-from brain_tumor import prediction
 from brain_tumor.data import cases, phantom
 from brain_tumor.page import __main__ as page
 from brain_tumor.page import answers, app, uploads
@@ -191,7 +190,7 @@ def test_hostile_files_have_a_reason_and_no_place(temporary: Path) -> None:
     with uploads.opened({"": [Sent(name, content) for name, content in hostile.items()]}, LIMITS) as found:
         names = sorted(path.name for path in temporary.rglob("*") if path.is_file())
         assert all(name.partition(".")[0].isdecimal() for name in names)
-        reasons = {name: prediction.read_safely(case, "maximum", mixed=True) for name, case in found.items()}
+        reasons = {name: cases.try_read(case, "maximum", mixed=True) for name, case in found.items()}
     assert set(reasons) == set(hostile)
     assert all(isinstance(reason, str) and len(reason) > 10 for reason in reasons.values())
     assert "voxels, more than the" in str(reasons["voxels.nii.gz"])

@@ -1,0 +1,96 @@
+"""Many cases on their way through the runs: read ahead, looked at together, kept one by one."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from tqdm import tqdm
+
+from brain_tumor import case_files
+from brain_tumor.data import cases as cases_
+from brain_tumor.data.cases import Case, Slices
+from brain_tumor.prediction import Prediction, Predictor, summarise
+from brain_tumor.prefetch import prefetch
+from brain_tumor.results.predictions import Predictions
+
+_SUFFIXES = {"overlays": ".png", "pages": ".html"}
+
+
+def part(cases: Sequence[Case], text: str | None) -> list[Case]:
+    """Choose the cases of a part such as "1/4", the same on every machine.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if text is None:
+        return list(cases)
+    number, _, count = str(text).partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise ValueError(f"part={text}: write 1/4 for the first of four")
+    digests = [int(hashlib.sha256(case.name.encode()).hexdigest(), 16) for case in cases]
+    return [case for case, digest in zip(cases, digests, strict=True) if digest % int(count) == int(number) - 1]
+
+
+def run(
+    predictor: Predictor,
+    cases: Sequence[Case],
+    written: Predictions,
+    preset: str,
+    overlays: bool,
+    pages: bool = False,
+) -> None:
+    """Predict cases and keep each as soon as it is done; what has been kept is left alone.
+
+    Pictures are looked at many at a time; while one batch is, the next is read and the last is written.
+    """
+    marks = predictor.run.task == "segmentation"
+
+    def pictures(case: Case) -> dict[str, str]:
+        # A single picture without a mask would only be copied.
+        folders = {"overlays": overlays and (marks or not case.is_picture), "pages": pages}
+        return {name: _SUFFIXES[name] for name, wanted in folders.items() if wanted}
+
+    todo = [case for case in cases if not written.done(case.name, case.stamp(), pictures(case))]
+
+    def read(batch: Sequence[Case]) -> list[tuple[Case, Slices | str]]:
+        return [(case, cases_.try_read(case, preset, predictor.mixed)) for case in batch]
+
+    def look(batch: Sequence[tuple[Case, Slices | str]]) -> list[tuple[Case, tuple[Slices, Prediction] | str]]:
+        predictions = iter(predictor.predict([own for _, own in batch if not isinstance(own, str)]))
+        return [(case, own if isinstance(own, str) else (own, next(predictions))) for case, own in batch]
+
+    with ThreadPoolExecutor(2) as pool, tqdm(total=len(todo), desc="predicting", disable=None) as bar:
+        for batch in prefetch(pool, look, prefetch(pool, read, _batches(todo, predictor.batch))):
+            for case, found in batch:
+                _write(written, case, found, pictures(case))
+            bar.update(len(batch))
+
+
+def _write(
+    written: Predictions, case: Case, found: tuple[Slices, Prediction] | str, pictures: Mapping[str, str]
+) -> None:
+    """Keep what was read and said of a case, or why it could not be read."""
+    if isinstance(found, str):
+        written.fail(case.name, case.stamp(), found, case.origin)
+        return
+    own, said = found
+    row = {**summarise(own, said), "source": case.origin, "warnings": "; ".join([*own.warnings, *said.doubts])}
+    if said.masks is not None:
+        case_files.write_mask(written.folder / "masks", case, own, said.masks)
+    if "overlays" in pictures:
+        path = written.folder / "overlays" / f"{case.name}.png"
+        case_files.write_overlay(path, own, said.table, said.masks)
+    if "pages" in pictures:
+        path = written.folder / "pages" / f"{case.name}.html"
+        case_files.write_page(path, {"case": case.name, **row}, own, said.table, said.masks)
+    written.write(case.name, case.stamp(), row, said.table)
+
+
+def _batches(cases: Sequence[Case], size: int) -> list[list[Case]]:
+    """Put pictures together, `size` at a time; a volume is a batch by itself."""
+    pictures: list[Case] = []
+    others: list[Case] = []
+    for case in cases:
+        (pictures if case.is_picture else others).append(case)
+    together = range(0, len(pictures), size)
+    return [pictures[start : start + size] for start in together] + [[case] for case in others]

@@ -1,0 +1,19 @@
+"""Work that is done ahead of whoever asks for it."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def prefetch(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """Apply a function to items in order, always to one more than is needed."""
+    following: Future[R] | None = None
+    for item in items:
+        current, following = following, pool.submit(function, item)
+        if current is not None:
+            yield current.result()
+    if following is not None:
+        yield following.result()
