@@ -14,7 +14,7 @@ import torch
 from sklearn import metrics as sk
 
 from brain_tumor import trained
-from brain_tumor.data import lgg, regions, slices, targets
+from brain_tumor.data import kaggle_3m, lgg, regions, targets
 from brain_tumor.data.sources import ChengDataModule, LggDataModule
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.results import bootstrap, classification, masks, patients, record, shape
@@ -156,7 +156,7 @@ def labelled(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_patients_label_lies_on_every_slice_with_a_tumour(labelled: Path) -> None:
-    listing = slices.list_kaggle_3m(labelled)
+    listing = kaggle_3m.list_slices(labelled)
     cases = set(listing.table["case"])
     known = lgg.patients(listing.root, cases)
     table = listing.table.assign(positive=listing.table["slice"] % 2 == 0)
@@ -173,7 +173,7 @@ def test_a_patients_label_lies_on_every_slice_with_a_tumour(labelled: Path) -> N
 
 @pytest.mark.parametrize("column", ["gender", "death01", "race"])
 def test_what_is_no_matter_of_tumours_is_refused(column: str, labelled: Path) -> None:
-    listing = slices.list_kaggle_3m(labelled)
+    listing = kaggle_3m.list_slices(labelled)
     known = lgg.patients(listing.root, set(listing.table["case"]))
     with pytest.raises(ValueError, match=f"data.target={column}: this data allows tumour and histological_type.*COCC"):
         targets.classify(listing.table, column, known)
@@ -206,7 +206,7 @@ def _detected(folder: Path, table: pd.DataFrame, tested: str) -> Path:
 def test_slices_are_chosen_by_a_run_that_was_tested_on_the_patient(
     labelled: Path, cache_dir: Path, tmp_path: Path
 ) -> None:
-    table = slices.list_kaggle_3m(labelled).table
+    table = kaggle_3m.list_slices(labelled).table
     first, second = sorted(set(table["case"]))[:2]
     run = _detected(tmp_path / "run", table, first)
 

@@ -20,6 +20,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from brain_tumor import atomic
+from brain_tumor.data import matlab
 from brain_tumor.data.images import Content
 from brain_tumor.data.slices import COLUMNS, Listing
 
@@ -38,7 +39,7 @@ _SLICE = re.compile(r"^\d+\.mat$")
 _BRIGHTEST = 99.9  # percentile that becomes white
 
 
-def list_folder(root: Path, together: bool = True) -> Listing:
+def list_slices(root: Path, together: bool = True) -> Listing:
     """List the slices in a folder of .mat files, or of the published zips, which are unpacked in it first.
 
     Args:
@@ -120,7 +121,7 @@ def _digest(values: NDArray[Any]) -> str:
 def _facts(path: Path) -> tuple[str, str]:
     """Return a slice's patient and class."""
     fields = _read_fields(path, only=("PID", "label"))
-    return _text(fields["PID"]), _class(path, fields["label"])
+    return matlab.text(fields["PID"]), _class(path, fields["label"])
 
 
 def _class(path: Path, value: Any) -> str:
@@ -129,14 +130,6 @@ def _class(path: Path, value: Any) -> str:
         known = ", ".join(f"{label} ({name})" for label, name in CLASSES.items())
         raise ValueError(f"{path}: label {', '.join(map(str, number[:3]))}; known are {known}")
     return CLASSES[int(number[0])]
-
-
-def _text(value: Any) -> str:
-    """Return what a MATLAB char array says: h5py gives its codes, scipy its text."""
-    values = np.asarray(value)
-    if values.dtype.kind in "ui":
-        return "".join(chr(int(code)) for code in values.ravel()).strip()
-    return "".join(map(str, values.ravel())).strip()
 
 
 def _matrix(path: Path, fields: dict[str, Any], name: str) -> NDArray[Any]:
@@ -152,51 +145,11 @@ def _read_fields(path: Path, only: tuple[str, ...] = ("PID", "label", "image", "
     Raises:
         ValueError: the file cannot be read, or lacks one.
     """
-    found = _read_variable(path, "cjdata", only)
+    found = matlab.read_variable(path, "cjdata", only)
     if missing := [name for name in only if not isinstance(found, dict) or name not in found]:
         raise ValueError(f"{path}: holds no cjdata.{missing[0]}; give the published files, or files of their structure")
     assert isinstance(found, dict)
     return found
-
-
-def _read_variable(path: Path, name: str, only: tuple[str, ...]) -> Any:
-    """Return a variable of a MATLAB file of version 7.3 or 5, a structure as a dictionary; None where it has none."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(1024)
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror}). Check its permissions") from error
-    broken = f"{path}: cut short, or no MATLAB file of version 7.3 or 5. Restore it, or save it anew by save -v7.3"
-    try:
-        # HDF5's signature lies after a block of 0, 512, 1024, ... bytes of MATLAB's own.
-        if any(head[start : start + 8] == b"\x89HDF\r\n\x1a\n" for start in (0, 512)):
-            return _read_hdf5(path, name, only)
-        if head[124:128] in {b"\x00\x01IM", b"\x01\x00MI"}:
-            return _read_version_5(path, name, only)
-    except (OSError, KeyError, TypeError, ValueError, IndexError, AttributeError, EOFError, RuntimeError, zlib.error):
-        raise ValueError(broken) from None
-    raise ValueError(broken)
-
-
-def _read_hdf5(path: Path, name: str, only: tuple[str, ...]) -> Any:
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        node = file.get(name)
-        if isinstance(node, h5py.Dataset):
-            return node[()].T
-        if node is None:
-            return None
-        return {key: node[key][()].T for key in only if isinstance(node.get(key), h5py.Dataset)}
-
-
-def _read_version_5(path: Path, name: str, only: tuple[str, ...]) -> Any:
-    from scipy.io import loadmat
-
-    found = loadmat(path, variable_names=[name]).get(name)
-    if found is None or found.dtype.names is None:
-        return found
-    return {key: found[0, 0][key] for key in only if key in found.dtype.names}
 
 
 def _folds(tree: Path, numbers: list[int]) -> tuple[list[int], list[str]]:
@@ -205,7 +158,7 @@ def _folds(tree: Path, numbers: list[int]) -> tuple[list[int], list[str]]:
     if path is None:
         return [-1] * len(numbers), []
     try:
-        values = np.asarray(_read_variable(path, "cvind", ())).ravel()
+        values = np.asarray(matlab.read_variable(path, "cvind", ())).ravel()
         folds = values.astype(int)
     except (ValueError, TypeError) as error:
         return [-1] * len(numbers), [str(error)]

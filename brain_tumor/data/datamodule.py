@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler, default_convert
 
-from brain_tumor.data import cache, regions, slices, targets
+from brain_tumor.data import cache, regions, targets
 from brain_tumor.data.batches import Balanced, Batch, Rows
 from brain_tumor.data.images import unfit_image
+from brain_tumor.data.slices import Listing
 from brain_tumor.data.split import Split
 from brain_tumor.data.transforms import Transforms
 
@@ -135,7 +136,7 @@ class SliceDataModule(L.LightningDataModule):
         self._resident_images: Tensor | None = None
         self._resident_masks: Tensor | None = None
 
-    def listing(self) -> slices.Listing:
+    def listing(self) -> Listing:
         """List the files of the data set; each kind of data has its own way."""
         raise NotImplementedError
 
@@ -144,7 +145,7 @@ class SliceDataModule(L.LightningDataModule):
         if self._slices is None:
             cache.load(self._listed(regions.read(self.masks or [])), self.size, self.cache_dir)
 
-    def _listed(self, predicted: regions.Predicted) -> slices.Listing:
+    def _listed(self, predicted: regions.Predicted) -> Listing:
         """List the files, with what is to be cut out of them."""
         listing = self.listing()
         if self.crop == "none":

@@ -15,7 +15,7 @@ import pandas as pd
 from filelock import FileLock
 
 from brain_tumor import atomic
-from brain_tumor.data.slices import find_trees
+from brain_tumor.data.kaggle_3m import find_trees
 
 HANDLE = "mateuszbuda/lgg-mri-segmentation"
 # Columns of data.csv that say what kind a patient's tumour is; codes without a published legend.

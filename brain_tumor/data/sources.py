@@ -4,8 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from brain_tumor.data import cheng, figshare, lgg, phantom, slices
+from brain_tumor.data import cheng, figshare, folders, kaggle_3m, lgg, phantom
 from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.data.slices import Listing
 
 
 class PhantomDataModule(SliceDataModule):
@@ -24,9 +25,9 @@ class PhantomDataModule(SliceDataModule):
         self.cases = cases
         self.phantom_seed = phantom_seed
 
-    def listing(self) -> slices.Listing:
+    def listing(self) -> Listing:
         """List the phantoms, drawing them first where they are missing."""
-        return slices.list_kaggle_3m(phantom.generate(self.cache_dir, self.cases, self.phantom_seed))
+        return kaggle_3m.list_slices(phantom.generate(self.cache_dir, self.cases, self.phantom_seed))
 
 
 class LggDataModule(SliceDataModule):
@@ -43,10 +44,10 @@ class LggDataModule(SliceDataModule):
         super().__init__(**common)
         self.root = Path(root).expanduser()
 
-    def listing(self) -> slices.Listing:
+    def listing(self) -> Listing:
         """List the data set, fetching it first where it is missing."""
         lgg.fetch(self.root)
-        listing = slices.list_kaggle_3m(self.root)
+        listing = kaggle_3m.list_slices(self.root)
         return replace(listing, patients=lgg.patients(listing.root, set(listing.table["case"])))
 
 
@@ -76,18 +77,18 @@ class ChengDataModule(SliceDataModule):
         self.source = source
         self.together = together
 
-    def listing(self) -> slices.Listing:
+    def listing(self) -> Listing:
         """List the data set, fetching it first where it is missing."""
         cheng.require_reader()
         figshare.fetch(self.root, self.source, cheng.WANTED, cheng.BY_HAND)
-        return cheng.list_folder(self.root, self.together)
+        return cheng.list_slices(self.root, self.together)
 
 
 class FolderDataModule(SliceDataModule):
     """A folder of one's own: one subfolder a class, or images with masks, or both.
 
     Args:
-        root: the folder (see `brain_tumor.data.slices.list_folder`).
+        root: the folder (see `brain_tumor.data.folders.list_slices`).
         patient_pattern: regular expression on the file name that finds the patient, and in its group `slice` the
             slice's number; None where names hold none.
         **common: as for `SliceDataModule`.
@@ -100,6 +101,6 @@ class FolderDataModule(SliceDataModule):
         self.root = Path(root).expanduser()
         self.patient_pattern = patient_pattern
 
-    def listing(self) -> slices.Listing:
+    def listing(self) -> Listing:
         """List the folder."""
-        return slices.list_folder(self.root, self.patient_pattern)
+        return folders.list_slices(self.root, self.patient_pattern)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from brain_tumor.data import cache, slices
+from brain_tumor.data import cache, folders, kaggle_3m
 from brain_tumor.data.images import read_image, read_mask
 from brain_tumor.data.sources import FolderDataModule, LggDataModule
 from brain_tumor.data.transforms import Transforms
@@ -24,11 +24,11 @@ def root(tmp_path: Path) -> Path:
 
 
 def _load(root: Path, cache_dir: Path) -> cache.Slices:
-    return cache.load(slices.list_folder(root), 32, cache_dir)
+    return cache.load(folders.list_slices(root), 32, cache_dir)
 
 
 def test_holds_what_the_files_hold(phantoms: Path, cache_dir: Path) -> None:
-    listing = slices.list_kaggle_3m(phantoms)
+    listing = kaggle_3m.list_slices(phantoms)
     found, table = cache.load(listing, 64, cache_dir), listing.table
     assert isinstance(found.images, np.memmap)
     assert found.masks is not None

@@ -34,7 +34,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_lists_patients_types_and_the_authors_folds(small: Path) -> None:
-    listing = cheng.list_folder(small)
+    listing = cheng.list_slices(small)
     table = listing.table
     assert not listing.problems
     assert table["path"].tolist() == [f"{number}.mat" for number in range(1, 31)]
@@ -61,7 +61,7 @@ def test_reads_an_image_of_any_range_and_both_versions_alike(tmp_path: Path) -> 
     assert np.median(first.image) > 90
     assert (first.image == second.image).all()
     assert first.digest == second.digest
-    assert cheng.list_folder(tmp_path).table["case"].tolist() == ["100360", "100360"]
+    assert cheng.list_slices(tmp_path).table["case"].tolist() == ["100360", "100360"]
 
 
 def test_white_and_black_of_a_flat_slice(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_reads_the_published_file(tmp_path: Path) -> None:
     darkest, brightest = np.unravel_index(image.argmin(), image.shape), np.unravel_index(image.argmax(), image.shape)
     assert content.image[darkest[::-1]][0] == 0
     assert content.image[brightest[::-1]][0] == 255
-    table = cheng.list_folder(tmp_path).table
+    table = cheng.list_slices(tmp_path).table
     assert table[["case", "class", "fold"]].to_numpy().tolist() == [["100360", "meningioma", -1]]
 
 
@@ -125,7 +125,7 @@ def test_a_bad_file_is_named_in_one_line(kind: str, said: str, small: Path, tmp_
         (tmp_path / path.name).symlink_to(path)
     (tmp_path / "7.mat").unlink()
     _broken(tmp_path / "7.mat", kind)
-    listing = cheng.list_folder(tmp_path)
+    listing = cheng.list_slices(tmp_path)
     with pytest.raises(ValueError, match=said) as raised:
         cache.load(listing, 32, tmp_path / "cache")
     assert "7.mat" in str(raised.value)
@@ -134,15 +134,15 @@ def test_a_bad_file_is_named_in_one_line(kind: str, said: str, small: Path, tmp_
 
 def test_zips_are_unpacked_once_and_whole(small: Path, tmp_path: Path) -> None:
     _zip(small, tmp_path)
-    table = cheng.list_folder(tmp_path).table
+    table = cheng.list_slices(tmp_path).table
     assert table["fold"].min() == 0
-    pd.testing.assert_frame_equal(table, cheng.list_folder(small).table)
+    pd.testing.assert_frame_equal(table, cheng.list_slices(small).table)
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["unpacked"]
     other = tmp_path / "other"
     other.mkdir()
     (other / "first.zip").write_bytes((tmp_path / "brainTumorDataPublic_1-15.zip").read_bytes()[:500])
     with pytest.raises(ValueError, match="cut short, or no zip"):
-        cheng.list_folder(other)
+        cheng.list_slices(other)
     assert not [path for path in other.iterdir() if path.is_dir()]
 
 
@@ -157,7 +157,7 @@ def _zip(small: Path, folder: Path) -> None:
 def test_people_with_several_names_stay_together_unless_told_otherwise(small: Path) -> None:
     divided = {}
     for together in (True, False):
-        table = cheng.list_folder(small, together).table.assign(digest=lambda own: own["path"])
+        table = cheng.list_slices(small, together).table.assign(digest=lambda own: own["path"])
         labels = table["class"].map(sorted(set(table["class"])).index).to_numpy()
         same = table["case"].isin(["MR1A", "MR1B"]).to_numpy()
         divided[together] = 0
@@ -174,7 +174,7 @@ def test_trains_on_an_authors_fold(small: Path, command: Command, tmp_path: Path
     folder = next((tmp_path / "runs").glob("cheng-*"))
     split = pd.read_csv(folder / "split.csv", dtype={"case": str})
     tested = set(split["path"][split["part"] == "test"])
-    folds = cheng.list_folder(small).table
+    folds = cheng.list_slices(small).table
     assert tested == set(folds["path"][folds["fold"] == 4])  # the authors call it 5
     assert json.loads((folder / "results.json").read_text())["data"]["kind"] == "cheng"
 
@@ -255,7 +255,7 @@ def test_a_download_goes_on_where_it_was_cut_off(server: tuple[str, dict[str, An
     _fetch(root, source)
     resumed = [start for name, start in state["starts"] if name.endswith(".zip") and start]
     assert len(resumed) == 2
-    assert len(cheng.list_folder(root).table) == 30
+    assert len(cheng.list_slices(root).table) == 30
     count = len(state["starts"])
     _fetch(root, source)
     assert len(state["starts"]) == count  # what is there is not fetched again

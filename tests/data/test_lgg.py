@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from brain_tumor.data import lgg, slices
+from brain_tumor.data import kaggle_3m, lgg
 from brain_tumor.data.split import Split
 from brain_tumor.data.targets import classify
 from tests.conftest import REPOSITORY
@@ -45,7 +45,7 @@ def test_fetches_what_is_missing(tmp_path: Path, phantoms: Path, monkeypatch: py
 
     monkeypatch.setitem(sys.modules, "kagglehub", SimpleNamespace(dataset_download=download))
     lgg.fetch(tmp_path / "lgg")
-    assert len(slices.list_kaggle_3m(tmp_path / "lgg").table) > 100
+    assert len(kaggle_3m.list_slices(tmp_path / "lgg").table) > 100
 
 
 def test_without_a_network_says_how_to_fetch_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +68,7 @@ def test_refuses_a_folder_of_something_else(tmp_path: Path) -> None:
 def test_the_real_data_is_as_published() -> None:
     from brain_tumor.data.inspection import inspect
 
-    listing = slices.list_kaggle_3m(Path(os.environ["BRAIN_TUMOR_LGG"]))
+    listing = kaggle_3m.list_slices(Path(os.environ["BRAIN_TUMOR_LGG"]))
     found = inspect(listing)
     assert found.problems == []
     assert (found.facts["cases"], found.facts["slices"], found.facts["class 'tumour'"]) == ("110", "3929", "1373")

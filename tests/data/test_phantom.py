@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brain_tumor.data import phantom, slices
+from brain_tumor.data import kaggle_3m, phantom
 
 
 def test_the_seed_decides_every_pixel() -> None:
@@ -31,7 +31,7 @@ def test_brightness_alone_does_not_tell(phantoms: Path) -> None:
     """The brightest FLAIR value, a one-number classifier, must not separate the classes."""
     from PIL import Image
 
-    table = slices.list_kaggle_3m(phantoms).table
+    table = kaggle_3m.list_slices(phantoms).table
     tree = phantoms / "kaggle_3m"
     peak = np.array([np.asarray(Image.open(tree / path))[..., 1].max() for path in table["path"]])
     label = np.array([np.asarray(Image.open(tree / mask)).any() for mask in table["mask"]])
