@@ -73,7 +73,7 @@ def train(config: dict[str, Any], folder: Path) -> "Record | None":
     trainer = _trainer(settings, arithmetic, logger, _checkpoints(folder, data.monitored))
     _require_trainable(config, data, model, trainer)
     if model.frozen_part is not None and config["cache_features"]:
-        data.features = features.cached(model.frozen_part, data, arithmetic, trainer.strategy.root_device)
+        data.store.features = features.cached(model.frozen_part, data, arithmetic, trainer.strategy.root_device)
     if settings.get("compile"):
         model.compile_network("reduce-overhead" if trainer.strategy.root_device.type == "cuda" else None)
     facts = recording.facts(config, data, model, trainer)

@@ -281,8 +281,8 @@ def test_crops_come_from_runs_that_were_tested_on_them(localizers: list[Path]) -
     assert len({own.decoded.key for own in (oracle, honest, both)}) == 3
     assert len({own.key for own in (oracle, honest, both)}) == 1  # of one data set all the same
     tested, trained = (torch.from_numpy(oracle.rows[part]) for part in ("test", "train"))
-    assert not torch.equal(oracle.images[tested], honest.images[tested])
-    assert torch.equal(oracle.images[trained], honest.images[trained])
+    assert not torch.equal(oracle.store.images[tested], honest.store.images[tested])
+    assert torch.equal(oracle.store.images[trained], honest.store.images[trained])
     with pytest.raises(ValueError, match="would show this model where the tumour is"):
         oracle.serve_masks()
 

@@ -118,8 +118,8 @@ def _features(bench: Bench, model: Classifier, folder: Path) -> Iterator[None]:
     part = model.frozen_part
     assert part is not None, "only what is frozen has features to keep"
     home, bench.data.cache_dir = bench.data.cache_dir, folder
-    bench.data.features = features.cached(part, bench.data, bench.precision, bench.device)
+    bench.data.store.features = features.cached(part, bench.data, bench.precision, bench.device)
     try:
         yield
     finally:
-        bench.data.cache_dir, bench.data.features = home, None
+        bench.data.cache_dir, bench.data.store.features = home, None

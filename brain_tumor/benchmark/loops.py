@@ -75,13 +75,13 @@ def framework(model: Classifier, data: SliceDataModule, settings: dict[str, Any]
 def by_hand(model: Classifier, data: SliceDataModule, precision: str, device: torch.device, batches: int) -> float:
     """Train `batches` batches as `framework` does, in a loop that knows nothing else; return images per second."""
     model.to(device).train()
-    data.place(device)
+    data.store.place(device)
     data.transforms.train()
     optimizer = model.configure_optimizers()
     order = torch.from_numpy(data.rows["train"])[torch.randperm(len(data.rows["train"]))]
     seen, started = 0, 0.0
     for index, there in enumerate(torch.split(order, data.batch_size)[: WARM + batches]):
-        batch = data.batch(there, device)
+        batch = data.store.batch(there, device)
         with precisions.autocast(precision, device):
             loss, _ = model.step(batch)
         optimizer.zero_grad()
@@ -133,11 +133,11 @@ def _is_channels_last(model: Classifier) -> bool:
 def evaluation(model: Classifier, data: SliceDataModule, precision: str, device: torch.device, batches: int) -> float:
     """Classify so many of the framework's test batches, or the whole test part; return images per second."""
     model.to(device).eval()
-    data.place(device)
+    data.store.place(device)
     data.transforms.eval()
     seen, started = 0, now(device)
     for rows in torch.split(torch.from_numpy(data.rows["test"]), data.eval_batch_size(device))[:batches]:
-        batch = data.batch(rows, device)
+        batch = data.store.batch(rows, device)
         with precisions.autocast(precision, device):
             model(batch.inputs)
         seen += len(rows)

@@ -49,11 +49,11 @@ def loading(bench: Bench) -> list[Row]:
     def ours() -> int:
         seen = 0
         for rows in bench.data.train_dataloader():
-            seen += len(bench.data.batch(rows, device).inputs)
+            seen += len(bench.data.store.batch(rows, device).inputs)
         return seen
 
     device = bench.device
-    bench.data.place(device)
+    bench.data.store.place(device)
     bench.data.transforms.train()
     speeds = interleave({"plain": lambda: rate(theirs, device), "ours": lambda: rate(ours, device)}, bench.repeats)
     return [compare("loader alone", "images/s", speeds["plain"], speeds["ours"])]

@@ -18,15 +18,15 @@ from brain_tumor.data.batches import Balanced, Batch, Rows
 from brain_tumor.data.images import unfit_image
 from brain_tumor.data.slices import Listing
 from brain_tumor.data.split import Split
+from brain_tumor.data.store import Store
 from brain_tumor.data.transforms import Transforms
 
 
 class SliceDataModule(L.LightningDataModule):
     """Label and split decoded slices, and serve them in batches.
 
-    The loaders yield rows only. Their images are gathered from the memory-mapped array and moved as uint8, or drawn
-    from the device's own memory where that holds them all; either way they are transformed on the device. Masks, where
-    a task asks for them (`serve_masks`), take the same way.
+    The loaders yield rows only; a `Store` makes batches of images and labels of them on the device, with masks where a
+    task asks for them (`serve_masks`).
 
     Args:
         transforms: applied to every batch, with its random part in training only.
@@ -57,6 +57,7 @@ class SliceDataModule(L.LightningDataModule):
         table: one row a slice, once set up: the listing's columns, the cache's facts, `label`, and the drawn `part`.
         classes: class names; a label is an index into them.
         rows: the rows of `table` in each part.
+        store: makes batches of rows.
         tested: the part that a trainer's test scores.
 
     Raises:
@@ -69,8 +70,7 @@ class SliceDataModule(L.LightningDataModule):
     classes: list[str]
     rows: dict[str, NDArray[np.intp]]
     tested: str = "test"
-    labels: Tensor
-    images: Tensor
+    store: Store
 
     def __init__(
         self,
@@ -128,13 +128,7 @@ class SliceDataModule(L.LightningDataModule):
         self.size = size
         self.resident = resident
         self.seed = seed
-        # (N, D) or (N, H, W, D) a variant: what the frozen part of a network makes of every image
-        self.features: list[Tensor] | None = None
         self._slices: cache.Slices | None = None
-        self._masks: Tensor | None = None  # uint8 (N, size, size), where the task asks for them
-        # uint8 (N, 3, size, size) and (N, size, size), where the device holds them all
-        self._resident_images: Tensor | None = None
-        self._resident_masks: Tensor | None = None
 
     def listing(self) -> Listing:
         """List the files of the data set; each kind of data has its own way."""
@@ -164,7 +158,7 @@ class SliceDataModule(L.LightningDataModule):
         if self._slices is None:
             self._open()
         if self.trainer is not None:
-            self.place(self.trainer.strategy.root_device)
+            self.store.place(self.trainer.strategy.root_device)
 
     def serve_masks(self) -> None:
         """Put masks into every batch from now on.
@@ -176,20 +170,7 @@ class SliceDataModule(L.LightningDataModule):
             raise ValueError(f"data.crop={self.crop}: would show this model where the tumour is; leave it out")
         if self.decoded.masks is None or (self.table["mask"] == "").any():
             raise ValueError("data: has no masks, which this model learns from; choose data that has them, such as lgg")
-        self._masks = torch.from_numpy(self.decoded.masks)
-
-    def place(self, device: torch.device) -> None:
-        """Move transforms and labels to a device, and images and masks where `resident` asks for that."""
-        self.transforms.to(device)
-        self.labels = self.labels.to(device)
-        if self.features is None and not self.is_resident and self._fits(device):
-            self._resident_images = self.images.to(device, copy=True)
-            self._resident_masks = None if self._masks is None else self._masks.to(device, copy=True)
-
-    @property
-    def is_resident(self) -> bool:
-        """Whether the device holds all images."""
-        return self._resident_images is not None
+        self.store.masks = torch.from_numpy(self.decoded.masks)
 
     def _open(self) -> None:
         predicted = regions.read(self.masks or [])
@@ -212,21 +193,14 @@ class SliceDataModule(L.LightningDataModule):
         self.key = targets.content_key(self.table, labels, self.classes, self.size)
         self.table["label"], self.table["part"] = labels, parts
         self.rows = {part: np.flatnonzero(parts == part) for part in ("train", "val", "test")}
-        self.labels = torch.tensor(labels)
         if len(self.rows["train"]):
             self._require_classes()
         # Stored channels last; this view is (N, 3, size, size) without a copy.
-        self.images = torch.from_numpy(self._slices.images).permute(0, 3, 1, 2)
-
-    def _fits(self, device: torch.device) -> bool:
-        if self.resident == "auto":
-            # Half of what is free leaves room for the model.
-            size = self.images.nbytes + (0 if self._masks is None else self._masks.nbytes)
-            return device.type == "cuda" and size < torch.cuda.mem_get_info(device)[0] / 2
-        return bool(self.resident)
+        images = torch.from_numpy(self._slices.images).permute(0, 3, 1, 2)
+        self.store = Store(images, torch.tensor(labels), self.transforms, self.resident)
 
     def _require_classes(self) -> None:
-        present = set(self.labels[self.rows["train"]].tolist())
+        present = set(self.table["label"].iloc[self.rows["train"]])
         for index, name in enumerate(self.classes):
             if index not in present:
                 raise ValueError(
@@ -298,7 +272,7 @@ class SliceDataModule(L.LightningDataModule):
         dataloader_idx: int,  # noqa: ARG002, Lightning's signature
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Gather what the device lacks of a batch of rows (B,)."""
-        return batch, *self._gather(batch)
+        return batch, *self.store.gather(batch)
 
     def on_after_batch_transfer(
         self,
@@ -307,55 +281,13 @@ class SliceDataModule(L.LightningDataModule):
     ) -> Batch:
         """Turn rows, and what was gathered of them, into transformed images, or features, with labels and masks."""
         self.transforms.train(self.trainer is not None and self.trainer.training)
-        return self._assemble(*batch)
-
-    def batch(self, rows: Tensor, device: torch.device) -> Batch:
-        """Return the batch of `rows`, int64 (B,) on the CPU, on a device where the data module has been placed.
-
-        The transforms are random if they are in training mode.
-        """
-        images, masks = self._gather(rows)
-        return self._assemble(
-            rows.to(device),
-            None if images is None else images.to(device),
-            None if masks is None else masks.to(device),
-        )
-
-    def _gather(self, rows: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """Gather images uint8 (B, 3, size, size) and masks uint8 (B, size, size), each where the device lacks it."""
-        if self.features is not None or self.is_resident:
-            return None, None
-        # Gathered as they are stored: twenty times as fast as from the permuted view.
-        stored = self.images.permute(0, 2, 3, 1).index_select(0, rows)
-        return stored.permute(0, 3, 1, 2), None if self._masks is None else self._masks.index_select(0, rows)
-
-    def _assemble(self, rows: Tensor, images: Tensor | None, masks: Tensor | None) -> Batch:
-        if self.features is not None:
-            return Batch(self._draw_features(self.features, rows), self.labels[rows], rows, cached=True)
-        if self._resident_images is not None:
-            images = self._resident_images[rows]
-            masks = None if self._resident_masks is None else self._resident_masks[rows]
-        assert images is not None, "neither gathered nor on the device"
-        images, masks = self.transforms.together(images, masks)
-        return Batch(images, self.labels[rows], rows, masks)
-
-    def _draw_features(self, variants: list[Tensor], rows: Tensor) -> Tensor:
-        """Return features (B, D) or maps (B, D, H, W) of rows, each of the variant that its flip draws."""
-        drawn = self.transforms.draw_variants(len(rows), rows.device)
-        home = variants[0].device
-        places = rows.to(home)
-        found = variants[0][places]
-        if len(variants) > 1:
-            flipped = drawn.to(home).bool()
-            found[flipped] = variants[1][places[flipped]]
-        found = found.to(rows.device)
-        return found.permute(0, 3, 1, 2) if found.ndim == 4 else found
+        return self.store.assemble(*batch)
 
     def sample(self, part: str, count: int) -> Tensor:
         """Return `count` images from across a part as training sees them: float32 (B, 3, size, size), on the CPU."""
         rows = self.rows[part]
         chosen = rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]
-        images = self.images[torch.from_numpy(chosen)].to(self.transforms.mean.device)
+        images = self.store.images[torch.from_numpy(chosen)].to(self.transforms.mean.device)
         sampled: Tensor = self.transforms.train()(images).cpu()
         return sampled
 
@@ -375,7 +307,7 @@ class SliceDataModule(L.LightningDataModule):
         places = np.array([classes.index(name) for name in self.classes])
         self.classes = classes
         self.table["label"] = np.where(self.table["label"] < 0, -1, places[self.table["label"]])
-        self.labels = torch.where(self.labels < 0, self.labels, torch.from_numpy(places)[self.labels])
+        self.store.labels = torch.tensor(self.table["label"].to_numpy())
 
     @property
     def hyperparameters(self) -> dict[str, bool | int | float | str]:

@@ -93,7 +93,7 @@ def _extract(
     part = part.to(device).eval()
     transforms = data.transforms.to(device).eval()
     title = "features of flipped images" if flipped else "features"
-    batches = torch.split(data.images, data.eval_batch_size(device))
+    batches = torch.split(data.store.images, data.eval_batch_size(device))
     kept: NDArray[np.float32] | None = None
     with atomic.file(path) as temporary:
         done = 0
@@ -104,7 +104,7 @@ def _extract(
             # Maps lie as convolutions want them, the features of a place side by side.
             stored = (found.permute(0, 2, 3, 1) if found.ndim == 4 else found).numpy()
             if kept is None:
-                shape = (len(data.images), *stored.shape[1:])
+                shape = (len(data.store.images), *stored.shape[1:])
                 following = bool(data.transforms.flip) and not flipped  # the flipped ones, which need as much again
                 _require_room(path.parent, 4 * math.prod(shape) * (1 + following))
                 kept = open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)

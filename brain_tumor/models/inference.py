@@ -15,11 +15,11 @@ from brain_tumor.models import precision as precision_
 
 def batches(data: SliceDataModule, rows: NDArray[np.intp], device: torch.device, title: str) -> Iterator[Batch]:
     """Serve rows of the data in order, as a test sees them, with a progress bar of that title."""
-    data.place(device)
+    data.store.place(device)
     data.transforms.eval()
     parts = torch.split(torch.tensor(rows), data.eval_batch_size(device))
     for part in tqdm(parts, title, unit=" batches", leave=False, disable=None):
-        yield data.batch(part, device)
+        yield data.store.batch(part, device)
 
 
 @torch.no_grad()

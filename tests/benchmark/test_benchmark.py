@@ -32,7 +32,7 @@ def data(cache_dir: Path) -> PhantomDataModule:
 
 def test_both_sides_see_the_same_pixels(data: PhantomDataModule) -> None:
     rows = torch.from_numpy(data.rows["test"][:5])
-    ours = data.transforms.eval()(data.images[rows])
+    ours = data.transforms.eval()(data.store.images[rows])
     theirs = torch.stack([Images(data, "test")[index][0] for index in range(5)])
     torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
 

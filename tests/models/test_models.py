@@ -164,7 +164,7 @@ def test_without_imagenet_auto_warns_and_imagenet_refuses(tmp_path: Path, monkey
 def test_frozen_means_frozen(make: Make, data: PhantomDataModule, cached: bool) -> None:
     model = make(strategy="freeze")
     if cached:
-        data.features = features.cached(model.backbone, data, "32-true", torch.device("cpu"))
+        data.store.features = features.cached(model.backbone, data, "32-true", torch.device("cpu"))
     before = {name: value.clone() for name, value in model.backbone.state_dict().items()}
     head = model.head.state_dict()["0.weight"].clone()
     _trainer().fit(model, data)
@@ -233,9 +233,10 @@ def test_cached_features_train_to_the_same_bits(
         model = make(**strategy, monitored="test")
         if cached:
             assert model.frozen_part is not None
-            data.features = features.cached(model.frozen_part, data, "32-true", torch.device("cpu"))
-            assert data.features is not None
-            assert [own.shape for own in data.features] == [(len(data.table), *shape)] * (1 + bool(transforms.flip))
+            variants = features.cached(model.frozen_part, data, "32-true", torch.device("cpu"))
+            assert variants is not None
+            assert [own.shape for own in variants] == [(len(data.table), *shape)] * (1 + bool(transforms.flip))
+            data.store.features = variants
         trainer = _trainer()
         trainer.fit(model, data)
         trainer.test(model, data, verbose=False)
@@ -259,7 +260,7 @@ def test_images_in_the_devices_memory_give_the_same_bits(make: Make, cache_dir: 
         trainer.fit(model, data)
         trainer.test(model, data, verbose=False)
         results.append((model.history, model.predictions[1].tolist()))
-        assert data.is_resident == resident
+        assert data.store.is_resident == resident
     assert results[0] == results[1]
 
 

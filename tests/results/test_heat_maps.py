@@ -69,7 +69,7 @@ def test_maps_are_grad_cams(cache_dir: Path, strategy: str) -> None:
     found = list(gradcam.heat_maps(model, data, rows, 1, torch.device("cpu")))
 
     network = model.backbone
-    x = data.batch(torch.tensor(rows), torch.device("cpu")).inputs
+    x = data.store.batch(torch.tensor(rows), torch.device("cpu")).inputs
     for name in ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"):
         x = network.get_submodule(name)(x)
     activations = x.detach().requires_grad_()
