@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from brain_tumor import evaluate, trained
 from brain_tumor.data.batches import Balanced, Rows
-from brain_tumor.data.images import read_image, unfit
+from brain_tumor.data.images import fit_image, read_files, unfit
 from brain_tumor.data.sources import PhantomDataModule
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.models.segmenter import Segmenter
@@ -220,7 +220,7 @@ def test_masks_without_pixels_are_thresholded_on_the_training_part() -> None:
 def test_read_images_fit_as_unfit_expects(tmp_path: Path) -> None:
     path = tmp_path / "wide.png"
     write_image(path, size=(80, 40))
-    pixels = read_image(path, 64).pixels
+    pixels = fit_image(read_files(path).image, 64, "").pixels
     assert pixels[:16].max() == 0
     assert pixels[48:].max() == 0
     assert unfit(pixels[..., 0].astype(np.float32), 40, 80).min() > 0

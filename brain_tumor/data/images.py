@@ -1,4 +1,4 @@
-"""Read one image or mask, in whatever form it comes, as a square uint8 array."""
+"""Read images and masks, in whatever form they come, and fit them into squares of uint8."""
 
 import hashlib
 import io
@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
-
-
 _MOST_PIXELS = 2**24  # of a scan: 4,096 x 4,096
 _MOST_BYTES = 2**28  # of its file
 
@@ -68,30 +66,27 @@ class Content:
     mask_digest: str = ""
 
 
-def read_image(path: Path, size: int) -> Picture:
-    """Decode an image to RGB and fit it into a square of `size` pixels, its aspect kept by black padding.
+def read_files(image: Path, mask: Path | None = None) -> Content:
+    """Read an image and, where it has one, its mask from files that Pillow knows.
 
     Any Pillow mode is taken: transparency is laid over black, a palette is resolved, and 16-bit, 32-bit and
-    floating-point grey values are divided by the image's own maximum, since MRI intensities have no unit.
+    floating-point grey values are divided by the image's own maximum, since MRI intensities have no unit. A mask has
+    two values; its foreground becomes 1.
 
     Raises:
-        ValueError: the file is empty, truncated or no image, or has pixels that are not finite.
+        ValueError: a file is empty, truncated or no image, the image has pixels that are not finite, or the mask more
+            than two values.
     """
-    image, digest = _open(path)
-    return fit_image(np.array(_to_rgb(image, path), dtype=np.uint8), size, digest)
-
-
-def fit_image(rgb: NDArray[np.uint8], size: int, digest: str) -> Picture:
-    """Fit an image (H, W, 3) into a square of `size` pixels, as `read_image` does."""
-    fitted = ImageOps.pad(Image.fromarray(rgb), (size, size), method=Image.Resampling.BILINEAR, color=(0, 0, 0))
-    return Picture(np.array(fitted, dtype=np.uint8), rgb.shape[:2], digest)
+    opened, digest = _open(image)
+    rgb = np.array(_to_rgb(opened, image), dtype=np.uint8)
+    return Content(rgb, digest) if mask is None else Content(rgb, digest, *_read_mask(mask))
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
     """Decode an image of one page and no more than 16 million pixels to RGB at its own size: uint8 (H, W, 3).
 
     Raises:
-        ValueError: it is larger, or as for `read_image`.
+        ValueError: it is larger, or as for `read_files`.
     """
     size = path.stat().st_size
     if size > _MOST_BYTES:
@@ -99,42 +94,16 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     return np.array(_to_rgb(_open(path, alone=True)[0], path), dtype=np.uint8)
 
 
-def read_mask(path: Path, size: int) -> Mask:
-    """Decode a two-valued mask and fit it like its image, by nearest neighbour; foreground becomes 1.
-
-    Raises:
-        ValueError: the file is empty, truncated or no image, or it has more than two values.
-    """
-    image, digest = _open(path)
-    values = np.asarray(image if image.mode in {"1", "L", "I;16", "I"} else image.convert("L"))
-    # Counting bytes is twenty times as fast as sorting them.
-    levels = np.flatnonzero(np.bincount(values.ravel())) if values.dtype == np.uint8 else np.unique(values)
-    if len(levels) > 2 or (len(levels) == 2 and levels[0] != 0):
-        raise ValueError(
-            f"{path}: a mask must have two values, 0 and one other; this one has {len(levels)} "
-            f"from {levels[0]} to {levels[-1]}. Save it as a lossless two-valued image"
-        )
-    return fit_mask((values > 0).astype(np.uint8), size, digest)
+def fit_image(rgb: NDArray[np.uint8], size: int, digest: str) -> Picture:
+    """Fit an image (H, W, 3) into a square of `size` pixels, its aspect kept by black padding."""
+    fitted = ImageOps.pad(Image.fromarray(rgb), (size, size), method=Image.Resampling.BILINEAR, color=(0, 0, 0))
+    return Picture(np.array(fitted, dtype=np.uint8), rgb.shape[:2], digest)
 
 
 def fit_mask(original: NDArray[np.uint8], size: int, digest: str) -> Mask:
-    """Fit a mask (H, W) of 0 and 1 into a square of `size` pixels, as `read_mask` does."""
+    """Fit a mask (H, W) of 0 and 1 into a square of `size` pixels like its image, by nearest neighbour."""
     fitted = ImageOps.pad(Image.fromarray(original), (size, size), method=Image.Resampling.NEAREST, color=0)
     return Mask(np.array(fitted, dtype=np.uint8), original, digest)
-
-
-def read_files(image: Path, mask: Path | None) -> Content:
-    """Read an image and, where it has one, its mask from files that Pillow knows.
-
-    Raises:
-        ValueError: as for `read_image` and `read_mask`.
-    """
-    opened, digest = _open(image)
-    rgb = np.array(_to_rgb(opened, image), dtype=np.uint8)
-    if mask is None:
-        return Content(rgb, digest)
-    outline = read_mask(mask, 1)
-    return Content(rgb, digest, outline.original, outline.digest)
 
 
 def unfit(probabilities: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
@@ -151,6 +120,20 @@ def unfit_image(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np
     """Bring a fitted image (size, size, 3) back to its own (height, width)."""
     channels = [unfit(channel.astype(np.float32), height, width) for channel in np.moveaxis(image, -1, 0)]
     return np.stack(channels, -1).astype(np.uint8)
+
+
+def _read_mask(path: Path) -> tuple[NDArray[np.uint8], str]:
+    """Read a mask (H, W) of 0 and 1, and its file's digest."""
+    image, digest = _open(path)
+    values = np.asarray(image if image.mode in {"1", "L", "I;16", "I"} else image.convert("L"))
+    # Counting bytes is twenty times as fast as sorting them.
+    levels = np.flatnonzero(np.bincount(values.ravel())) if values.dtype == np.uint8 else np.unique(values)
+    if len(levels) > 2 or (len(levels) == 2 and levels[0] != 0):
+        raise ValueError(
+            f"{path}: a mask must have two values, 0 and one other; this one has {len(levels)} "
+            f"from {levels[0]} to {levels[-1]}. Save it as a lossless two-valued image"
+        )
+    return (values > 0).astype(np.uint8), digest
 
 
 def _to_rgb(image: Image.Image, path: Path) -> Image.Image:

@@ -12,7 +12,7 @@ _PLACES = 2.0**22
 
 
 def fit(images: Tensor, size: int) -> Tensor:
-    """Fit images into a square as `data.images.read_image` does, aspect kept by black padding.
+    """Fit images into a square as `data.images.fit_image` does, aspect kept by black padding.
 
     Args:
         images: uint8 (N, H, W, C) of any one size.

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from brain_tumor.data import cache, folders, kaggle_3m
-from brain_tumor.data.images import read_image, read_mask
+from brain_tumor.data.images import fit_image, fit_mask, read_files
 from brain_tumor.data.sources import FolderDataModule, LggDataModule
 from brain_tumor.data.transforms import Transforms
 from tests.conftest import write_image
@@ -34,11 +34,12 @@ def test_holds_what_the_files_hold(phantoms: Path, cache_dir: Path) -> None:
     assert found.masks is not None
     tree = phantoms / "kaggle_3m"
     for row in (0, 50, len(table) - 1):
-        path, mask = str(table["path"][row]), str(table["mask"][row])
-        np.testing.assert_array_equal(found.images[row], read_image(tree / path, 64).pixels)
-        np.testing.assert_array_equal(found.masks[row], read_mask(tree / mask, 64).pixels)
-        assert found.facts["positive"][row] == read_mask(tree / mask, 256).pixels.any()
-        np.testing.assert_array_equal(found.original_mask(row), read_mask(tree / mask, 64).original)
+        content = read_files(*(tree / str(table[column][row]) for column in ("path", "mask")))
+        assert content.mask is not None
+        np.testing.assert_array_equal(found.images[row], fit_image(content.image, 64, "").pixels)
+        np.testing.assert_array_equal(found.masks[row], fit_mask(content.mask, 64, "").pixels)
+        np.testing.assert_array_equal(found.original_mask(row), content.mask)
+        assert found.facts["positive"][row] == content.mask.any()
 
 
 def test_the_second_load_decodes_nothing(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brain_tumor.data.images import read_image, read_mask
+from brain_tumor.data.images import Mask, Picture, fit_image, fit_mask, read_files
 from tests.conftest import write_image
+
+
+def _picture(path: Path, size: int) -> Picture:
+    content = read_files(path)
+    return fit_image(content.image, size, content.digest)
+
+
+def _mask(path: Path, size: int) -> Mask:
+    content = read_files(path, path)
+    assert content.mask is not None
+    return fit_mask(content.mask, size, content.mask_digest)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I", "CMYK"])
@@ -18,7 +29,7 @@ def test_reads_every_mode(tmp_path: Path, mode: str) -> None:
         Image.fromarray(np.random.default_rng(0).integers(0, 4096, (30, 40)).astype(np.uint16)).save(path)
     else:
         write_image(path, mode=mode)
-    picture = read_image(path, 32)
+    picture = _picture(path, 32)
     assert picture.pixels.shape == (32, 32, 3)
     assert picture.pixels.dtype == np.uint8
     assert picture.shape == (30, 40)
@@ -28,7 +39,7 @@ def test_reads_every_mode(tmp_path: Path, mode: str) -> None:
 def test_16_bit_fills_the_range_instead_of_clipping(tmp_path: Path) -> None:
     ramp = np.linspace(0, 4095, 64 * 64).reshape(64, 64).astype(np.uint16)
     Image.fromarray(ramp).save(tmp_path / "ramp.png")
-    pixels = read_image(tmp_path / "ramp.png", 64).pixels[..., 0]
+    pixels = _picture(tmp_path / "ramp.png", 64).pixels[..., 0]
     np.testing.assert_allclose(pixels, ramp / 4095 * 255, atol=0.51)
 
 
@@ -38,17 +49,17 @@ def test_pixels_that_are_no_numbers_are_refused(tmp_path: Path, bad: float) -> N
     values[3, 3] = bad
     Image.fromarray(values).save(tmp_path / "grey.tif")
     with pytest.raises(ValueError, match=r"grey\.tif: has pixels that are no numbers"):
-        read_image(tmp_path / "grey.tif", 8)
+        _picture(tmp_path / "grey.tif", 8)
 
 
 def test_transparency_is_laid_over_black(tmp_path: Path) -> None:
     Image.new("RGBA", (8, 8), (255, 255, 255, 0)).save(tmp_path / "clear.png")
-    assert read_image(tmp_path / "clear.png", 8).pixels.max() == 0
+    assert _picture(tmp_path / "clear.png", 8).pixels.max() == 0
 
 
 def test_keeps_the_aspect_by_padding(tmp_path: Path) -> None:
     Image.new("RGB", (80, 40), "white").save(tmp_path / "wide.png")
-    pixels = read_image(tmp_path / "wide.png", 32).pixels
+    pixels = _picture(tmp_path / "wide.png", 32).pixels
     assert (pixels[8:24] == 255).all()
     assert (pixels[:8] == 0).all()
     assert (pixels[24:] == 0).all()
@@ -60,13 +71,13 @@ def test_resizes_like_torchvision_on_pillow_images(tmp_path: Path) -> None:
     write_image(tmp_path / "square.tif", size=(256, 256))
     with Image.open(tmp_path / "square.tif") as image:
         expected = np.asarray(resize(image, [224, 224]))
-    np.testing.assert_array_equal(read_image(tmp_path / "square.tif", 224).pixels, expected)
+    np.testing.assert_array_equal(_picture(tmp_path / "square.tif", 224).pixels, expected)
 
 
 def test_a_wrong_extension_does_no_harm(tmp_path: Path) -> None:
     write_image(tmp_path / "image.png")
     (tmp_path / "image.png").rename(tmp_path / "really png.JPG")
-    assert read_image(tmp_path / "really png.JPG", 32).shape == (30, 40)
+    assert _picture(tmp_path / "really png.JPG", 32).shape == (30, 40)
 
 
 def _png() -> bytes:
@@ -94,21 +105,21 @@ def _tiff() -> bytes:
 def test_refuses_what_is_no_whole_image(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "bad.tif").write_bytes(content)
     with pytest.raises(ValueError, match=message) as error:
-        read_image(tmp_path / "bad.tif", 32)
+        _picture(tmp_path / "bad.tif", 32)
     assert str(tmp_path / "bad.tif") in str(error.value)
 
 
 def test_refuses_an_unreadable_file(tmp_path: Path) -> None:
     (tmp_path / "folder.png").mkdir()  # permissions do not stop a superuser; a folder does
     with pytest.raises(ValueError, match="cannot be read"):
-        read_image(tmp_path / "folder.png", 32)
+        _picture(tmp_path / "folder.png", 32)
 
 
 @pytest.mark.parametrize(("values", "positive"), [([0, 255], True), ([0, 1], True), ([0], False), ([255], True)])
 def test_reads_two_valued_masks(tmp_path: Path, values: list[int], positive: bool) -> None:
     pixels = np.resize(np.array(values, np.uint8), (16, 16))
     Image.fromarray(pixels).save(tmp_path / "mask.tif")
-    mask = read_mask(tmp_path / "mask.tif", 16)
+    mask = _mask(tmp_path / "mask.tif", 16)
     assert mask.positive is positive
     np.testing.assert_array_equal(mask.pixels, pixels > 0)
 
@@ -117,10 +128,10 @@ def test_a_single_foreground_pixel_counts_even_if_resizing_loses_it(tmp_path: Pa
     pixels = np.zeros((256, 256), np.uint8)
     pixels[0, 1] = 255
     Image.fromarray(pixels).save(tmp_path / "mask.tif")
-    assert read_mask(tmp_path / "mask.tif", 32).positive
+    assert _mask(tmp_path / "mask.tif", 32).positive
 
 
 def test_refuses_a_grey_mask(tmp_path: Path) -> None:
     Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).save(tmp_path / "mask.tif")
     with pytest.raises(ValueError, match=r"two values.*has 256"):
-        read_mask(tmp_path / "mask.tif", 16)
+        _mask(tmp_path / "mask.tif", 16)
