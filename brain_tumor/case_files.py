@@ -68,7 +68,6 @@ def write_page(
     outlines = (
         None if masks is None else [Image.fromarray(masks[own]).resize(size, Image.Resampling.NEAREST) for own in shown]
     )
-    path.parent.mkdir(exist_ok=True)
     page = case_page.render(row, table.iloc[list(shown)], pictures, outlines)
     with atomic.file(path) as temporary:
         temporary.write_text(page, encoding="utf-8")

@@ -76,12 +76,12 @@ def _write(
     own, said = found
     row = {**summarise(own, said), "source": case.origin, "warnings": "; ".join([*own.warnings, *said.doubts])}
     if said.masks is not None:
-        case_files.write_mask(written.folder / "masks", case, own, said.masks)
+        case_files.write_mask(written.home("masks"), case, own, said.masks)
     if "overlays" in pictures:
-        path = written.folder / "overlays" / f"{case.name}.png"
+        path = written.home("overlays") / f"{case.name}.png"
         case_files.write_overlay(path, own, said.table, said.masks)
     if "pages" in pictures:
-        path = written.folder / "pages" / f"{case.name}.html"
+        path = written.home("pages") / f"{case.name}.html"
         case_files.write_page(path, {"case": case.name, **row}, own, said.table, said.masks)
     written.write(case.name, case.stamp(), row, said.table)
 

@@ -318,7 +318,12 @@ def test_nothing_of_a_patient_leaves_a_header(
     written = [path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()]
     for text in [finished.stdout.encode(), finished.stderr.encode(), *written]:
         assert not any(secret in text for secret in (b"Doe", b"Jane", b"4711", b"19700101"))
-    assert pd.read_csv(tmp_path / "out" / "cases.csv")["case"][0].startswith("dicom-")
+    table = pd.read_csv(tmp_path / "out" / "cases.csv")
+    assert table["case"][0].startswith("dicom-")
+    # A classifier marks nothing, and leaves no empty folder for masks.
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {".cases", "cases.csv", "overlays", "pages", "predict.json", "slices.csv"}
+    assert f" {table['p_max'][0]:.3f}" in finished.stdout
 
 
 @pytest.mark.filterwarnings("ignore")  # of what is odd about these files

@@ -10,6 +10,7 @@ pages/         a page a case, on request
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ _SHOWN = {
     "case": "case", "slices": "slices", "p_max": "largest p(tumour)", "volume_ml": "tumour in ml",
     "type": "type", "warnings": "note"
 }  # fmt: skip
+_FORMS = {"p_max": "{:.3f}", "volume_ml": "{:.1f}"}
 _LAST = ["status", "reason"]
 _FORMAT = 2  # of what a case is kept in
 
@@ -41,8 +43,13 @@ class Predictions:
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
         self.folder = folder
         self.identity = {"format": _FORMAT, **identity}
-        for name in (".cases", "masks", "overlays"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
+        self.home(".cases")
+
+    def home(self, name: str) -> Path:
+        """Return the folder of that name in it, made where it is missing."""
+        folder = self.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def done(self, case: str, stamp: str, pictures: Mapping[str, str]) -> bool:
         """Return whether a case of these files (`stamp`) has been predicted, without a failure, and has its pictures.
@@ -103,7 +110,9 @@ class Predictions:
         path = self.folder / "cases.csv"
         table = pd.read_csv(path, keep_default_na=False) if path.exists() else pd.DataFrame({"status": []})
         good = table[table["status"] == "ok"]
-        shown = good[[name for name in _SHOWN if name in good]].head(10).rename(columns=_SHOWN)
+        shown = good[[name for name in _SHOWN if name in good]].head(10)
+        numbers = {name: shown[name].map(partial(_brief, form)) for name, form in _FORMS.items() if name in shown}
+        shown = shown.assign(**numbers).rename(columns=_SHOWN)
         lines = [shown.to_string(index=False)] if len(shown) else []
         if len(good) > len(shown):
             lines.append(f"... and {len(good) - len(shown)} more in {path}")
@@ -115,3 +124,8 @@ class Predictions:
 
     def _path(self, case: str) -> Path:
         return self.folder / ".cases" / f"{case}.json"
+
+
+def _brief(form: str, value: object) -> str:
+    """Write a number of a table that may have none."""
+    return "" if value == "" else form.format(float(str(value)))
