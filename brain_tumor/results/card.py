@@ -1,7 +1,10 @@
 """Describe an exported model from its run's record: what it was trained on, how good it is, and what it is not for."""
 
 from collections.abc import Mapping
+from importlib import resources
 from typing import Any
+
+import jinja2
 
 from brain_tumor.results import calibration
 from brain_tumor.results import record as records
@@ -31,68 +34,25 @@ def write(record: Record, facts: Mapping[str, Any], checked: Mapping[str, Any], 
         checked: how far file, network and `predict` are apart.
         name: of the file.
     """
-    data, split, test = record["data"], record["split"], record["test"]
-    lines = [
-        f"# {name}",
-        "",
-        "**Research software. It is not a medical device, it has not been validated for clinical use, and nothing it "
-        "says may guide the care of a person.**",
-        "",
-        f"{model_title(record)}; tells {' and '.join(facts['classes'])} apart in slices of brain MRI"
-        + (", and marks the tumour." if record["task"] == "segmentation" else "."),
-        "",
-        "## In and out",
-        "",
-        "| | | |",
-        "|---|---|---|",
-        "| in | `images` | uint8 (N, H, W, 3), any size; " + _channels(facts["sequences"]) + " |",
-        f"| out | `probabilities` | float32 (N, C) of {', '.join(facts['classes'])}; {_calibrated(facts)} |",
-    ]
-    if record["task"] == "segmentation":
-        lines += [
-            "| out | `pixels` | float32 (N, H, W), each pixel's probability of a tumour |",
-            "| out | `mask` | uint8 (N, H, W), 1 where that is .5 or more |",
-        ]
-    lines += [
-        "",
-        f"Fitting to {facts['size']} pixels, conversion and normalization are inside. A volume's intensities are "
-        f"scaled to 0 ... 255 by its {facts['preset']}. A slice counts as a tumour's from {facts['threshold']:g} on.",
-        "",
-        "## Trained on",
-        "",
-        f"Data: {data['kind']} ({data['slices']} slices, {data['patients']} patients; content {data['key']}). "
-        f"Licence of the data: {facts['data_licence']}.",
-        f"{split_title(split).capitalize()}: training {_count(split['train'])}, validation {_count(split['val'])}, "
-        f"test {_count(split['test'])}. Epoch {test['epoch']}, run {record['id']}. Started from weights: "
-        f"{record['weights']['source']}.",
-        *([f"Warning: {record['weights']['warning']}"] if record["weights"]["warning"] else []),
-        "",
-        f"## Scores on the test part, 95 % intervals over {test['resampled']}s",
-        "",
-        "| | value | interval |",
-        "|---|---|---|",
-        *(_row(title.replace("_", " "), own) for title, own in records.scores(test).items()),
-        "",
-        f"What sees no pixel, on the same part, in {record['measure'].replace('_', ' ')}:",
-        "",
-        "| | value | interval |",
-        "|---|---|---|",
-        *(_row(BASELINE_TITLES.get(key, key), own[record["measure"]]) for key, own in record["baselines"].items()),
-        "",
-        "## Limits",
-        "",
-        "- The scores hold for data like the test part: the same scanners, sequences, preparation and kind of patient.",
-        "- It cannot say that a picture is no brain MRI: it gives any picture a probability.",
-        "- Not tried on children, after surgery or treatment, or on other diseases, unless the data above has them.",
-        *(["- Patients stand on both sides of the split: the scores are too high."] if _leaks(record) else []),
-        "",
-        "## How the file was checked",
-        "",
-        checks(checked),
-        "",
-        f"SHA-256 of the run's weights: {facts['weights_sha256']}.",
-    ]
-    return "\n".join(lines) + "\n"
+    baselines = {BASELINE_TITLES.get(key, key): own[record["measure"]] for key, own in record["baselines"].items()}
+    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    environment.filters["interval"] = _interval
+    template = resources.files("brain_tumor.results").joinpath("card.md").read_text()
+    shown = {
+        "name": name,
+        "facts": facts,
+        "title": model_title(record),
+        "marks": record["task"] == "segmentation",
+        "channels": _channels(facts["sequences"]),
+        "calibrated": _calibrated(facts),
+        "split_title": split_title(record["split"]).capitalize(),
+        "count": _count,
+        "scores": records.scores(record["test"]),
+        "baselines": baselines,
+        "leaks": _leaks(record),
+        "checks": checks(checked),
+    }
+    return environment.from_string(template).render({**record, **shown})
 
 
 def checks(checked: Mapping[str, Any]) -> str:
@@ -141,11 +101,12 @@ def _count(part: Count) -> str:
     return f"{part['slices']} slices of {part['patients']} patients"
 
 
-def _row(title: str, interval: Interval) -> str:
-    if interval["value"] is None:
-        return f"| {title} | undefined | |"
-    limits = "" if interval["low"] is None else f"{interval['low']:.3f} to {interval['high']:.3f}"
-    return f"| {title} | {interval['value']:.3f} | {limits} |"
+def _interval(score: Interval) -> str:
+    """Write the last two columns of a table of scores."""
+    if score["value"] is None:
+        return "undefined |"
+    limits = "" if score["low"] is None else f"{score['low']:.3f} to {score['high']:.3f}"
+    return f"{score['value']:.3f} | {limits}"
 
 
 def _leaks(record: Record) -> bool:
