@@ -61,7 +61,8 @@ def test_its_table_is_the_reports() -> None:
 
 def test_what_a_new_patient_gets_is_the_reports() -> None:
     titles = {
-        "ResNet-18, fine-tuned": "resnet18, finetune, flipped, normalized, AdamW",
+        "ResNet-18, fine-tuned (six": "resnet18, finetune, flipped, normalized, AdamW",
+        "ResNet-18, fine-tuned (row 17": "experiment 17, resnet18, finetune, flipped, normalized, SGD",
         "ResNet-18, last block": "resnet18, partial layer4, flipped, normalized, SGD",
         "ResNet-50, last block": "resnet50, partial layer4, flipped, normalized, SGD",
         "ResNet-18, frozen": "experiment 10, resnet18, freeze, SGD",
@@ -72,7 +73,7 @@ def test_what_a_new_patient_gets_is_the_reports() -> None:
     table = pd.read_csv(REPORT / "folds.csv", index_col="model")
     page = (ROOT / "docs" / "findings.md").read_text()
     for title, name in titles.items():
-        (line,) = re.findall(rf"^\| {title}.* \| (.+ \| .+ \| .+ \| .+) \| .*\|$", page, flags=re.MULTILINE)
+        (line,) = re.findall(rf"^\| {re.escape(title)}.* \| (.+ \| .+ \| .+ \| .+) \| .*\|$", page, flags=re.MULTILINE)
         numbers = table.loc[name]
         accuracy = "{:.1f} % ({:.1f} to {:.1f})".format(*(100 * numbers[["accuracy", "accuracy low", "accuracy high"]]))
         rates = [f"{100 * numbers[rate]:.1f} %" for rate in ("sensitivity", "specificity")]
