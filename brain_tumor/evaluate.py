@@ -44,18 +44,18 @@ class Evaluation(NamedTuple):
 def main(cfg: DictConfig) -> None:
     """Print the scores and write them into the run's folder, under `evaluations/`."""
     from brain_tumor import explanation, trained
-    from brain_tumor.results import masks, record, run_folder, summary
+    from brain_tumor.results import masks, run_folder, storage, summary
 
     config = cli.plain(cfg, "evaluate")
     run = trained.open_run(Path(config["run"]), config["trusted"])
     found, predictions, data, explained = evaluate(run, config)
     folder = run_folder.numbered(run.folder / "evaluations")
-    record.write_csv(folder / "predictions.csv", predictions)
+    storage.write_csv(folder / "predictions.csv", predictions)
     if explained:
         explanation.write(folder, explained)
     if config["masks"]:
         masks.write(folder / "masks", predictions, data.table.loc[predictions.index])
-    record.write_json(folder / "results.json", found)
+    storage.write_json(folder / "results.json", found)
     if "stages" in found:
         print(f"{summary.stages(found['stages'])}\n")
     if "explanation" in found:
@@ -71,6 +71,7 @@ def evaluate(run: "Trained", config: dict[str, Any]) -> Evaluation:
             the checkpoint is another model's, or the run cannot do what is asked for.
     """
     from brain_tumor import explanation, stages, trained
+    from brain_tumor.data import description
     from brain_tumor.models import precision
 
     cli.quieten_lightning()
@@ -87,7 +88,7 @@ def evaluate(run: "Trained", config: dict[str, Any]) -> Evaluation:
         data.serve_masks()
     precision.use(run.record["versions"]["arithmetic"])
     _test(run, model, data)
-    described = data.describe()
+    described = description.describe(data)
     data.classes = run.record["data"]["classes"]  # what the predictions' columns are called
     scores, predictions = model.score(data)
     found = {

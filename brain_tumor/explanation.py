@@ -13,7 +13,7 @@ from brain_tumor.data.images import unfit
 from brain_tumor.models import gradcam
 from brain_tumor.models.classifier import Classifier
 from brain_tumor.models.task import Picture, Task
-from brain_tumor.results import classification, heat_maps, plots
+from brain_tumor.results import classification, heat_maps, plots, storage
 from brain_tumor.results.predictions import columns
 
 METHODS = ("gradcam",)
@@ -113,9 +113,7 @@ def write(folder: Path, explained: Explanation) -> None:
     """Write the table, and the pictures as files and into an event file for TensorBoard."""
     from torch.utils.tensorboard import SummaryWriter
 
-    from brain_tumor.results import record
-
-    record.write_csv(folder / "explanation.csv", explained.lines)
+    storage.write_csv(folder / "explanation.csv", explained.lines)
     with SummaryWriter(folder) as writer:
         for picture in explained.pictures:
             picture.figure.savefig(folder / picture.file, dpi=110)

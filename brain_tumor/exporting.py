@@ -14,7 +14,7 @@ from brain_tumor.data import cases as cases_
 from brain_tumor.data.cases import Slices
 from brain_tumor.models import onnx_export
 from brain_tumor.models.onnx_file import FORMAT, OnnxRun
-from brain_tumor.results import calibration, card, record
+from brain_tumor.results import calibration, card, storage
 from brain_tumor.trained import Trained
 
 _MOST = 64  # slices that file and `predict` are compared on
@@ -147,7 +147,7 @@ def tested(run: Trained, root: str | None, cache_dir: str) -> list[str]:
     remedy = "say where its data is by root=..., or give slices to check the file on by input=..."
     if home is not None and not home.is_dir():  # or the LGG data would be fetched
         raise ValueError(f"run={run.folder}: its data is not at {home}; {remedy}")
-    split = record.read_csv(run.folder / "split.csv")
+    split = storage.read_csv(run.folder / "split.csv")
     paths = split["path"][split["part"] == "test"].to_list()
     chosen = np.linspace(0, len(paths) - 1, min(_MOST, len(paths))).round().astype(int)
     files = [data.listing().root / paths[place] for place in chosen]

@@ -8,11 +8,11 @@ from typing import Any
 import lightning as L
 from torch.utils.tensorboard import SummaryWriter
 
-from brain_tumor.data import novelty
+from brain_tumor.data import description, novelty
 from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.data.targets import TUMOUR_CLASSES
 from brain_tumor.models.task import Task
-from brain_tumor.results import calibration, classification, dashboard, overlap, run_folder, versions
+from brain_tumor.results import calibration, classification, dashboard, overlap, run_folder, storage, versions
 from brain_tumor.results import record as records
 from brain_tumor.results.record import Record
 
@@ -39,11 +39,11 @@ def facts(config: dict[str, Any], data: SliceDataModule, model: Task, trainer: L
             "seed": config["seed"],
             "max_epochs": trainer.max_epochs or 0,
             **model.hyperparameters,
-            **data.hyperparameters,
+            **description.hyperparameters(data),
             **data.transforms.hyperparameters,
         },
-        "data": data.describe(),
-        "split": data.describe_split(),
+        "data": description.describe(data),
+        "split": description.describe_split(data),
         "weights": model.weights.record(),
         "baselines": model.baselines(data),
         "versions": versions.versions(trainer.strategy.root_device, str(trainer.precision)),
@@ -123,10 +123,10 @@ def write(
         tested = calibration.describe(values, labels, list(predictions["case"]), calibrated["temperature"])
         record["calibration"] = {**calibrated, "test": tested}
     if model.weights.source == "run":
-        records.write_csv(folder / overlap.INHERITED, overlap.trained_on(model.weights.folder))
-    records.write_csv(folder / "split.csv", data.table[["path", "case", "slice", "label", "part", "digest"]])
-    records.write_csv(folder / "predictions.csv", predictions)
-    records.write_json(folder / "results.json", record)
+        storage.write_csv(folder / overlap.INHERITED, overlap.trained_on(model.weights.folder))
+    storage.write_csv(folder / "split.csv", data.table[["path", "case", "slice", "label", "part", "digest"]])
+    storage.write_csv(folder / "predictions.csv", predictions)
+    storage.write_json(folder / "results.json", record)
 
     dashboard.write_hparams(writer, facts["hyperparameters"], records.scores(record["test"]))
     for picture in model.pictures(data, predictions):

@@ -127,10 +127,10 @@ def score(
         are, and `tumour_slices_lost`, of how many a mask was emptied; `false_alarms`, how many slices without a tumour
         had a mask, and `false_alarms_cleaned`.
     """
-    from brain_tumor.models import segmenter
+    from brain_tumor.models import mask_scores
     from brain_tumor.results import localization
 
-    own, areas = data.table.loc[predictions.index], segmenter.thirds(data)
+    own, areas = data.table.loc[predictions.index], mask_scores.thirds(data)
     positive = own["positive"].to_numpy(dtype=bool)
     marked = (predictions["predicted_area"] > 0).to_numpy()
     diagonals = np.hypot(own["height"].to_numpy(dtype=float), own["width"].to_numpy(dtype=float))

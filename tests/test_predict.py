@@ -323,7 +323,7 @@ def test_nothing_of_a_patient_leaves_a_header(
     # A classifier marks nothing, and leaves no empty folder for masks.
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {".cases", "cases.csv", "overlays", "pages", "predict.json", "slices.csv"}
-    assert f" {table['p_max'][0]:.3f}" in finished.stdout
+    assert f"{table['p_max'][0]:.3f}" in finished.stdout.split()
 
 
 @pytest.mark.filterwarnings("ignore")  # of what is odd about these files

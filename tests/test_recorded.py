@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from brain_tumor import cli, predict
-from brain_tumor.results import calibration, masks, record
+from brain_tumor.results import calibration, masks, record, storage
 
 
 def _predict(run: Path, files: list[Path], output: Path) -> pd.DataFrame:
@@ -23,7 +23,7 @@ def _predict(run: Path, files: list[Path], output: Path) -> pd.DataFrame:
 
 
 def _compare(run: Path, root: Path, output: Path) -> pd.DataFrame:
-    recorded = record.read_csv(run / "predictions.csv")
+    recorded = storage.read_csv(run / "predictions.csv")
     files = [root / path for path in recorded["path"]]
     found = _predict(run, files, output).loc[[path.stem for path in files]]
     columns = [str(name) for name in recorded if str(name).startswith("p(")]

@@ -14,10 +14,10 @@ import torch
 from sklearn import metrics as sk
 
 from brain_tumor import trained
-from brain_tumor.data import kaggle_3m, lgg, regions, targets
+from brain_tumor.data import description, kaggle_3m, lgg, regions, targets
 from brain_tumor.data.sources import ChengDataModule, LggDataModule
 from brain_tumor.data.transforms import Transforms
-from brain_tumor.results import bootstrap, classification, masks, patients, record, shape
+from brain_tumor.results import bootstrap, classification, masks, patients, record, shape, storage
 from tests.conftest import Command, run_folder
 from tests.mat import write_set
 
@@ -221,7 +221,7 @@ def test_slices_are_chosen_by_a_run_that_was_tested_on_the_patient(
     data = opened(first)
     assert data.table["slice"].iloc[data.rows["test"]].tolist() == [3, 4, 5]
     assert data.table["positive"].iloc[data.rows["train"]].all()
-    found = data.describe()["regions"]
+    found = description.describe(data)["regions"]
     assert found["test"] == {"by_truth": 0, "by_run": 3}
     assert found["train"]["by_run"] == 0
     with pytest.raises(ValueError, match="was trained on patients who are tested here"):
@@ -246,7 +246,7 @@ def test_a_segmenter_says_how_well_it_finds_each_type(localizers: list[Path]) ->
     scores = record.scores(found["test"])
     assert {f"dice_slice({name})" for _, name in ROWS} <= set(scores)
     assert set(found["data"]["classes"]) == {name for _, name in ROWS}
-    predictions = record.read_csv(localizers[0] / "predictions.csv")
+    predictions = storage.read_csv(localizers[0] / "predictions.csv")
     assert {"p(tumour)", "dice", "run_lengths", "person"} <= set(predictions)
     kinds = predictions.groupby("label")["dice"].mean()
     assert scores["dice_slice(glioma)"]["value"] == pytest.approx(
@@ -273,7 +273,7 @@ def test_crops_come_from_runs_that_were_tested_on_them(localizers: list[Path]) -
     with pytest.raises(ValueError, match=r"data.masks: was trained on patients who are tested here.*all folds"):
         _cropped(localizers, second)
     oracle, honest, both = (_cropped(localizers, *own) for own in ((), (first,), (first, second)))
-    regions_ = [own.describe()["regions"] for own in (oracle, honest, both)]
+    regions_ = [description.describe(own)["regions"] for own in (oracle, honest, both)]
     assert [own["test"]["by_run"] > 0 for own in regions_] == [False, True, True]
     assert [own["test"]["by_truth"] > 0 for own in regions_] == [True, False, False]
     # Without the other fold's run its own training slices are cut by the truth.

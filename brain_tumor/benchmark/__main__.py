@@ -23,7 +23,8 @@ def main(cfg: DictConfig) -> None:
     config = cli.plain(cfg, "benchmark")
     from brain_tumor.benchmark import measure
     from brain_tumor.benchmark.sections import SECTIONS
-    from brain_tumor.results import record, run_folder
+    from brain_tumor.data import description
+    from brain_tumor.results import run_folder, storage
     from brain_tumor.results.versions import versions as find_versions
 
     for name in ("repeats", "batches", "epochs"):
@@ -45,11 +46,11 @@ def main(cfg: DictConfig) -> None:
     versions = find_versions(bench.device, bench.precision)
     measured: dict[str, Any] = {
         "config": config,
-        "data": bench.data.describe(),
+        "data": description.describe(bench.data),
         "versions": versions,
         "rows": [row.record() for row in rows],
     }
-    record.write_json(folder / "benchmark.json", measured)
+    storage.write_json(folder / "benchmark.json", measured)
     title = (
         f"{versions['hardware']}, {versions['threads']} threads, {versions['arithmetic']}, torch {versions['torch']}"
     )

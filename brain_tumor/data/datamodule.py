@@ -58,6 +58,9 @@ class SliceDataModule(L.LightningDataModule):
         classes: class names; a label is an index into them.
         rows: the rows of `table` in each part.
         store: makes batches of rows.
+        drawn: how the split was drawn.
+        left_out: patients whom a target leaves out, counted by the reason.
+        told: the paths of slices whose tumour other runs have told.
         tested: the part that a trainer's test scores.
 
     Raises:
@@ -71,6 +74,9 @@ class SliceDataModule(L.LightningDataModule):
     rows: dict[str, NDArray[np.intp]]
     tested: str = "test"
     store: Store
+    drawn: dict[str, Any]
+    left_out: dict[str, int]
+    told: set[str]
 
     def __init__(
         self,
@@ -179,17 +185,17 @@ class SliceDataModule(L.LightningDataModule):
         self.table = listing.table.join(self._slices.facts)
         if self.empty is not None and self._slices.masks is None:
             raise ValueError(f"data.empty={self.empty}: this data has no masks that tell empty slices; leave it out")
-        self._told = list(predicted.marked)
+        self.told = set(predicted.marked)
         if predicted.marked:
             said = self.table["path"].map(predicted.marked)
             self.table["chosen"] = said.where(said.notna(), self.table["positive"]).astype(bool)
         found = targets.classify(self.table, self.target, listing.patients, self.min_patients)
-        self.classes, labels, self._left_out = found.classes, found.values, found.left_out
+        self.classes, labels, self.left_out = found.classes, found.values, found.left_out
         parts = np.full(len(labels), "", dtype="<U5")
         parts[labels >= 0] = self.split.draw(self.table[labels >= 0].reset_index(drop=True), labels[labels >= 0])
         if self.masks is not None:
             regions.require(predicted, self.table[parts == "test"])
-        self._describe_split = self.split.describe(self.table)
+        self.drawn = self.split.describe(self.table)
         self.key = targets.content_key(self.table, labels, self.classes, self.size)
         self.table["label"], self.table["part"] = labels, parts
         self.rows = {part: np.flatnonzero(parts == part) for part in ("train", "val", "test")}
@@ -308,58 +314,3 @@ class SliceDataModule(L.LightningDataModule):
         self.classes = classes
         self.table["label"] = np.where(self.table["label"] < 0, -1, places[self.table["label"]])
         self.store.labels = torch.tensor(self.table["label"].to_numpy())
-
-    @property
-    def hyperparameters(self) -> dict[str, bool | int | float | str]:
-        """What the record and TensorBoard's HParams say of the data and its split."""
-        return {
-            "data": self.kind,
-            "split": self._describe_split["method"],
-            "fold": -1 if self.split.fold is None else self.split.fold,
-            "split_seed": self.split.split_seed,
-            "test_fraction": self.split.test_fraction,
-            "val_fraction": self.split.val_fraction,
-            "batch_size": self.batch_size,
-            "empty": -1.0 if self.empty is None else float(self.empty),
-            "size": self.size,
-            **({"target": str(self.target)} if targets.is_of_patients(self.target) else {}),
-            **({"crop": self.crop, "crop_margin": self.crop_margin} if self.crop != "none" else {}),
-            **({"masks": "truth" if self.masks is None else "run"} if self._uses_regions else {}),
-        }
-
-    def describe(self) -> dict[str, Any]:
-        """Return the record's facts about the data: kind, content key, classes, slices, patients, labels."""
-        facts = {"kind": self.kind, "key": self.key, "classes": self.classes, **self._count(self._labelled)}
-        if self._uses_regions:
-            facts["regions"] = self._describe_regions()
-        if targets.is_of_patients(self.target):
-            facts["target"] = {"name": self.target, "patients_left_out": self._left_out}
-        return facts
-
-    @property
-    def _uses_regions(self) -> bool:
-        """Whether it matters where the tumour is."""
-        return self.crop != "none" or targets.is_of_patients(self.target)
-
-    @property
-    def _labelled(self) -> pd.DataFrame:
-        return self.table[self.table["label"] >= 0]
-
-    def _describe_regions(self) -> dict[str, Any]:
-        """Say by which masks slices were chosen or cut in training and test; by the true ones it is an oracle's."""
-        counts: dict[str, Any] = {"masks": "truth" if self.masks is None else self.masks}
-        for part in ("train", "val", "test"):
-            own = self.table["path"].iloc[self.rows[part]].isin(self._told)
-            counts[part] = {"by_truth": int((~own).sum()), "by_run": int(own.sum())}
-        return counts
-
-    def describe_split(self) -> dict[str, Any]:
-        """Return the record's facts about the split: how it was drawn, and what each part holds."""
-        dropped = int((self._labelled["part"] == "").sum())
-        parts = {part: self._count(self.table.iloc[rows]) for part, rows in self.rows.items()}
-        return {**self._describe_split, "duplicates_dropped": dropped, **parts}
-
-    def _count(self, table: pd.DataFrame) -> dict[str, Any]:
-        labels = np.bincount(table["label"], minlength=self.num_classes).tolist()
-        patients = set(table["case"]) - {""}
-        return {"slices": len(table), "patients": len(patients), "labels": dict(zip(self.classes, labels, strict=True))}

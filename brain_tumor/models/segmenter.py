@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -16,17 +15,15 @@ from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.data.images import unfit
 from brain_tumor.data.targets import TUMOUR_CLASSES
 from brain_tumor.models import backbone as backbones
+from brain_tumor.models import mask_scores
 from brain_tumor.models import weights as weights_
 from brain_tumor.models.task import OptimizerFactory, Picture, Task
 from brain_tumor.results import (
-    baselines,
     classification,
     localization,
-    mask_baselines,
     masks,
     plots,
 )
-from brain_tumor.results.bootstrap import Interval
 
 if TYPE_CHECKING:
     from segmentation_models_pytorch.base import SegmentationModel
@@ -162,14 +159,15 @@ class Segmenter(Task):
             (unfit(own.float().numpy(), height, width) >= 0.5).astype(np.uint8)
             for own, height, width in zip(probabilities, tested["height"], tested["width"], strict=True)
         ]
-        areas = thirds(data)
-        slices = _compare(data, tested, predicted)
-        cleaned = localization.score(_compare(data, tested, _largest(predicted, tested)), areas)
+        areas = mask_scores.thirds(data)
+        slices = mask_scores.compare(data, tested, predicted)
+        largest = mask_scores.keep_largest(predicted, tested)
+        cleaned = localization.score(mask_scores.compare(data, tested, largest), areas)
         chances = self.probabilities(probabilities)
         if data.classes == TUMOUR_CLASSES:
             detection, columns = classification.score_probabilities(tested, data.classes, chances)
         else:  # the data's classes are kinds of tumours
-            detection = _by_class(slices, tested, data.classes, areas)
+            detection = mask_scores.by_class(slices, tested, data.classes, areas)
             columns = classification.predictions(tested, chances.numpy(), TUMOUR_CLASSES)
         scores = {
             **localization.score(slices, areas),
@@ -184,23 +182,10 @@ class Segmenter(Task):
 
     def baselines(self, data: SliceDataModule) -> dict[str, Any]:
         """Score on the same ruler masks that see no pixel: empty ones, the mean at the same height, and copies."""
-        tested = data.table.iloc[data.rows["test"]]
-        sizes = list(zip(tested["height"], tested["width"], strict=True))
-        guesses = {"empty": [np.zeros(size, np.uint8) for size in sizes]}
-        if (data.table["slice"] >= 0).all():
-            assert data.decoded.masks is not None
-            means, threshold = mask_baselines.by_height(data.table, data.decoded.masks)
-            guesses["mean_mask"] = [
-                (unfit(mean, *size) >= threshold).astype(np.uint8) for mean, size in zip(means, sizes, strict=True)
-            ]
-            nearest = baselines.nearest_rows(data.table.iloc[data.rows["train"]], tested)
-            if any(row is not None for row in nearest):
-                guesses["nearest_mask"] = [
-                    np.zeros(size, np.uint8) if row is None else _resized(data.decoded.original_mask(row), *size)
-                    for row, size in zip(nearest, sizes, strict=True)
-                ]
-        areas = thirds(data)
-        return {name: localization.score(_compare(data, tested, own), areas) for name, own in guesses.items()}
+        tested, areas = data.table.iloc[data.rows["test"]], mask_scores.thirds(data)
+        guesses = mask_scores.guess(data, tested)
+        compared = {name: mask_scores.compare(data, tested, own) for name, own in guesses.items()}
+        return {name: localization.score(own, areas) for name, own in compared.items()}
 
     def pictures(self, data: SliceDataModule, predictions: pd.DataFrame) -> Iterator[Picture]:
         """Draw truth and prediction on the largest slice of the best, median and worst patients' tumours."""
@@ -208,7 +193,7 @@ class Segmenter(Task):
         if not len(tumours):
             return
         unit = "case" if (tumours["case"] != "").all() else "path"
-        volumes = localization.patients(predictions.assign(case=predictions[unit]), thirds(data))
+        volumes = localization.patients(predictions.assign(case=predictions[unit]), mask_scores.thirds(data))
         ranked = volumes.dropna(subset="dice").sort_values("dice", ascending=False)
         places = np.linspace(0, len(ranked) - 1, min(_DRAWN, len(ranked))).round().astype(int)
         largest = tumours.groupby(unit)["area"].idxmax()
@@ -231,12 +216,6 @@ class Segmenter(Task):
         self.network.compile(mode=mode)
 
 
-def thirds(data: SliceDataModule) -> tuple[float, float]:
-    """Divide the tumour slices of the whole data set, whatever the split, into thirds (see `localization.terciles`)."""
-    positive = np.flatnonzero(data.table["positive"])
-    return localization.terciles(np.array([data.decoded.original_mask(int(row)).sum() for row in positive]))
-
-
 def _build(encoder: str, decoder: str) -> "SegmentationModel":
     # Imported late: it brings timm, and only segmenters need it.
     import segmentation_models_pytorch as smp
@@ -244,42 +223,3 @@ def _build(encoder: str, decoder: str) -> "SegmentationModel":
     name, settings = DECODERS[decoder]
     network: SegmentationModel = getattr(smp, name)(encoder, encoder_weights=None, classes=1, **settings)
     return network
-
-
-def _compare(data: SliceDataModule, tested: pd.DataFrame, predicted: list[Mask]) -> pd.DataFrame:
-    """Compare a predicted mask for each tested slice with the truth; one row a slice, with its case."""
-    pairs = zip(predicted, tested.index, strict=True)
-    found = [localization.compare(mask, data.decoded.original_mask(int(row))) for mask, row in pairs]
-    return pd.DataFrame(found).assign(case=tested.get("person", tested["case"]).to_numpy())
-
-
-def _by_class(
-    slices: pd.DataFrame, tested: pd.DataFrame, classes: list[str], areas: tuple[float, float]
-) -> dict[str, Interval]:
-    """Return the Dice a tumour slice of each class, averaged over its patients."""
-    labels = tested["label"].to_numpy()
-    return {
-        f"dice_slice({name})": localization.score(slices[labels == label], areas)["dice_slice"]
-        for label, name in enumerate(classes)
-        if (labels == label).any()
-    }
-
-
-def _largest(predicted: list[Mask], tested: pd.DataFrame) -> list[Mask]:
-    """Keep the largest component of each patient's volume, where its slices have an order and one size."""
-    cleaned = list(predicted)
-    if (tested["slice"] < 0).any():
-        return cleaned
-    for places in localization.volumes(list(tested["case"]), list(tested["slice"])):
-        if len({predicted[place].shape for place in places}) == 1:
-            volume = localization.largest_component(np.stack([predicted[place] for place in places]))
-            for place, mask in zip(places, volume, strict=True):
-                cleaned[place] = mask
-    return cleaned
-
-
-def _resized(mask: Mask, height: int, width: int) -> Mask:
-    """Bring a patient's neighbouring mask to a slice's size, where that differs."""
-    if mask.shape == (height, width):
-        return mask
-    return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))

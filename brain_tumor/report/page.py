@@ -4,15 +4,14 @@ import base64
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 from matplotlib.figure import Figure
 
 from brain_tumor import atomic
+from brain_tumor.results import templates
 
 # Of the figures: by slice, by patient, and what the paper has.
 COLOURS = {"slice": "#1f77b4", "patient": "#d62728", "paper": "#555555"}
@@ -135,13 +134,11 @@ def html(title: str, blocks: Sequence[Block]) -> str:
 
 
 def _render(template: str, title: str, blocks: Sequence[Block]) -> str:
-    loader = jinja2.FunctionLoader(lambda name: resources.files("brain_tumor.report").joinpath(name).read_text())
-    environment = jinja2.Environment(
-        autoescape=template.endswith("html"), trim_blocks=True, lstrip_blocks=True, loader=loader
+    return templates.render(
+        "report",
+        template,
+        {"title": title, "blocks": blocks},
+        base64=lambda png: base64.b64encode(png).decode(),
+        cell=lambda value: str(value).replace("|", "\\|").replace("<", "&lt;"),
+        kind=lambda block: type(block).__name__,
     )
-    environment.filters |= {
-        "base64": lambda png: base64.b64encode(png).decode(),
-        "cell": lambda value: str(value).replace("|", "\\|").replace("<", "&lt;"),
-        "kind": lambda block: type(block).__name__,
-    }
-    return environment.get_template(template).render(title=title, blocks=blocks)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from brain_tumor.report import paper
-from brain_tumor.results import classification, run_folder, summary
+from brain_tumor.results import classification, run_folder, storage, summary
 from brain_tumor.results import record as records
 from brain_tumor.results.bootstrap import Interval
 from brain_tumor.results.record import Record
@@ -96,7 +96,7 @@ class Run:
 
     def predictions(self) -> pd.DataFrame:
         """Read the test slices' predictions; a diverged run's probabilities are NaN."""
-        return records.read_csv(self.folder / "predictions.csv")
+        return storage.read_csv(self.folder / "predictions.csv")
 
     def answers(self) -> pd.DataFrame:
         """Read the predictions with the columns `predicted`, `confidence` and `right`."""
@@ -104,12 +104,12 @@ class Run:
 
     def parts(self) -> pd.DataFrame:
         """Read which part every slice is in."""
-        return records.read_csv(self.folder / "split.csv")
+        return storage.read_csv(self.folder / "split.csv")
 
     def evaluation(self, key: str) -> tuple[Path, dict[str, Any]] | None:
         """Return the newest of its evaluations that has a key, such as "explanation", and what stands there."""
         kept = sorted(self.folder.glob("evaluations/*/results.json"), key=lambda path: -int(path.parent.name))
-        evaluations = ((path.parent, records.read_json(path)) for path in kept)
+        evaluations = ((path.parent, storage.read_json(path)) for path in kept)
         return next(((folder, content[key]) for folder, content in evaluations if key in content), None)
 
 

@@ -1,12 +1,9 @@
 """Describe an exported model from its run's record: what it was trained on, how good it is, and what it is not for."""
 
 from collections.abc import Mapping
-from importlib import resources
 from typing import Any
 
-import jinja2
-
-from brain_tumor.results import calibration
+from brain_tumor.results import calibration, templates
 from brain_tumor.results import record as records
 from brain_tumor.results.bootstrap import Interval
 from brain_tumor.results.record import Count, Record
@@ -35,9 +32,6 @@ def write(record: Record, facts: Mapping[str, Any], checked: Mapping[str, Any], 
         name: of the file.
     """
     baselines = {BASELINE_TITLES.get(key, key): own[record["measure"]] for key, own in record["baselines"].items()}
-    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    environment.filters["interval"] = _interval
-    template = resources.files("brain_tumor.results").joinpath("card.md").read_text()
     shown = {
         "name": name,
         "facts": facts,
@@ -52,7 +46,7 @@ def write(record: Record, facts: Mapping[str, Any], checked: Mapping[str, Any], 
         "leaks": _leaks(record),
         "checks": checks(checked),
     }
-    return environment.from_string(template).render({**record, **shown})
+    return templates.render("results", "card.md", {**record, **shown}, interval=_interval) + "\n"
 
 
 def checks(checked: Mapping[str, Any]) -> str:

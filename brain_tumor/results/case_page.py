@@ -3,14 +3,14 @@
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 from PIL import Image
 from scipy.ndimage import binary_erosion
+
+from brain_tumor.results import templates
 
 _OUTLINE = (0, 255, 255)
 _NUMBERS = {
@@ -38,18 +38,17 @@ def render(
         {"image": _encode(picture, "JPEG", quality=88), "outline": outline, "title": _title(line)}
         for picture, outline, line in zip(pictures, outlines, table.to_dict("records"), strict=True)
     ]
-    template = resources.files("brain_tumor.results").joinpath("case_page.html").read_text()
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(template).render(
-        case=row["case"],
-        numbers=_numbers(row),
-        warnings=row.get("warnings", ""),
-        slices=slices,
-        size=pictures[0].size,
-        bars=_bars(table),
-        start=_start(table),
-        marked=masks is not None,
-    )
+    shown = {
+        "case": row["case"],
+        "numbers": _numbers(row),
+        "warnings": row.get("warnings", ""),
+        "slices": slices,
+        "size": pictures[0].size,
+        "bars": _bars(table),
+        "start": _start(table),
+        "marked": masks is not None,
+    }
+    return templates.render("results", "case_page.html", shown)
 
 
 def _numbers(row: Mapping[str, Any]) -> list[tuple[str, str]]:

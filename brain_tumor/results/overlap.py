@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from brain_tumor.results import record
+from brain_tumor.results import storage
 
 INHERITED = "inherited.csv"  # in a run's folder: who was trained on in the runs that it has started from
 
@@ -17,11 +17,11 @@ def trained_on(folder: Path) -> pd.DataFrame:
     Raises:
         ValueError: its split.csv is missing or damaged.
     """
-    split = record.read_csv(folder / "split.csv")
+    split = storage.read_csv(folder / "split.csv")
     split["digest"] = split.get("digest", "")
     seen = [split[split["part"].isin(["train", "val"])][["case", "digest"]]]
     if (folder / INHERITED).exists():
-        seen.append(record.read_csv(folder / INHERITED))
+        seen.append(storage.read_csv(folder / INHERITED))
     return pd.concat(seen).drop_duplicates()
 
 

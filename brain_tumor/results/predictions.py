@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from brain_tumor.results import record
+from brain_tumor.results import storage
 
 _SHOWN = {
     "case": "case", "slices": "slices", "p_max": "largest p(tumour)", "volume_ml": "tumour in ml",
@@ -63,7 +63,7 @@ class Predictions:
         files = [self.folder / name / f"{case}{suffix}" for name, suffix in pictures.items()]
         if not all(own.exists() for own in (path, *files)):
             return False
-        found = record.read_json(path)
+        found = storage.read_json(path)
         return bool(found["made with"] == self._made_with(stamp) and found["row"]["status"] == "ok")
 
     def write(self, case: str, stamp: str, row: Mapping[str, Any], table: pd.DataFrame) -> None:
@@ -73,7 +73,7 @@ class Predictions:
             "row": {"case": case, "status": "ok", "reason": "", **row},
             "slices": table.to_dict("records"),
         }
-        record.write_json(self._path(case), content)
+        storage.write_json(self._path(case), content)
 
     def fail(self, case: str, stamp: str, reason: str, source: str) -> None:
         """Keep why a case could not be predicted."""
@@ -86,7 +86,7 @@ class Predictions:
         Returns:
             Names and reasons of those that have failed.
         """
-        kept = [record.read_json(path) for case in cases if (path := self._path(case)).exists()]
+        kept = [storage.read_json(path) for case in cases if (path := self._path(case)).exists()]
         finished = [own for own in kept if own["made with"].items() >= self.identity.items()]
         rows = [own["row"] for own in finished]
         if rows:
@@ -98,11 +98,13 @@ class Predictions:
             # A failed case has no numbers, only its row; as objects, the others' whole numbers stay whole.
             table = pd.DataFrame(slices, dtype=object)
             columns = [*(name for name in table if name not in _LAST), *_LAST]
-            record.write_csv(self.folder / "slices.csv", table[columns])
-            record.write_csv(self.folder / "cases.csv", pd.DataFrame(rows).astype({"slices": "Int64"}, errors="ignore"))
+            storage.write_csv(self.folder / "slices.csv", table[columns])
+            storage.write_csv(
+                self.folder / "cases.csv", pd.DataFrame(rows).astype({"slices": "Int64"}, errors="ignore")
+            )
         failed = [(row["case"], row["reason"]) for row in rows if row["status"] != "ok"]
         counts = {"cases": len(cases), "finished": len(rows), "failed": len(failed)}
-        record.write_json(self.folder / "predict.json", {**described, **self.identity, **counts})
+        storage.write_json(self.folder / "predict.json", {**described, **self.identity, **counts})
         return failed
 
     def overview(self) -> str:

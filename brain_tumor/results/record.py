@@ -3,15 +3,11 @@
 FORMAT 1 is that of revision 0205860 and before, which did not say so.
 """
 
-import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, cast, get_type_hints, is_typeddict
 
-import pandas as pd
-
-from brain_tumor import atomic
+from brain_tumor.results import storage
 from brain_tumor.results.bootstrap import Interval
 
 FORMAT = 2
@@ -157,7 +153,7 @@ def load(path: Path) -> Record:
     Raises:
         ValueError: it is damaged, of a later format, or no record.
     """
-    content = read_json(path)
+    content = storage.read_json(path)
     found = content.get("format", 1)
     if found not in range(1, FORMAT + 1):
         raise ValueError(f"{path}: of format {found}, which this version does not know; update brain_tumor")
@@ -171,21 +167,6 @@ def load(path: Path) -> Record:
     return record
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return what a JSON file holds.
-
-    Raises:
-        ValueError: it is damaged, or holds no object.
-    """
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: damaged or unreadable ({error})") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: not a record of brain_tumor; it lacks everything")
-    return content
-
-
 def scores(test: Mapping[str, Any]) -> dict[str, Interval]:
     """Choose the scores with intervals of a record's `test`."""
     return {name: cast("Interval", value) for name, value in test.items() if isinstance(value, dict)}
@@ -195,34 +176,6 @@ def final(record: Record) -> float | None:
     """Return the score that a run is compared by; None if it is undefined."""
     value: float | None = record["test"][record["measure"]]["value"]
     return value
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write JSON, complete or not at all; NaN becomes null."""
-    text = json.dumps(_plain(value), indent=1, allow_nan=False) + "\n"
-    with atomic.file(path) as temporary:
-        temporary.write_text(text)
-
-
-def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write a table, complete or not at all."""
-    with atomic.file(path) as temporary:
-        table.to_csv(temporary, index=False)
-
-
-def read_csv(path: Path) -> pd.DataFrame:
-    """Read a table of slices: names as text however they look, and everything else as numbers, NaN for none.
-
-    Raises:
-        ValueError: the file is missing or damaged.
-    """
-    names = dict.fromkeys(("path", "case", "person", "part", "digest", "run_lengths"), str)
-    try:
-        table = pd.read_csv(path, dtype=names, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: missing or damaged ({error})") from error
-    numbers = [name for name in table if name not in names]
-    return table.assign(**table[numbers].apply(pd.to_numeric, errors="coerce"))
 
 
 def _lacking(value: Any, schema: Any, path: str = "") -> list[str]:
@@ -273,13 +226,3 @@ def _from_format_1(old: dict[str, Any]) -> dict[str, Any]:
         "weights": {"overlap": [], **old["weights"]},
         "test": {**old["test"], "checkpoint": "best" if data["val_fraction"] else "last"},
     }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from brain_tumor.models.weights import Weights
-from brain_tumor.results import overlap, record, run_folder
+from brain_tumor.results import overlap, record, run_folder, storage
 from tests.conftest import REPOSITORY
 
 CONFIG: dict[str, Any] = {"seed": 0, "data": {"size": 32, "cache_dir": "a"}, "output_dir": "x", "resume": False}
@@ -77,7 +77,7 @@ def test_who_was_trained_on_is_known_by_name_and_by_image(tmp_path: Path) -> Non
             "digest": ["1", "2", "3", "4"],
         }
     )
-    record.write_csv(tmp_path / "split.csv", split)
+    storage.write_csv(tmp_path / "split.csv", split)
     tested = pd.DataFrame(
         {
             "path": ["p", "q", "r", "s", "t"],
@@ -90,11 +90,11 @@ def test_who_was_trained_on_is_known_by_name_and_by_image(tmp_path: Path) -> Non
         overlap.refuse(tmp_path, tested, allow=False)
     assert overlap.refuse(tmp_path, tested.iloc[[2, 4]], allow=False) == []
     # What the run started from counts, too.
-    record.write_csv(tmp_path / overlap.INHERITED, pd.DataFrame({"case": ["P3"], "digest": ["x"]}))
+    storage.write_csv(tmp_path / overlap.INHERITED, pd.DataFrame({"case": ["P3"], "digest": ["x"]}))
     assert overlap.refuse(tmp_path, tested, allow=True) == ["P1", "P3", "renamed", "s"]
     # Revision 0205860 kept no digests.
     (tmp_path / overlap.INHERITED).unlink()
-    record.write_csv(tmp_path / "split.csv", split.drop(columns="digest"))
+    storage.write_csv(tmp_path / "split.csv", split.drop(columns="digest"))
     assert overlap.refuse(tmp_path, tested, allow=True) == ["P1"]
     # Where it is allowed, the weights say so.
     weights = Weights(f"run:{tmp_path}", "run", warning="partial")

@@ -1,0 +1,72 @@
+"""What a run's record says of its data and how that was divided."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from brain_tumor.data import targets
+from brain_tumor.data.datamodule import SliceDataModule
+
+
+def hyperparameters(data: SliceDataModule) -> dict[str, bool | int | float | str]:
+    """Return what the record and TensorBoard's HParams say of data, split and batches.
+
+    Args:
+        data: set up; so for the following.
+    """
+    return {
+        "data": data.kind,
+        "split": data.drawn["method"],
+        "fold": -1 if data.split.fold is None else data.split.fold,
+        "split_seed": data.split.split_seed,
+        "test_fraction": data.split.test_fraction,
+        "val_fraction": data.split.val_fraction,
+        "batch_size": data.batch_size,
+        "empty": -1.0 if data.empty is None else float(data.empty),
+        "size": data.size,
+        **({"target": str(data.target)} if targets.is_of_patients(data.target) else {}),
+        **({"crop": data.crop, "crop_margin": data.crop_margin} if data.crop != "none" else {}),
+        **({"masks": "truth" if data.masks is None else "run"} if _uses_regions(data) else {}),
+    }
+
+
+def describe(data: SliceDataModule) -> dict[str, Any]:
+    """Return kind, content key, classes, and how many slices, patients and labels there are."""
+    facts = {"kind": data.kind, "key": data.key, "classes": data.classes, **_count(data, _labelled(data))}
+    if _uses_regions(data):
+        facts["regions"] = _regions(data)
+    if targets.is_of_patients(data.target):
+        facts["target"] = {"name": data.target, "patients_left_out": data.left_out}
+    return facts
+
+
+def describe_split(data: SliceDataModule) -> dict[str, Any]:
+    """Return how the split was drawn, and what each part holds."""
+    dropped = int((_labelled(data)["part"] == "").sum())
+    parts = {part: _count(data, data.table.iloc[rows]) for part, rows in data.rows.items()}
+    return {**data.drawn, "duplicates_dropped": dropped, **parts}
+
+
+def _uses_regions(data: SliceDataModule) -> bool:
+    """Whether it matters where the tumour is."""
+    return data.crop != "none" or targets.is_of_patients(data.target)
+
+
+def _regions(data: SliceDataModule) -> dict[str, Any]:
+    """Say by which masks slices were chosen or cut in training and test; by the true ones it is an oracle's."""
+    counts: dict[str, Any] = {"masks": "truth" if data.masks is None else data.masks}
+    for part in ("train", "val", "test"):
+        own = data.table["path"].iloc[data.rows[part]].isin(data.told)
+        counts[part] = {"by_truth": int((~own).sum()), "by_run": int(own.sum())}
+    return counts
+
+
+def _labelled(data: SliceDataModule) -> pd.DataFrame:
+    return data.table[data.table["label"] >= 0]
+
+
+def _count(data: SliceDataModule, table: pd.DataFrame) -> dict[str, Any]:
+    labels = np.bincount(table["label"], minlength=data.num_classes).tolist()
+    patients = set(table["case"]) - {""}
+    return {"slices": len(table), "patients": len(patients), "labels": dict(zip(data.classes, labels, strict=True))}
