@@ -6,6 +6,7 @@ python -m brain_tumor.benchmark 'sections=[training,loading]' 'models=[resnet18]
 """
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def main(cfg: DictConfig) -> None:
         "config": config,
         "data": description.describe(bench.data),
         "versions": versions,
-        "rows": [row.record() for row in rows],
+        "rows": [asdict(row) for row in rows],
     }
     storage.write_json(folder / "benchmark.json", measured)
     title = (

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from brain_tumor.benchmark import loops
 from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.models.classifier import Classifier
 
@@ -39,20 +37,3 @@ class Bench:
     repeats: int
     batches: int
     epochs: int
-
-
-def rate(work: Callable[[], int], device: torch.device) -> float:
-    """Time some work that returns how many images it was, and return images per second."""
-    started = loops.now(device)
-    count = work()
-    return count / (loops.now(device) - started)
-
-
-def flops(model: Classifier, data: SliceDataModule, device: torch.device) -> float:
-    """Count the floating point operations of training on one image."""
-    images = torch.randn(2, 3, data.size, data.size, device=device)
-    model.to(device).train()
-    with FlopCounterMode(display=False) as counter:
-        model(images).sum().backward()
-    model.zero_grad()
-    return float(counter.get_total_flops()) / len(images)

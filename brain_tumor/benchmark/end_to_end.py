@@ -1,12 +1,13 @@
 """The benchmark's main section: training and test end to end, fine-tuned and frozen."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from brain_tumor.benchmark import command, loops
-from brain_tumor.benchmark.bench import Bench, flops, rate
+from brain_tumor.benchmark.bench import Bench
+from brain_tumor.benchmark.loops import rate
 from brain_tumor.benchmark.measure import Row, alone, compare, interleave
 from brain_tumor.benchmark.plain import PlainLoop
 from brain_tumor.models import features
@@ -24,35 +25,29 @@ def training(bench: Bench) -> Iterator[Row]:
 
 
 def _finetuned(bench: Bench, name: str) -> list[Row]:
-    data, device, batches = bench.data, bench.device, bench.batches
-    plain, model = PlainLoop(bench.build(name, "finetune"), data, device), bench.build(name, "finetune")
+    plain, model = (bench.build(name, "finetune") for _ in range(2))
+    loop = PlainLoop(plain, bench.data, bench.device)
     speeds = interleave(
         {
-            "plain": lambda: rate(lambda: plain.train(batches), device),
-            "ours": lambda: loops.framework(model, data, bench.trainer, batches),
-            "by hand": lambda: loops.by_hand(model, data, bench.precision, device, batches),
-            **_tests(bench, plain, model),
+            "plain": lambda: rate(lambda: loop.train(bench.batches), bench.device),
+            "ours": lambda: loops.framework(bench, model, bench.batches),
+            "by hand": lambda: loops.by_hand(bench, model, bench.batches),
+            "plain test": lambda: rate(lambda: loop.test(bench.batches), bench.device),
+            "ours test": lambda: rate(lambda: loops.test(bench, model), bench.device),
         },
         bench.repeats,
     )
-    used = [flops(model, data, device) * speed / loops.peak(bench.precision, device) for speed in speeds["ours"]]
+    needed, peak = loops.flops(bench, model), loops.peak(bench.precision, bench.device)
     theirs, ours = (_experiment(bench, speeds[side], speeds[f"{side} test"]) for side in ("plain", "ours"))
     return [
         compare(f"{name} fine-tune, training", "images/s", speeds["plain"], speeds["ours"]),
         compare(f"{name}, test", "images/s", speeds["plain test"], speeds["ours test"]),
-        alone(f"{name} fine-tune, share of the peak", "%", [100 * share for share in used]),
+        alone(f"{name} fine-tune, share of the peak", "%", [100 * needed * speed / peak for speed in speeds["ours"]]),
         _overhead(f"{name} fine-tune, framework over hand-written loop", speeds["by hand"], speeds["ours"]),
         compare(
             f"{name} fine-tune, {bench.epochs} epochs", "s", theirs, ours, "both extrapolated from the speeds above"
         ),
     ]
-
-
-def _tests(bench: Bench, plain: PlainLoop, model: Classifier) -> dict[str, Callable[[], float]]:
-    return {
-        "plain test": lambda: rate(lambda: plain.test(bench.batches), bench.device),
-        "ours test": lambda: loops.evaluation(model, bench.data, bench.precision, bench.device, bench.batches),
-    }
 
 
 def _experiment(bench: Bench, training: list[float], test: list[float]) -> list[float]:
@@ -63,16 +58,16 @@ def _experiment(bench: Bench, training: list[float], test: list[float]) -> list[
 
 
 def _frozen(bench: Bench, name: str) -> list[Row]:
-    data, device = bench.data, bench.device
-    plain, model = PlainLoop(bench.build(name, "freeze"), data, device), bench.build(name, "freeze")
+    plain, model = (bench.build(name, "freeze") for _ in range(2))
+    loop = PlainLoop(plain, bench.data, bench.device)
     with tempfile.TemporaryDirectory() as folder, _features(bench, model, Path(folder)):
-        epoch = len(data.train_dataloader()) - loops.WARM
+        epoch = len(bench.data.train_dataloader()) - loops.WARM
         speeds = interleave(
             {
-                "plain": lambda: rate(lambda: plain.train(bench.batches), device),
-                "plain test": lambda: rate(lambda: plain.test(bench.batches), device),
-                "ours": lambda: loops.framework(model, data, bench.trainer, epoch),
-                "by hand": lambda: loops.by_hand(model, data, bench.precision, device, epoch),
+                "plain": lambda: rate(lambda: loop.train(bench.batches), bench.device),
+                "plain test": lambda: rate(lambda: loop.test(bench.batches), bench.device),
+                "ours": lambda: loops.framework(bench, model, epoch),
+                "by hand": lambda: loops.by_hand(bench, model, epoch),
             },
             bench.repeats,
         )
@@ -91,17 +86,14 @@ def _frozen(bench: Bench, name: str) -> list[Row]:
 
 def _partial(bench: Bench, name: str) -> Row:
     """Train the last block and the head on kept feature maps, beside fine-tuning with the same framework."""
-    tuned, model = bench.build(name, "finetune"), bench.build(name, "partial")
+    tuned, model = (bench.build(name, strategy) for strategy in ("finetune", "partial"))
 
-    def kept_maps() -> float:
+    def on_kept_maps() -> float:
         with _features(bench, model, Path(folder)):
-            return loops.framework(model, bench.data, bench.trainer, bench.batches)
+            return loops.framework(bench, model, bench.batches)
 
     with tempfile.TemporaryDirectory() as folder:
-        sides = {
-            "whole": lambda: loops.framework(tuned, bench.data, bench.trainer, bench.batches),
-            "part": kept_maps,
-        }
+        sides = {"whole": lambda: loops.framework(bench, tuned, bench.batches), "part": on_kept_maps}
         speeds = interleave(sides, bench.repeats)
     times = [part / whole for whole, part in zip(speeds["whole"], speeds["part"], strict=True)]
     return alone(f"{name} partial (layer4), training, over fine-tuning", "times", times)

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from brain_tumor.benchmark.bench import Bench, rate
+from brain_tumor.benchmark.bench import Bench
+from brain_tumor.benchmark.loops import rate
 from brain_tumor.benchmark.measure import Row, alone, interleave
 from brain_tumor.models import onnx_export
 from brain_tumor.models.network import TorchNetwork

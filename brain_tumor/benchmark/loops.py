@@ -1,13 +1,15 @@
 """The framework's training with a clock in it, and a hand-written loop with the very same settings."""
 
 import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import lightning as L
 import torch
-from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
-from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.benchmark.bench import Bench
+from brain_tumor.data.batches import Batch
 from brain_tumor.models import precision as precisions
 from brain_tumor.models.classifier import Classifier
 
@@ -46,18 +48,11 @@ class Clock(L.Callback):
                 self.seconds = now(pl_module.device) - self._started
 
 
-def framework(model: Classifier, data: SliceDataModule, settings: dict[str, Any], batches: int) -> float:
-    """Train `batches` batches with the framework; return images per second, without the start.
-
-    Args:
-        model: the network.
-        data: set up.
-        settings: arguments of `lightning.Trainer` that the run is to have.
-        batches: how many to time.
-    """
+def framework(bench: Bench, model: Classifier, batches: int) -> float:
+    """Train with the framework; return images per second, of so many batches after the first ones."""
     clock = Clock()
     trainer = L.Trainer(
-        **settings,
+        **bench.trainer,
         max_epochs=1,
         limit_train_batches=WARM + batches,
         limit_val_batches=0,
@@ -68,20 +63,26 @@ def framework(model: Classifier, data: SliceDataModule, settings: dict[str, Any]
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    trainer.fit(model, data)
+    trainer.fit(model, bench.data)
     return clock.images / clock.seconds
 
 
-def by_hand(model: Classifier, data: SliceDataModule, precision: str, device: torch.device, batches: int) -> float:
-    """Train `batches` batches as `framework` does, in a loop that knows nothing else; return images per second."""
+def by_hand(bench: Bench, model: Classifier, batches: int) -> float:
+    """Train as `framework` does, in a loop that knows nothing else; return images per second likewise."""
+    data, device = bench.data, bench.device
     model.to(device).train()
     data.store.place(device)
     data.transforms.train()
-    optimizer = model.configure_optimizers()
     order = torch.from_numpy(data.rows["train"])[torch.randperm(len(data.rows["train"]))]
+    drawn = torch.split(order, data.batch_size)[: WARM + batches]
+    return steps(model, (data.store.batch(rows, device) for rows in drawn), bench.precision, device)
+
+
+def steps(model: Classifier, batches: Iterable[Batch], precision: str, device: torch.device) -> float:
+    """Train a model on batches, both on the device; return images per second, without the first steps."""
+    optimizer = model.configure_optimizers()
     seen, started = 0, 0.0
-    for index, there in enumerate(torch.split(order, data.batch_size)[: WARM + batches]):
-        batch = data.store.batch(there, device)
+    for index, batch in enumerate(batches):
         with precisions.autocast(precision, device):
             loss, _ = model.step(batch)
         optimizer.zero_grad()
@@ -90,58 +91,41 @@ def by_hand(model: Classifier, data: SliceDataModule, precision: str, device: to
         if index + 1 == WARM:
             started = now(device)
         elif index + 1 > WARM:
-            seen += len(there)
+            seen += len(batch.labels)
     return seen / (now(device) - started)
-
-
-def compute(
-    model: Classifier, size: int, batch_size: int, dtype: torch.dtype, device: torch.device, steps: int
-) -> float:
-    """Train on one batch that lies on the device, over and over: the computation alone; return images per second.
-
-    Args:
-        model: on the device, in the memory layout to be measured.
-        size: side of the images in pixels.
-        batch_size: how many.
-        dtype: float32, or what autocast is to compute in.
-        device: to compute on.
-        steps: how many to time.
-    """
-    layout = torch.channels_last if _is_channels_last(model) else torch.contiguous_format
-    images = torch.rand(batch_size, 3, size, size, device=device).to(memory_format=layout)
-    labels = torch.arange(batch_size, device=device) % 2
-    optimizer = model.train().configure_optimizers()
-    started = 0.0
-    for step in range(WARM + steps):
-        if step == WARM:
-            started = now(device)
-        with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-            logits = model(images)
-        loss = F.cross_entropy(logits.float(), labels)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    return steps * batch_size / (now(device) - started)
-
-
-def _is_channels_last(model: Classifier) -> bool:
-    weight = next(parameter for parameter in model.backbone.parameters() if parameter.ndim == 4)
-    return weight.is_contiguous(memory_format=torch.channels_last)
 
 
 @torch.inference_mode()
-def evaluation(model: Classifier, data: SliceDataModule, precision: str, device: torch.device, batches: int) -> float:
-    """Classify so many of the framework's test batches, or the whole test part; return images per second."""
+def test(bench: Bench, model: Classifier) -> int:
+    """Classify the framework's first test batches; return the number of images."""
+    data, device = bench.data, bench.device
     model.to(device).eval()
     data.store.place(device)
     data.transforms.eval()
-    seen, started = 0, now(device)
-    for rows in torch.split(torch.from_numpy(data.rows["test"]), data.eval_batch_size(device))[:batches]:
+    seen = 0
+    for rows in torch.split(torch.from_numpy(data.rows["test"]), data.eval_batch_size(device))[: bench.batches]:
         batch = data.store.batch(rows, device)
-        with precisions.autocast(precision, device):
+        with precisions.autocast(bench.precision, device):
             model(batch.inputs)
         seen += len(rows)
-    return seen / (now(device) - started)
+    return seen
+
+
+def rate(work: Callable[[], int], device: torch.device) -> float:
+    """Time some work that returns how many images it was, and return images per second."""
+    started = now(device)
+    count = work()
+    return count / (now(device) - started)
+
+
+def flops(bench: Bench, model: Classifier) -> float:
+    """Count the floating point operations of training on one image."""
+    images = torch.randn(2, 3, bench.data.size, bench.data.size, device=bench.device)
+    model.to(bench.device).train()
+    with FlopCounterMode(display=False) as counter:
+        model(images).sum().backward()
+    model.zero_grad()
+    return float(counter.get_total_flops()) / len(images)
 
 
 def peak(precision: str, device: torch.device) -> float:

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 HEAD = "| | unit | plain loop | brain_tumor | times better | |\n|---|---|---|---|---|---|"
@@ -42,13 +42,9 @@ class Row:
     ratio: Spread | None = None
     note: str = ""
 
-    def record(self) -> dict[str, Any]:
-        """Return plain values."""
-        return asdict(self)
-
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> "Row":
-        """Read back what `record` gave."""
+        """Read back what `dataclasses.asdict` gave."""
         spreads = {name: Spread(**record[name]) for name in ("plain", "ours", "ratio") if record[name] is not None}
         return cls(**{**record, **spreads})
 

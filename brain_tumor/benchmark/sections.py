@@ -3,59 +3,56 @@
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import torch
 
 from brain_tumor.benchmark import command, loops
-from brain_tumor.benchmark.bench import Bench, rate
+from brain_tumor.benchmark.bench import Bench
 from brain_tumor.benchmark.end_to_end import training
 from brain_tumor.benchmark.exported import exported
+from brain_tumor.benchmark.loops import rate
 from brain_tumor.benchmark.measure import Row, alone, compare, interleave
 from brain_tumor.benchmark.plain import PlainLoop
-from brain_tumor.models import precision as precisions
+from brain_tumor.data.batches import Batch
 
 
 def computing(bench: Bench) -> Iterator[Row]:
-    """Images per second of fine-tuning's computation alone, and what each step from the plain loop's way gives."""
-    fast = precisions.MIXED.get(bench.precision, torch.float32)
-    batch, size = bench.data.batch_size, bench.data.size
+    """Images per second of fine-tuning's computation alone, and what each step from the plain loop's way gives.
+
+    It is that of one batch that lies on the device, over and over.
+    """
+    data, steps = bench.data, loops.WARM + max(2, bench.batches // 2)
+    labels = torch.arange(data.batch_size, device=bench.device) % 2
+    images = torch.rand(data.batch_size, 3, data.size, data.size, device=bench.device)
+    ladder = {
+        "float32": (torch.contiguous_format, "32-true"),
+        "float32, channels last": (torch.channels_last, "32-true"),
+        f"{bench.precision}, channels last": (torch.channels_last, bench.precision),
+    }
     for name in bench.models:
-        plain = bench.build(name, "finetune").to(bench.device).to(memory_format=torch.contiguous_format)
-        ours = bench.build(name, "finetune").to(bench.device)
-        ladder = {
-            "float32": (plain, torch.float32),
-            "float32, channels last": (ours, torch.float32),
-            f"{bench.precision}, channels last": (ours, fast),
-        }
-        speeds = interleave(
-            {
-                title: partial(loops.compute, model, size, batch, dtype, bench.device, max(2, bench.batches // 2))
-                for title, (model, dtype) in ladder.items()
-            },
-            bench.repeats,
-        )
+        sides = {}
+        for title, (layout, precision) in ladder.items():
+            model = bench.build(name, "finetune").to(bench.device).to(memory_format=layout).train()
+            batches = [Batch(images.to(memory_format=layout), labels, labels)] * steps
+            sides[title] = partial(loops.steps, model, batches, precision, bench.device)
+        speeds = interleave(sides, bench.repeats)
         for title, values in speeds.items():
             yield compare(f"{name} computation alone, {title}", "images/s", speeds["float32"], values)
 
 
 def loading(bench: Bench) -> list[Row]:
     """Images per second of the loaders alone, ready for the network."""
-    plain = PlainLoop(bench.build(bench.models[0], "finetune"), bench.data, bench.device).loaders["train"]
-
-    def theirs() -> int:
-        return sum(len(labels) for _, (_, labels) in zip(range(bench.batches), plain, strict=False))
-
-    def ours() -> int:
-        seen = 0
-        for rows in bench.data.train_dataloader():
-            seen += len(bench.data.store.batch(rows, device).inputs)
-        return seen
-
-    device = bench.device
-    bench.data.store.place(device)
-    bench.data.transforms.train()
-    speeds = interleave({"plain": lambda: rate(theirs, device), "ours": lambda: rate(ours, device)}, bench.repeats)
+    data, device = bench.data, bench.device
+    loader = PlainLoop(bench.build(bench.models[0], "finetune"), data, device).loaders["train"]
+    data.store.place(device)
+    data.transforms.train()
+    works = {
+        "plain": lambda: sum(len(labels) for _, labels in islice(loader, bench.batches)),
+        "ours": lambda: sum(len(data.store.batch(rows, device).inputs) for rows in data.train_dataloader()),
+    }
+    speeds = interleave({side: partial(rate, work, device) for side, work in works.items()}, bench.repeats)
     return [compare("loader alone", "images/s", speeds["plain"], speeds["ours"])]
 
 
