@@ -25,8 +25,8 @@ def training(bench: Bench) -> Iterator[Row]:
 
 
 def _finetuned(bench: Bench, name: str) -> list[Row]:
-    plain, model = (bench.build(name, "finetune") for _ in range(2))
-    loop = PlainLoop(plain, bench.data, bench.device)
+    model = bench.build(name, "finetune")
+    loop = PlainLoop(bench.build(name, "finetune"), bench.data, bench.device)
     speeds = interleave(
         {
             "plain": lambda: rate(lambda: loop.train(bench.batches), bench.device),
@@ -58,8 +58,8 @@ def _experiment(bench: Bench, training: list[float], test: list[float]) -> list[
 
 
 def _frozen(bench: Bench, name: str) -> list[Row]:
-    plain, model = (bench.build(name, "freeze") for _ in range(2))
-    loop = PlainLoop(plain, bench.data, bench.device)
+    model = bench.build(name, "freeze")
+    loop = PlainLoop(bench.build(name, "freeze"), bench.data, bench.device)
     with tempfile.TemporaryDirectory() as folder, _features(bench, model, Path(folder)):
         epoch = len(bench.data.train_dataloader()) - loops.WARM
         speeds = interleave(
@@ -86,7 +86,7 @@ def _frozen(bench: Bench, name: str) -> list[Row]:
 
 def _partial(bench: Bench, name: str) -> Row:
     """Train the last block and the head on kept feature maps, beside fine-tuning with the same framework."""
-    tuned, model = (bench.build(name, strategy) for strategy in ("finetune", "partial"))
+    tuned, model = bench.build(name, "finetune"), bench.build(name, "partial")
 
     def on_kept_maps() -> float:
         with _features(bench, model, Path(folder)):

@@ -1,4 +1,4 @@
-"""The framework's training with a clock in it, and a hand-written loop with the very same settings."""
+"""What is timed: the framework's training and test, a hand-written loop with the very same settings, and the device."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -79,7 +79,7 @@ def by_hand(bench: Bench, model: Classifier, batches: int) -> float:
 
 
 def steps(model: Classifier, batches: Iterable[Batch], precision: str, device: torch.device) -> float:
-    """Train a model on batches, both on the device; return images per second, without the first steps."""
+    """Train a model on batches, set to training and on the device; return images per second after the first steps."""
     optimizer = model.configure_optimizers()
     seen, started = 0, 0.0
     for index, batch in enumerate(batches):
