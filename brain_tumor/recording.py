@@ -122,6 +122,7 @@ def write(
         values, labels = classification.probabilities_of(predictions).to_numpy(), predictions["label"].to_numpy()
         tested = calibration.describe(values, labels, list(predictions["case"]), calibrated["temperature"])
         record["calibration"] = {**calibrated, "test": tested}
+    record["threshold"] = {"value": 0.5, "origin": "default"}
     if model.weights.source == "run":
         storage.write_csv(folder / overlap.INHERITED, overlap.trained_on(model.weights.folder))
     storage.write_csv(folder / "split.csv", data.table[["path", "case", "slice", "label", "part", "digest"]])

@@ -70,6 +70,26 @@ class Trained:
         return list(TUMOUR_CLASSES) if self.task == "segmentation" else self.record["data"]["classes"]
 
     @property
+    def positive(self) -> str | None:
+        """The class that means a tumour; None where its data does not say."""
+        return TUMOUR_CLASSES[1] if self.task == "segmentation" else self.record["data"]["positive"]
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """The sequences in the three channels of its training data; () where nobody knows."""
+        return tuple(self.record["data"]["sequences"])
+
+    @property
+    def skull(self) -> bool | None:
+        """Whether the heads that it was trained on had their skulls; None where that is not known."""
+        return self.record["data"]["skull"]
+
+    @property
+    def threshold(self) -> float:
+        """The calibrated probability of the positive class from which a slice counts as positive."""
+        return self.record["threshold"]["value"]
+
+    @property
     def size(self) -> int:
         """The side of the images that it was trained on, in pixels."""
         return int(self.record["hyperparameters"]["size"])

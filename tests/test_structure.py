@@ -26,7 +26,8 @@ ROOMS = {
     "page": {"page", "data", "prediction", "predict", "case_files", "cli"},
     "cluster": {"cluster", "data", "results", "prediction", "trained", "cli", "train"},
 }
-EVERYWHERE = {"atomic"}  # files and folders that are complete or not there
+# Files and folders that are complete or not there, which of them are input, and what a class's name says.
+EVERYWHERE = {"atomic", "positive", "walk"}
 # Rooms know nothing of Hydra, but for verbs in them and the launcher.
 HYDRA = {"cluster/score.py", "cluster/sweep.py", "cluster/plugins/hydra_plugins/brain_tumor_spark/__init__.py"}
 # Who under the verbs may know Lightning.

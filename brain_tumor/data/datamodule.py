@@ -32,6 +32,7 @@ class SliceDataModule(L.LightningDataModule):
         transforms: applied to every batch, with its random part in training only.
         cache_dir: where decoded slices are kept for all runs.
         target: what is to be told of a slice (see `brain_tumor.data.targets`).
+        positive: the class that means a tumour; None where it is to be known by the classes' names, or there is none.
         split: as the following five a setting of `brain_tumor.data.split.Split`.
         test_fraction: share of the slices, or patients, to test.
         val_fraction: share of the training part to validate on; 0, as in the paper, for none.
@@ -56,6 +57,7 @@ class SliceDataModule(L.LightningDataModule):
     Attributes:
         table: one row a slice, once set up: the listing's columns, the cache's facts, `label`, and the drawn `part`.
         classes: class names; a label is an index into them.
+        positive: the class that means a tumour, once set up; None where nobody says.
         rows: the rows of `table` in each part.
         store: makes batches of rows.
         drawn: how the split was drawn.
@@ -68,6 +70,7 @@ class SliceDataModule(L.LightningDataModule):
     """
 
     kind: ClassVar[str]  # "lgg", "phantom", ...: stands in records and run names
+    sequences: ClassVar[tuple[str, ...]] = ()  # what the three channels show, where that is known
     key: str  # identifies names, pixels and labels
     table: pd.DataFrame
     classes: list[str]
@@ -84,6 +87,7 @@ class SliceDataModule(L.LightningDataModule):
         transforms: Transforms,
         cache_dir: str,
         target: str | None = None,
+        positive: str | None = None,
         split: str | None = "slice",
         test_fraction: float = 0.15,
         val_fraction: float = 0.0,
@@ -123,6 +127,7 @@ class SliceDataModule(L.LightningDataModule):
         self.transforms = transforms
         self.cache_dir = Path(cache_dir).expanduser()
         self.target = target
+        self.positive = positive
         self.split = Split(split, test_fraction, val_fraction, split_seed, folds, fold, test_cases)
         self.min_patients = min_patients
         self.crop = crop
@@ -191,6 +196,7 @@ class SliceDataModule(L.LightningDataModule):
             self.table["chosen"] = said.where(said.notna(), self.table["positive"]).astype(bool)
         found = targets.classify(self.table, self.target, listing.patients, self.min_patients)
         self.classes, labels, self.left_out = found.classes, found.values, found.left_out
+        self.positive = targets.positive_class(self.classes, self.target, self.positive)
         parts = np.full(len(labels), "", dtype="<U5")
         parts[labels >= 0] = self.split.draw(self.table[labels >= 0].reset_index(drop=True), labels[labels >= 0])
         if self.masks is not None:

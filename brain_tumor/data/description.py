@@ -32,8 +32,16 @@ def hyperparameters(data: SliceDataModule) -> dict[str, bool | int | float | str
 
 
 def describe(data: SliceDataModule) -> dict[str, Any]:
-    """Return kind, content key, classes, and how many slices, patients and labels there are."""
-    facts = {"kind": data.kind, "key": data.key, "classes": data.classes, **_count(data, _labelled(data))}
+    """Return kind, content key, classes, what they and the channels mean, and how many slices, patients, labels."""
+    facts = {
+        "kind": data.kind,
+        "key": data.key,
+        "classes": data.classes,
+        "positive": data.positive,
+        "sequences": list(data.sequences),
+        "skull": None,
+        **_count(data, _labelled(data)),
+    }
     if _uses_regions(data):
         facts["regions"] = _regions(data)
     if targets.is_of_patients(data.target):

@@ -19,6 +19,7 @@ class PhantomDataModule(SliceDataModule):
     """
 
     kind = "phantom"
+    sequences = ("t1", "flair", "t1ce")
 
     def __init__(self, *, cases: int, phantom_seed: int = 0, **common: Any) -> None:
         super().__init__(**common)
@@ -39,6 +40,7 @@ class LggDataModule(SliceDataModule):
     """
 
     kind = "lgg"
+    sequences = ("t1", "flair", "t1ce")
 
     def __init__(self, *, root: str, **common: Any) -> None:
         super().__init__(**common)
@@ -62,6 +64,7 @@ class ChengDataModule(SliceDataModule):
     """
 
     kind = "cheng"
+    sequences = ("t1ce",) * 3
 
     def __init__(
         self,

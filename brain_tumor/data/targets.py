@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from brain_tumor import positive
+
 TUMOUR_CLASSES = ["no tumour", "tumour"]
 
 
@@ -69,6 +71,24 @@ def classify(table: pd.DataFrame, target: str | None, patients: pd.DataFrame | N
 def is_of_patients(target: str | None) -> bool:
     """Return whether a target is one of patients, and not of slices."""
     return target not in {None, "tumour", "class"}
+
+
+def positive_class(classes: list[str], target: str | None, asked: str | None) -> str | None:
+    """Return the class that means a tumour; None where neither a setting nor the names say.
+
+    Args:
+        classes: class names.
+        target: as for `classify`; classes of patients are kinds of tumours.
+        asked: the name that a user has given.
+
+    Raises:
+        ValueError: no class of that name.
+    """
+    if asked is not None and asked not in classes:
+        raise ValueError(f"data.positive={asked}: the classes are {', '.join(classes)}")
+    if asked is not None or is_of_patients(target):
+        return asked
+    return TUMOUR_CLASSES[1] if classes == TUMOUR_CLASSES else positive.guess(classes)
 
 
 def _of_patients(table: pd.DataFrame, target: str, values: "pd.Series[str]", least: int) -> Labels:

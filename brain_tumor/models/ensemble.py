@@ -27,7 +27,7 @@ class Ensemble:
         """Refuse runs whose answers cannot be averaged."""
         first = self.runs[0]
         for own in self.runs[1:]:
-            for name in ("task", "kind", "classes", "size", "crop"):
+            for name in ("task", "kind", "classes", "positive", "sequences", "size", "crop"):
                 if (mine := getattr(own, name)) != (its := getattr(first, name)):
                     raise ValueError(
                         f"{own.name}: cannot answer together with {first.name}: its {name} is {mine}, the other's {its}"
@@ -52,6 +52,27 @@ class Ensemble:
     def classes(self) -> list[str]:
         """The names of the classes that they tell apart."""
         return self.runs[0].classes
+
+    @property
+    def positive(self) -> str | None:
+        """The class that means a tumour."""
+        return self.runs[0].positive
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """The sequences in the three channels of their training data."""
+        return self.runs[0].sequences
+
+    @property
+    def skull(self) -> bool | None:
+        """Whether all the heads that they were trained on had their skulls; None where that is not known."""
+        known = {own.skull for own in self.runs}
+        return known.pop() if len(known) == 1 else None
+
+    @property
+    def threshold(self) -> float:
+        """The mean of its runs' thresholds, as its probability is the mean of theirs."""
+        return sum(own.threshold for own in self.runs) / len(self.runs)
 
     @property
     def size(self) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_tumor import positive
 from brain_tumor.models.outputs import Outputs, Qualified
 from brain_tumor.results import versions
 
@@ -111,6 +112,26 @@ class OnnxRun:
     def classes(self) -> list[str]:
         """The names of the classes that it tells apart."""
         return list(self.facts["classes"])
+
+    @property
+    def positive(self) -> str | None:
+        """The class that means a tumour; None where its data does not say."""
+        return positive.guess(self.classes)
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """The sequences in the three channels of its training data; () where nobody knows."""
+        return tuple(self.facts["sequences"])
+
+    @property
+    def skull(self) -> bool | None:
+        """Whether the heads that it was trained on had their skulls; None where that is not known."""
+        return None
+
+    @property
+    def threshold(self) -> float:
+        """The calibrated probability of the positive class from which a slice counts as positive."""
+        return float(self.facts["threshold"])
 
     @property
     def size(self) -> int:

@@ -89,6 +89,22 @@ class Run(Protocol):
         """The names of the classes that it tells apart, in the order of its outputs."""
 
     @property
+    def positive(self) -> str | None:
+        """The class that means a tumour; None where its data does not say."""
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """The sequences in the three channels of its training data; () where nobody knows."""
+
+    @property
+    def skull(self) -> bool | None:
+        """Whether the heads that it was trained on had their skulls; None where that is not known."""
+
+    @property
+    def threshold(self) -> float:
+        """The calibrated probability of the positive class from which a slice counts as positive."""
+
+    @property
     def size(self) -> int:
         """The side of the images that it was trained on, in pixels."""
 

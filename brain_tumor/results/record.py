@@ -1,16 +1,20 @@
 """What is known of a finished run: results.json, its schema, and reading it in whatever format it was written.
 
-FORMAT 1 is that of revision 0205860 and before, which did not say so.
+FORMAT 1 is that of revision 0205860 and before, which did not say so; FORMAT 2 did not say what is positive, from which
+probability on, what the channels show, nor which momentum was used.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, cast, get_type_hints, is_typeddict
 
+from brain_tumor import positive as positive_
 from brain_tumor.results import storage
 from brain_tumor.results.bootstrap import Interval
 
-FORMAT = 2
+FORMAT = 3
+# What the channels of the published data sets show; formats 1 and 2 left it to be known by the kind of data.
+_SEQUENCES = {"lgg": ["t1", "flair", "t1ce"], "phantom": ["t1", "flair", "t1ce"], "cheng": ["t1ce"] * 3}
 
 
 class Count(TypedDict):
@@ -24,6 +28,9 @@ class Count(TypedDict):
 class Data(Count):
     """The data of a run: its kind, what identifies names, pixels and labels, and the classes' names.
 
+    `positive` is the class that means a tumour, None where the data does not say; `sequences` what the three channels
+    show, [] where nobody knows; `skull` whether the heads in training had theirs, None where that is not known.
+
     A target of patients adds its name and whom it left out; one that goes by where the tumour is, and a crop, by whose
     masks slices were chosen and cut.
     """
@@ -31,6 +38,9 @@ class Data(Count):
     kind: str
     key: str
     classes: list[str]
+    positive: str | None
+    sequences: list[str]
+    skull: bool | None
     target: NotRequired[dict[str, Any]]
     regions: NotRequired[dict[str, Any]]
 
@@ -77,6 +87,16 @@ class Quality(TypedDict):
     calibration_error: float
 
 
+class Threshold(TypedDict):
+    """The calibrated probability of the positive class from which a slice counts as positive, and its `origin`.
+
+    That is "validation part" (sensitivity and specificity together are highest there) or "default".
+    """
+
+    value: float
+    origin: str
+
+
 class CalibratedPart(TypedDict):
     """The quality of a part's probabilities, as they come and calibrated."""
 
@@ -111,6 +131,7 @@ class Record(TypedDict):
         history: an entry an epoch: its number, from 1, and the curves of each part.
         novelty: how many training slices `predict` holds new ones against, and from which distance they are unlike.
         calibration: of a run with a validation part, what that says of its probabilities.
+        threshold: from which probability on a slice counts as positive.
         test: every score as value, low and high; how many `slices`; what the intervals have `resampled`; the `epoch`
             and the name of the `checkpoint` that was scored; and what else the task keeps.
         timing: what it cost.
@@ -130,6 +151,7 @@ class Record(TypedDict):
     history: list[dict[str, Any]]
     novelty: NotRequired[dict[str, float]]
     calibration: NotRequired[Calibration]
+    threshold: Threshold
     test: dict[str, Any]
     timing: Timing
     versions: dict[str, str]
@@ -158,7 +180,9 @@ def load(path: Path) -> Record:
     if found not in range(1, FORMAT + 1):
         raise ValueError(f"{path}: of format {found}, which this version does not know; update brain_tumor")
     try:
-        upgraded: Any = _from_format_1(content) if found == 1 else content
+        upgraded: Any = content
+        for upgrade in (_from_format_1, _from_format_2)[found - 1 :]:
+            upgraded = upgrade(upgraded)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: not a record of brain_tumor ({type(error).__name__} at {error})") from error
     if lacking := _lacking(upgraded, Record):
@@ -201,7 +225,7 @@ def _from_format_1(old: dict[str, Any]) -> dict[str, Any]:
     scale = list(transforms["scale"])
     return {
         **old,
-        "format": FORMAT,
+        "format": 2,
         "task": "classification",
         "measure": "accuracy",
         "hyperparameters": {
@@ -226,3 +250,49 @@ def _from_format_1(old: dict[str, Any]) -> dict[str, Any]:
         "weights": {"overlap": [], **old["weights"]},
         "test": {**old["test"], "checkpoint": "best" if data["val_fraction"] else "last"},
     }
+
+
+def _from_format_2(old: dict[str, Any]) -> dict[str, Any]:
+    """Say what format 2 left to be known by the kind of data, and rate the class that means a tumour."""
+    data, classes = old["data"], old["data"]["classes"]
+    of_types = "target" in data or data["kind"] == "cheng"
+    positive = "tumour" if classes == ["no tumour", "tumour"] else None if of_types else positive_.guess(classes)
+    new = {
+        **old,
+        "format": FORMAT,
+        "data": {**data, "positive": positive, "sequences": _SEQUENCES.get(data["kind"], []), "skull": None},
+        "hyperparameters": {**old["hyperparameters"], "momentum_used": _momentum_used(old["config"])},
+        "threshold": {"value": 0.5, "origin": "default"},
+    }
+    if old["task"] == "classification" and len(classes) == 2 and positive != classes[1]:
+        new["test"] = _rate_again(old["test"], positive)
+        new["baselines"] = {name: _rate_again(scores, positive) for name, scores in old["baselines"].items()}
+    return new
+
+
+def _rate_again(test: dict[str, Any], positive: str | None) -> dict[str, Any]:
+    """Turn the scores of two classes' second one into those of the first, or without a positive one into their mean.
+
+    What that leaves unknown is undefined.
+    """
+    kept = dict(test)
+    undefined: Interval = {"value": None, "low": None, "high": None}
+    kept |= {name: undefined for name in ("precision", "f1", "average_precision") if name in test}
+    if "sensitivity" in test:
+        both = test["specificity"], test["sensitivity"]
+        if positive is None:
+            values = [own["value"] for own in both]
+            mean = None if None in values else sum(values) / 2
+            kept["sensitivity"] = kept["specificity"] = {**undefined, "value": mean}
+        else:
+            kept["sensitivity"], kept["specificity"] = both
+    return kept
+
+
+def _momentum_used(config: Mapping[str, Any]) -> str:
+    """Say which momentum, or first beta, an optimizer had: one cycle moved it, whatever was asked for."""
+    if config.get("schedule", "constant") == "onecycle":
+        return "0.95 to 0.85"
+    optimizer = config["optimizer"]
+    asked = optimizer.get("momentum", 0.0) if "SGD" in optimizer["_target_"] else optimizer.get("betas", [0.9])[0]
+    return f"{asked:g}"

@@ -28,7 +28,8 @@ _IMMATERIAL = {
 }  # fmt: skip
 # Keys that came later, each with the value that means what was meant before there was one: with it, a run keeps its id.
 NEUTRAL: dict[str, Any] = {
-    "data.target": None, "data.folds": None, "data.fold": None, "data.test_cases": None, "data.empty": None,
+    "data.target": None, "data.positive": None,
+    "data.folds": None, "data.fold": None, "data.test_cases": None, "data.empty": None,
     "data.min_patients": 10, "data.crop": "none", "data.crop_margin": 0.2, "data.masks": None,
     "schedule": "constant", "model.trained": None, "transforms.missing": 0,
 }  # fmt: skip
