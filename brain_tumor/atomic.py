@@ -9,8 +9,12 @@ from pathlib import Path
 
 @contextmanager
 def file(path: Path) -> Iterator[Path]:
-    """Give a name beside `path`, with its ending, to write to; it becomes `path`, or after an error nothing."""
-    temporary = path.with_name(f"tmp-{path.name}")
+    """Give a name beside `path`, with its ending, to write to; it becomes `path`, or after an error nothing.
+
+    The name is this call's alone: of processes that write one file at once, the last one's is left, whole.
+    """
+    ending = ".nii.gz" if path.name.endswith(".nii.gz") else path.suffix  # by which libraries choose the format
+    temporary = path.with_name(f".tmp-{secrets.token_hex(4)}{ending}")
     try:
         yield temporary
         temporary.replace(path)

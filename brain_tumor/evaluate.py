@@ -163,7 +163,7 @@ def _own_data(run: "Trained", config: dict[str, Any], size: int, transforms: "Tr
     data = run.data(cache_dir=config["cache_dir"], size=size, transforms=transforms)
     data.prepare_data()
     data.setup()
-    if size == run.size and data.key != run.record["data"]["key"]:
+    if not data.is_content(run.record["data"]["key"], run.size):
         raise ValueError(
             f"{run.folder}: its data has changed since (content {run.record['data']['key']}, now {data.key})"
         )

@@ -15,15 +15,17 @@ if TYPE_CHECKING:
     from brain_tumor.results.record import Record
 
 Train = Callable[[dict[str, Any], Path], "Record | None"]
+Check = Callable[[dict[str, Any], Path], None]
 
 
-def run(config: dict[str, Any], folder: Path, train: Train) -> None:
+def run(config: dict[str, Any], folder: Path, train: Train, refuse_changed: Check) -> None:
     """Train a configuration unless that is done or under way, and leave what a failure says in its folder.
 
     Args:
         config: resolved; its id names the run.
         folder: the run's, as the first process knows it.
         train: trains `config` in a folder, on every process.
+        refuse_changed: raises ValueError where the finished run in a folder was trained on other data than there is.
 
     Raises:
         ValueError: the folder holds another run; or whatever `train` raises.
@@ -33,7 +35,7 @@ def run(config: dict[str, Any], folder: Path, train: Train) -> None:
         return
     with processes.connected():
         if processes.is_global_zero():
-            _lead(config, folder, train)
+            _lead(config, folder, train, refuse_changed)
         elif agreed := processes.agree(None):
             train(config, agreed)
 
@@ -50,7 +52,7 @@ def leaving_no_empty(folder: Path) -> Iterator[None]:
         raise
 
 
-def _lead(config: dict[str, Any], folder: Path, train: Train) -> None:
+def _lead(config: dict[str, Any], folder: Path, train: Train, refuse_changed: Check) -> None:
     """Do what the first process does, and tell the others in which folder to train, or not to."""
     from brain_tumor.results import run_folder
 
@@ -67,6 +69,7 @@ def _lead(config: dict[str, Any], folder: Path, train: Train) -> None:
                 )
             run_folder.mark(folder, identity)
             if run_folder.finished(folder):
+                refuse_changed(config, folder)
                 _say_finished(folder)
                 return
             if earlier := run_folder.failure(folder):

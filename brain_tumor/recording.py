@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as L
 from torch.utils.tensorboard import SummaryWriter
@@ -14,16 +14,33 @@ from brain_tumor.data.targets import TUMOUR_CLASSES
 from brain_tumor.models.task import Task
 from brain_tumor.results import calibration, classification, dashboard, overlap, run_folder, storage, versions
 from brain_tumor.results import record as records
-from brain_tumor.results.record import Record
+from brain_tumor.results.record import CalibratedPart, Record, Threshold
 
 Facts = dict[str, Any]
 
 
-def facts(config: dict[str, Any], data: SliceDataModule, model: Task, trainer: L.Trainer) -> Facts:
+class Confidence(NamedTuple):
+    """How far a run's probabilities go.
+
+    Attributes:
+        temperature: that calibrates them; None where no validation part asked for one.
+        val: what it does to the validation part's probabilities, likewise.
+        threshold: from which calibrated probability of the positive class on a slice counts as positive.
+    """
+
+    temperature: float | None
+    val: CalibratedPart | None
+    threshold: Threshold
+
+
+def facts(config: dict[str, Any], folder: Path, data: SliceDataModule, model: Task, trainer: L.Trainer) -> Facts:
     """Collect what the record says before anything is trained, so that nothing but scores is left to fail after.
+
+    What the training slices look like is written into the run's folder, too.
 
     Args:
         config: resolved.
+        folder: the run's.
         data: set up.
         model: built.
         trainer: built.
@@ -47,7 +64,18 @@ def facts(config: dict[str, Any], data: SliceDataModule, model: Task, trainer: L
         "weights": model.weights.record(),
         "baselines": model.baselines(data),
         "versions": versions.versions(trainer.strategy.root_device, str(trainer.precision)),
+        **(_know(folder, data) if trainer.is_global_zero else {}),
     }
+
+
+def _know(folder: Path, data: SliceDataModule) -> Facts:
+    """Keep what the training slices look like, for `predict` to hold others against."""
+    rows = data.rows["train"]
+    known = novelty.Novelty.fit(data.decoded.images, rows, list(data.table["case"].iloc[rows]))
+    if known is None:
+        return {}
+    known.write(folder / novelty.FILE)
+    return {"novelty": {"slices": len(known.thumbnails), "threshold": known.threshold}}
 
 
 def scored_checkpoint(data: SliceDataModule) -> str:
@@ -55,30 +83,36 @@ def scored_checkpoint(data: SliceDataModule) -> str:
     return "best" if data.monitored == "val" else "last"
 
 
-def calibrate(data: SliceDataModule, model: Task, test: Callable[[], Any]) -> Facts | None:
-    """Find the temperature that the validation part asks for; None without one, or without probabilities of classes.
+def confide(data: SliceDataModule, model: Task, test: Callable[[], Any]) -> Confidence:
+    """Ask the validation part for temperature and threshold; the defaults without one, or without probabilities.
 
     Args:
         data: set up.
         model: trained.
         test: scores the model on the part that `data` has tested.
     """
+    unknown = Confidence(None, None, {"value": 0.5, "origin": "default"})
     told = TUMOUR_CLASSES if model.kind == "segmentation" else data.classes
     if data.monitored != "val" or told != data.classes:
-        return None
+        return unknown
     data.tested = "val"
     test()
     data.tested = "test"
     rows, outcomes = model.predictions
     chances = model.probabilities(outcomes)
     if chances is None:
-        return None
+        return unknown
     own, values = data.table.iloc[rows.numpy()], chances.numpy()
     labels = own["label"].to_numpy()
     temperature = calibration.fit(values, labels)
     if temperature is None:
-        return None
-    return {"temperature": temperature, "val": calibration.describe(values, labels, list(own["case"]), temperature)}
+        return unknown
+    place, threshold = classification.place_of(data.positive, data.classes), unknown.threshold
+    if place is not None:
+        calibrated = calibration.soften(values, temperature)[:, place]
+        value = calibration.fit_threshold(calibrated, labels == place)
+        threshold = {"value": value, "origin": "validation part"}
+    return Confidence(temperature, calibration.describe(values, labels, list(own["case"]), temperature), threshold)
 
 
 def write(
@@ -86,7 +120,7 @@ def write(
     facts: Facts,
     data: SliceDataModule,
     model: Task,
-    calibrated: Facts | None,
+    confidence: Confidence,
     seconds: dict[str, float],
     writer: SummaryWriter,
 ) -> Record:
@@ -97,7 +131,7 @@ def write(
         facts: what was collected before.
         data: set up.
         model: tested.
-        calibrated: what `calibrate` found.
+        confidence: what `confide` found.
         seconds: that setup, fit and test took.
         writer: of the run's event file.
     """
@@ -105,6 +139,7 @@ def write(
     record: Any = {
         **facts,
         "history": model.history,
+        "threshold": confidence.threshold,
         "test": {**scores, "epoch": model.tested_epoch, "checkpoint": scored_checkpoint(data)},
         "timing": {
             **seconds,
@@ -113,16 +148,10 @@ def write(
             "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         },
     }
-    train = data.rows["train"]
-    known = novelty.Novelty.fit(data.decoded.images[train], list(data.table["case"].iloc[train]))
-    if known:
-        known.write(folder / novelty.FILE)
-        record["novelty"] = {"slices": len(known.thumbnails), "threshold": known.threshold}
-    if calibrated:
+    if confidence.temperature is not None:
         values, labels = classification.probabilities_of(predictions).to_numpy(), predictions["label"].to_numpy()
-        tested = calibration.describe(values, labels, list(predictions["case"]), calibrated["temperature"])
-        record["calibration"] = {**calibrated, "test": tested}
-    record["threshold"] = {"value": 0.5, "origin": "default"}
+        tested = calibration.describe(values, labels, list(predictions["case"]), confidence.temperature)
+        record["calibration"] = {"temperature": confidence.temperature, "val": confidence.val, "test": tested}
     if model.weights.source == "run":
         storage.write_csv(folder / overlap.INHERITED, overlap.trained_on(model.weights.folder))
     storage.write_csv(folder / "split.csv", data.table[["path", "case", "slice", "label", "part", "digest"]])

@@ -7,6 +7,7 @@ python -m brain_tumor.train data=lgg data.root=/data/lgg data.split=patient
 python -m brain_tumor.train --multirun 'paper=glob(*)' seed=0,1,2 data=lgg data.root=/data/lgg
 """
 
+import hashlib
 import os
 import sys
 import time
@@ -18,7 +19,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from brain_tumor import cli, job, processes
+from brain_tumor import cli, job, processes, walk
 
 if TYPE_CHECKING:  # imported late at run time, so that --help and --cfg answer at once
     import lightning as L
@@ -36,7 +37,35 @@ def main(cfg: DictConfig) -> None:
     folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
     with job.leaving_no_empty(folder):
         config = cli.plain(cfg, "train")
-    job.run(config, folder, train)
+    job.run(config, folder, train, refuse_changed)
+
+
+def refuse_changed(config: dict[str, Any], folder: Path) -> None:
+    """Refuse to call a run finished, when it is asked for again, whose data is no longer what it was.
+
+    Data that is not at hand cannot be compared.
+
+    Raises:
+        ValueError: it has changed, or can no longer be used.
+    """
+    from brain_tumor.results import record, run_folder
+
+    root = Path(config["data"].get("root") or "").expanduser()
+    if not config["data"].get("root") or not root.is_dir():
+        return
+    known, files = run_folder.begun(folder), walk.stamp(root)
+    if known.get("files") == files:
+        return
+    data: SliceDataModule = cli.make(config, "data", transforms=cli.make(config, "transforms"), seed=config["seed"])
+    data.prepare_data()
+    data.setup()
+    found = record.read(folder)
+    if not data.is_content(found["data"]["key"], found["hyperparameters"]["size"]):
+        raise ValueError(
+            f"{folder}: finished before, but its data has changed since (content {found['data']['key']}, now "
+            f"{data.key}); restore it, or train anew by resume=false"
+        )
+    run_folder.note_begun(folder, {**known, "files": files})
 
 
 def train(config: dict[str, Any], folder: Path) -> "Record | None":
@@ -47,7 +76,7 @@ def train(config: dict[str, Any], folder: Path) -> "Record | None":
 
     from brain_tumor import recording
     from brain_tumor.models import checkpoint, features, precision
-    from brain_tumor.results import plots
+    from brain_tumor.results import plots, run_folder
 
     cli.quieten_lightning()
     L.seed_everything(config["seed"], verbose=False)
@@ -76,12 +105,13 @@ def train(config: dict[str, Any], folder: Path) -> "Record | None":
         data.store.features = features.cached(model.frozen_part, data, arithmetic, trainer.strategy.root_device)
     if settings.get("compile"):
         model.compile_network("reduce-overhead" if trainer.strategy.root_device.type == "cuda" else None)
-    facts = recording.facts(config, data, model, trainer)
+    facts = recording.facts(config, folder, data, model, trainer)
     if trainer.is_global_zero:
         if model.weights.warning:
             print(f"\n*** WARNING: {model.weights.warning} ***\n", file=sys.stderr)
         logger.experiment.add_image("training batch", plots.batch(data.sample("train", 16)))
     last, scored = (folder / "checkpoints" / f"{name}.ckpt" for name in ("last", recording.scored_checkpoint(data)))
+    run_folder.begin(folder, _beginning(data, model))
     if last.exists():
         checkpoint.load(model, last)  # refuses in one line what Lightning would refuse in many
         print(f"goes on from its last checkpoint: {folder}")
@@ -92,13 +122,24 @@ def train(config: dict[str, Any], folder: Path) -> "Record | None":
     test = partial(
         trainer.test, model, data, ckpt_path=None if scored == last else scored, weights_only=True, verbose=False
     )
-    calibrated = recording.calibrate(data, model, test)
+    confidence = recording.confide(data, model, test)
     test()
     tested = time.perf_counter()
     if not trainer.is_global_zero:
         return None
     seconds = {"setup_seconds": ready - started, "fit_seconds": fitted - ready, "test_seconds": tested - fitted}
-    return recording.write(folder, facts, data, model, calibrated, seconds, logger.experiment)
+    return recording.write(folder, facts, data, model, confidence, seconds, logger.experiment)
+
+
+def _beginning(data: "SliceDataModule", model: "Task") -> dict[str, str]:
+    """Identify what a run begins with (see `run_folder.begin`)."""
+    root, parts = getattr(data, "root", None), data.table[["path", "part", "label"]]
+    return {
+        "files": walk.stamp(root) if root is not None else "",
+        "data": data.key,
+        "split": hashlib.sha256(parts.to_csv(index=False).encode(errors="surrogateescape")).hexdigest()[:16],
+        "weights": f"{model.weights.source} {model.weights.detail}".strip(),
+    }
 
 
 def _trainer(
@@ -143,16 +184,17 @@ def _require_trainable(config: dict[str, Any], data: "SliceDataModule", model: "
         raise ValueError(f"trainer.max_epochs={trainer.max_epochs}: must be at least 1")
     if config["experiment"] not in {None, *range(1, 21)}:
         raise ValueError(f"experiment={config['experiment']}: a row of the paper's table, 1 to 20, which paper=N sets")
-    count, size, batch = len(data.rows["train"]), data.size, data.batch_size
-    if not count:
+    size, batch = data.size, data.batch_size
+    if not len(data.rows["train"]):
         raise ValueError(
             f"data.split={config['data'].get('split')}: leaves no slice to train on; choose slice or patient"
         )
+    count = -(-data.epoch_size // trainer.world_size)  # slices that each process shows in an epoch
     normalizes = any(isinstance(module, nn.BatchNorm2d) and module.training for module in model.modules())
     if normalizes and size <= 32 and count % batch == 1 % batch:
         raise ValueError(
-            f"data.batch_size={batch}: the last of {count} training slices is alone in its batch, and of {size} pixels "
-            "one feature is left, which cannot be normalised. Choose another data.batch_size or a larger data.size"
+            f"data.batch_size={batch}: the last of an epoch's {count} slices is alone in its batch, and of {size} "
+            "pixels one feature is left, which cannot be normalised. Choose another data.batch_size or larger data.size"
         )
     if trainer.gradient_clip_val and config["optimizer"].get("fused"):
         raise ValueError("trainer.gradient_clip_val: needs optimizer.fused=false; a fused step clips nothing")

@@ -1,5 +1,6 @@
 """Which files below a folder are input: also those behind links, but neither systems' leftovers nor our own results."""
 
+import hashlib
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -69,6 +70,15 @@ def walk(root: Path) -> Walk:
             elif path.is_file():
                 files.append(path)
     return Walk(sorted(files), skipped)
+
+
+def stamp(root: Path) -> str:
+    """Identify the files below a folder by their names, sizes and times: 16 hexadecimal digits."""
+    content = hashlib.sha256()
+    for path in walk(root).files:
+        status = path.stat()
+        content.update(repr((path.relative_to(root).as_posix(), status.st_size, status.st_mtime_ns)).encode())
+    return content.hexdigest()[:16]
 
 
 def is_hidden(name: str) -> bool:

@@ -409,6 +409,6 @@ def test_the_packed_runs_are_the_reports(tmp_path: Path) -> None:
 def test_the_datas_own_folds_are_no_strata_of_one_models_test() -> None:
     table, probabilities = _table()
     table = table.assign(path="", slice=-1, fold=[int(name[1:]) // 3 % 2 for name in table["case"]])
-    found = classification.score_probabilities(table, ["a", "b", "c"], probabilities)[0]
+    found = classification.score_probabilities(table, ["a", "b", "c"], probabilities, None)[0]
     expected = sk.roc_auc_score(table["label"] == 0, probabilities[:, 0].numpy())
     assert found["auroc(a)"]["value"] == pytest.approx(expected)

@@ -71,7 +71,7 @@ class SliceDataModule(L.LightningDataModule):
 
     kind: ClassVar[str]  # "lgg", "phantom", ...: stands in records and run names
     sequences: ClassVar[tuple[str, ...]] = ()  # what the three channels show, where that is known
-    key: str  # identifies names, pixels and labels
+    key: str  # identifies files, names and labels
     table: pd.DataFrame
     classes: list[str]
     rows: dict[str, NDArray[np.intp]]
@@ -171,6 +171,11 @@ class SliceDataModule(L.LightningDataModule):
         if self.trainer is not None:
             self.store.place(self.trainer.strategy.root_device)
 
+    def is_content(self, key: str, size: int) -> bool:
+        """Return whether this is the data that a record of images of some size names, also if the record is older."""
+        labels = self.table["label"].to_numpy(dtype=np.int64)
+        return key in {self.key, targets.content_key(self.table, labels, self.classes, size)}
+
     def serve_masks(self) -> None:
         """Put masks into every batch from now on.
 
@@ -202,7 +207,7 @@ class SliceDataModule(L.LightningDataModule):
         if self.masks is not None:
             regions.require(predicted, self.table[parts == "test"])
         self.drawn = self.split.describe(self.table)
-        self.key = targets.content_key(self.table, labels, self.classes, self.size)
+        self.key = targets.content_key(self.table, labels, self.classes)
         self.table["label"], self.table["part"] = labels, parts
         self.rows = {part: np.flatnonzero(parts == part) for part in ("train", "val", "test")}
         if len(self.rows["train"]):

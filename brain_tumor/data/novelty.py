@@ -38,22 +38,24 @@ class Novelty:
         self.thumbnails, self.threshold = thumbnails, threshold
 
     @classmethod
-    def fit(cls, images: NDArray[np.uint8], cases: Sequence[str]) -> "Novelty | None":
-        """Learn from training slices; None where there are too few, or all are of one patient.
+    def fit(cls, images: NDArray[np.uint8], rows: NDArray[np.intp], cases: Sequence[str]) -> "Novelty | None":
+        """Learn from training slices; None where there are too few, all are of one patient, or all look alike.
 
         Args:
-            images: uint8 (n, size, size, 3).
+            images: uint8 (N, size, size, 3), of which only what is kept is read.
+            rows: (n,), the training slices' places in `images`.
             cases: n names of patients; "" for unknown.
         """
-        chosen = np.linspace(0, max(0, len(images) - 1), min(len(images), _MOST)).astype(int)
+        chosen = np.linspace(0, max(0, len(rows) - 1), min(len(rows), _MOST)).astype(int)
         names = np.array([cases[place] or f"slice {place}" for place in chosen])
         if len(names) < _FEWEST or len(set(names)) < 2:
             return None
-        thumbnails = np.stack([_thumbnail(images[place]) for place in chosen])
+        thumbnails = np.stack([_thumbnail(images[rows[place]]) for place in chosen])
         _, people = np.unique(names, return_inverse=True)
         folds = np.random.default_rng(0).permutation(people.max() + 1)[people] % _FOLDS
         apart = [cls(thumbnails[folds != fold], 1.0)._distances(thumbnails[folds == fold]) for fold in set(folds)]
-        return cls(thumbnails, float(np.quantile(np.concatenate(apart), _QUANTILE)))
+        threshold = float(np.quantile(np.concatenate(apart), _QUANTILE))
+        return cls(thumbnails, threshold) if threshold > 0 else None
 
     def score(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Return how far slices uint8 (n, size, size, 3) are from the nearest known one: (n,), above 1 unlike."""
@@ -93,7 +95,7 @@ class Novelty:
 
     @classmethod
     def read(cls, path: Path) -> "Novelty | None":
-        """Read what `write` wrote; None where there is nothing.
+        """Read what `write` wrote; None where there is nothing, or an earlier version found all slices alike.
 
         Raises:
             ValueError: it is damaged.
@@ -104,9 +106,9 @@ class Novelty:
             # Opened here, since numpy leaves a damaged file open.
             with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
                 thumbnails, threshold = (file[name] for name in _FIELDS)
-            if thumbnails.dtype != np.uint8 or thumbnails.shape[1:] != (3 * _SIDE**2,) or not threshold > 0:
+            if thumbnails.dtype != np.uint8 or thumbnails.shape[1:] != (3 * _SIDE**2,) or not threshold >= 0:
                 raise ValueError("of another form")
-            return cls(thumbnails, float(threshold))
+            return None if threshold == 0 else cls(thumbnails, float(threshold))
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise ValueError(f"{path}: damaged ({error}); delete it, and slices are not marked") from error
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from brain_tumor import positive
 
+USUAL_SIZE = 224  # pixels
 TUMOUR_CLASSES = ["no tumour", "tumour"]
 
 
@@ -114,16 +115,17 @@ def _of_patients(table: pd.DataFrame, target: str, values: "pd.Series[str]", lea
     return Labels(classes, np.where(chosen, labels, -1), {why: count for why, count in left_out.items() if count})
 
 
-def content_key(table: pd.DataFrame, labels: NDArray[np.int64], classes: list[str], size: int) -> str:
-    """Identify names, pixels and labels: 16 hexadecimal digits that tell which runs are on one data set.
+def content_key(table: pd.DataFrame, labels: NDArray[np.int64], classes: list[str], size: int = USUAL_SIZE) -> str:
+    """Identify files, names and labels: 16 hexadecimal digits that tell which runs are on one data set.
 
-    The same as revision 0205860 gave, so that its records and ours stand in one table.
+    Records of formats 1 and 2 have the size of the images in it; what they say of the usual size stands in one table
+    with ours.
 
     Args:
         table: columns `path`, `digest` and `mask_digest`.
         labels: (n,).
         classes: class names.
-        size: side of the images, in pixels.
+        size: of the images in an older record; for ours the usual one, whatever they are fitted into.
     """
     content = hashlib.sha256(f"1 {size} {classes}".encode())
     columns = (table[name] for name in ("path", "digest", "mask_digest"))

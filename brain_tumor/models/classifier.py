@@ -134,15 +134,15 @@ class Classifier(Task):
         """Score the test slices' probabilities."""
         rows, logits = self.predictions
         tested = data.table.iloc[rows.numpy()]
-        return classification.score_probabilities(tested, data.classes, self.probabilities(logits))
+        return classification.score_probabilities(tested, data.classes, self.probabilities(logits), data.positive)
 
     def baselines(self, data: SliceDataModule) -> dict[str, Any]:
         """Score what knows classes, positions, neighbours or the tumour's outline, but sees no pixel."""
-        found = classification.score_baselines(data.table, data.classes)
+        found = classification.score_baselines(data.table, data.classes, data.positive)
         train, test = (data.table.iloc[data.rows[part]] for part in ("train", "test"))
         if data.decoded.masks is not None and patients.apply(pd.concat([train, test])):
             for name, own in shape.predict(train, test, len(data.classes), data.decoded.original_mask).items():
-                found[name] = classification.score_baseline(test, data.classes, torch.from_numpy(own))
+                found[name] = classification.score_baseline(test, data.classes, torch.from_numpy(own), data.positive)
         return found
 
     def pictures(self, data: SliceDataModule, predictions: pd.DataFrame) -> Iterator[Picture]:

@@ -97,6 +97,7 @@ class Segmenter(Task):
         self.frozen = strategy == "freeze"
         self.network.encoder.requires_grad_(not self.frozen)
         self.loss = loss
+        self._marked: dict[int, dict[str, Any]] = {}  # what the last test has kept of each slice, by its row
         self.train()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -112,20 +113,36 @@ class Segmenter(Task):
         return self
 
     def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the loss, and of each slice the loss and its true, false and missed pixels (B, 4).
-
-        In the final test it is the probability of every pixel instead, float16 (B, H, W), to be scored at the files'
-        own size.
-        """
+        """Return the loss, and of each slice the loss and its true, false and missed pixels (B, 4)."""
         assert batch.masks is not None, "the data module serves masks to a task that uses them"
         logits, truth = self(batch.inputs).float(), batch.masks.float()
         loss = self._loss(logits, truth)
-        if self.trainer.testing:
-            return loss, torch.sigmoid(logits).half()
         found = (logits > 0).float()
         hit = (found * truth).sum((1, 2))
         counts = [hit, found.sum((1, 2)) - hit, truth.sum((1, 2)) - hit]
         return loss, torch.stack([loss.detach().expand(len(logits)), *counts], 1)
+
+    def test_step(self, batch: Batch) -> None:
+        """Score a batch at its files' own size, and keep of each slice its numbers and run lengths, but no map."""
+        maps = torch.sigmoid(self(batch.inputs).float()).half()
+        self._outputs["test"].append((batch.rows, maps.flatten(1).amax(1), batch.labels))
+        data: SliceDataModule = self.trainer.datamodule  # type: ignore[attr-defined]
+        for row, own in zip(batch.rows.tolist(), maps.float().cpu().numpy(), strict=True):
+            height, width = (int(data.table[name].iloc[row]) for name in ("height", "width"))
+            mask = (unfit(own, height, width) >= 0.5).astype(np.uint8)
+            self._marked[row] = {**mask_scores.compare(data, row, mask), "run_lengths": masks.to_kaggle(mask)}
+
+    def on_test_epoch_start(self) -> None:
+        """Forget an earlier test."""
+        self._marked = {}
+
+    def on_test_epoch_end(self) -> None:
+        """Gather what was kept of each slice from all processes."""
+        super().on_test_epoch_end()
+        if self.trainer.world_size > 1:
+            parts: list[Any] = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(parts, self._marked)
+            self._marked = {row: line for part in parts for row, line in part.items()}
 
     def _loss(self, logits: Tensor, truth: Tensor) -> Tensor:
         total = torch.zeros((), device=logits.device)
@@ -144,8 +161,8 @@ class Segmenter(Task):
         return {"loss": loss.mean(), "dice": 2 * hit.sum() / both.clamp(min=1)}
 
     def probabilities(self, outcomes: Tensor) -> Tensor:
-        """Return how sure the surest pixel of (n, H, W) is that there is no tumour, and that there is: (n, 2)."""
-        sure = outcomes.flatten(1).amax(1).double()
+        """Return how sure the surest pixel (n,) is that there is no tumour, and that there is: (n, 2)."""
+        sure = outcomes.double()
         return torch.stack([1 - sure, sure], 1)
 
     def score(self, data: SliceDataModule) -> tuple[dict[str, Any], pd.DataFrame]:
@@ -153,30 +170,28 @@ class Segmenter(Task):
 
         Cleaned is a patient's volume with its largest component kept. A slice's probability is its surest pixel's.
         """
-        rows, probabilities = self.predictions
-        tested = data.table.iloc[rows.numpy()]
-        predicted = [
-            (unfit(own.float().numpy(), height, width) >= 0.5).astype(np.uint8)
-            for own, height, width in zip(probabilities, tested["height"], tested["width"], strict=True)
-        ]
-        areas = mask_scores.thirds(data)
-        slices = mask_scores.compare(data, tested, predicted)
-        largest = mask_scores.keep_largest(predicted, tested)
-        cleaned = localization.score(mask_scores.compare(data, tested, largest), areas)
-        chances = self.probabilities(probabilities)
+        rows, sure = self.predictions
+        tested, areas = data.table.iloc[rows.numpy()], mask_scores.thirds(data)
+        marked = pd.DataFrame([self._marked[row] for row in rows.tolist()]).assign(case=mask_scores.units(tested))
+        slices, lengths = marked.drop(columns="run_lengths"), marked["run_lengths"].tolist()
+        sizes = list(zip(tested["height"].astype(int), tested["width"].astype(int), strict=True))
+        cleaned = mask_scores.keep_largest(
+            data, tested, slices, lambda place: masks.from_kaggle(lengths[place], *sizes[place])
+        )
+        chances = self.probabilities(sure)
         if data.classes == TUMOUR_CLASSES:
-            detection, columns = classification.score_probabilities(tested, data.classes, chances)
+            detection, columns = classification.score_probabilities(tested, data.classes, chances, data.positive)
         else:  # the data's classes are kinds of tumours
             detection = mask_scores.by_class(slices, tested, data.classes, areas)
             columns = classification.predictions(tested, chances.numpy(), TUMOUR_CLASSES)
+        largest = localization.score(cleaned, areas)
         scores = {
             **localization.score(slices, areas),
-            **{f"largest_{name}": value for name, value in cleaned.items() if name in _CLEANED},
+            **{f"largest_{name}": value for name, value in largest.items() if name in _CLEANED},
             **{name: value for name, value in detection.items() if name not in {"loss", "confusion_matrix"}},
             "resampled": "patient" if all(tested["case"]) else "slice",
             "slices": len(tested),
         }
-        lengths = [masks.to_kaggle(mask) for mask in predicted]
         kept = slices.drop(columns="case").set_index(columns.index)
         return scores, columns.join(kept).assign(run_lengths=lengths)
 
@@ -184,7 +199,7 @@ class Segmenter(Task):
         """Score on the same ruler masks that see no pixel: empty ones, the mean at the same height, and copies."""
         tested, areas = data.table.iloc[data.rows["test"]], mask_scores.thirds(data)
         guesses = mask_scores.guess(data, tested)
-        compared = {name: mask_scores.compare(data, tested, own) for name, own in guesses.items()}
+        compared = {name: mask_scores.compare_all(data, tested, own) for name, own in guesses.items()}
         return {name: localization.score(own, areas) for name, own in compared.items()}
 
     def pictures(self, data: SliceDataModule, predictions: pd.DataFrame) -> Iterator[Picture]:

@@ -20,6 +20,7 @@ from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.models.weights import Weights
 
 SCHEDULES = ("constant", "onecycle")
+_BETA = 0.9  # the first of torch's Adam
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 
 
@@ -41,7 +42,8 @@ class Task(L.LightningModule, ABC):
         monitored: name of the part that the validation loop runs on, for the curves: "val" or "test".
         seed: of dropout and augmentation; with the epoch it determines them, so that a resumed run repeats them.
         schedule: of the learning rate: "constant", or "onecycle", which rises to the optimizer's rate and falls to
-            nearly nothing over the whole training (Smith and Topin 2019).
+            nearly nothing over the whole training (Smith and Topin 2019). Adam's first beta falls from .95 to .85 and
+            rises again with it, unless another than torch's own is asked for; a momentum that is asked for stays.
 
     Attributes:
         kind: the task's name in records.
@@ -72,7 +74,7 @@ class Task(L.LightningModule, ABC):
             raise ValueError(f"schedule={schedule}: choose one of {', '.join(SCHEDULES)}")
         self.schedule = schedule
         self._make_optimizer = optimizer
-        self._optimizer_settings = _try_out(optimizer) if optimizer else {}
+        self._optimizer_settings = _try_out(optimizer, schedule) if optimizer else {}
         self.monitored = monitored
         self.seed = seed
         self.weights = Weights()
@@ -146,7 +148,9 @@ class Task(L.LightningModule, ABC):
         if self.schedule == "constant":
             return optimizer
         steps = int(self.trainer.estimated_stepping_batches)
-        scheduler = OneCycleLR(optimizer, optimizer.defaults["lr"], total_steps=steps)
+        scheduler = OneCycleLR(
+            optimizer, optimizer.defaults["lr"], total_steps=steps, cycle_momentum=_cycles_momentum(optimizer)
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_train_epoch_start(self) -> None:
@@ -242,7 +246,7 @@ class Task(L.LightningModule, ABC):
             self._tested_epoch = checkpoint["epoch"] + 1
 
 
-def _try_out(make_optimizer: OptimizerFactory) -> dict[str, bool | int | float | str]:
+def _try_out(make_optimizer: OptimizerFactory, schedule: str) -> dict[str, bool | int | float | str]:
     """Return an optimizer's settings; refuse before any work starts what it would refuse, and a rate of 0 or less."""
     try:
         trial = make_optimizer([nn.Parameter(torch.zeros(1))])
@@ -251,4 +255,11 @@ def _try_out(make_optimizer: OptimizerFactory) -> dict[str, bool | int | float |
     if trial.defaults["lr"] <= 0:
         raise ValueError(f"optimizer.lr={trial.defaults['lr']}: must be above 0")
     known = {name: trial.defaults.get(name, 0.0) for name in ("lr", "momentum", "weight_decay")}
-    return {"optimizer": type(trial).__name__, **known}
+    momentum = trial.defaults.get("betas", [known["momentum"]])[0]
+    used = "0.95 to 0.85" if schedule == "onecycle" and _cycles_momentum(trial) else f"{momentum:g}"
+    return {"optimizer": type(trial).__name__, **known, "momentum_used": used}
+
+
+def _cycles_momentum(optimizer: Optimizer) -> bool:
+    """Return whether one cycle moves Adam's first beta: only where nobody has asked for one."""
+    return bool(optimizer.defaults.get("betas", [None])[0] == _BETA)

@@ -12,6 +12,7 @@ from brain_tumor.report.page import Block, Text
 from brain_tumor.report.runs import Run
 from brain_tumor.results import baselines, classification
 from brain_tumor.results.bootstrap import Interval
+from brain_tumor.results.record import Data
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Pool:
     @cached_property
     def scores(self) -> dict[str, Interval]:
         """The scores of classifiers, means over seeds."""
-        return _score(list(self.tables.values()))
+        return _score(list(self.tables.values()), self.example.record["data"])
 
     @cached_property
     def baselines(self) -> dict[str, dict[str, Interval]]:
@@ -53,7 +54,8 @@ class Pool:
             for name, probabilities in baselines.predict(train, test, len(classes)).items():
                 table = classification.predictions(test, probabilities, classes)
                 tables[name].append(table.assign(fold=run.record["split"]["fold"]))
-        return {name: _score([pd.concat(own, ignore_index=True)]) for name, own in tables.items()}
+        data = self.example.record["data"]
+        return {name: _score([pd.concat(own, ignore_index=True)], data) for name, own in tables.items()}
 
 
 def pool(runs: Sequence[Run]) -> list[Pool]:
@@ -95,8 +97,9 @@ def _together(runs: Sequence[Run]) -> pd.DataFrame:
     return pd.concat([run.predictions().assign(fold=run.record["split"]["fold"]) for run in runs])
 
 
-def _score(tables: Sequence[pd.DataFrame]) -> dict[str, Interval]:
+def _score(tables: Sequence[pd.DataFrame], data: Data) -> dict[str, Interval]:
     first = tables[0]
     probabilities = [torch.tensor(classification.probabilities_of(table).to_numpy(dtype=float)) for table in tables]
     labels = torch.tensor(first["label"].to_numpy())
-    return classification.score_folds(probabilities, labels, list(first["case"]), list(first["fold"]))
+    place = classification.place_of(data["positive"], data["classes"])
+    return classification.score_folds(probabilities, labels, list(first["case"]), list(first["fold"]), place)

@@ -47,6 +47,20 @@ def fit(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float 
     return float(np.exp(minimize_scalar(loss, bounds=_LOG_RANGE, method="bounded").x))
 
 
+def fit_threshold(probabilities: NDArray[np.float64], actual: NDArray[np.bool_]) -> float:
+    """Return the probability from which on sensitivity and specificity together are highest, the lowest of several.
+
+    Args:
+        probabilities: (n,), of the positive class.
+        actual: (n,), which slices are of it; some are, and some are not.
+    """
+    candidates = np.unique(probabilities)
+    # How many of either kind lie below each candidate.
+    missed, spared = (np.searchsorted(np.sort(probabilities[own]), candidates) for own in (actual, ~actual))
+    gain = spared * actual.sum() - missed * (~actual).sum()  # in whole numbers, so that equal ones are equal
+    return float(candidates[gain.argmax()])
+
+
 def describe(
     probabilities: NDArray[np.float64], labels: NDArray[np.int64], cases: Sequence[str], temperature: float
 ) -> CalibratedPart:

@@ -20,7 +20,7 @@ _BINS = 15  # of the calibration error
 
 
 def score_probabilities(
-    scored: pd.DataFrame, classes: list[str], probabilities: Tensor
+    scored: pd.DataFrame, classes: list[str], probabilities: Tensor, positive: str | None
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Score predictions on slices.
 
@@ -28,6 +28,7 @@ def score_probabilities(
         scored: their rows of the data module's table.
         classes: class names.
         probabilities: float64 (n, C).
+        positive: the class that means a tumour; None for none.
 
     Returns:
         Every metric with its interval, the confusion matrix and what the intervals resample, and where classes are
@@ -37,7 +38,7 @@ def score_probabilities(
     cases = patients.people(scored)
     own = scored.drop(columns="fold", errors="ignore")  # the data's, while one model has tested all of it
     scores = {
-        **score(probabilities, labels, cases),
+        **score(probabilities, labels, cases, place_of(positive, classes)),
         **(patients.score(own, probabilities, classes) if patients.apply(scored) else {}),
         "confusion_matrix": confusion_matrix(probabilities, labels),
         "resampled": bootstrap.resampled_unit(cases),
@@ -46,16 +47,18 @@ def score_probabilities(
     return scores, predictions(scored, probabilities.numpy(), classes)
 
 
-def score_baselines(table: pd.DataFrame, classes: list[str]) -> dict[str, dict[str, Interval]]:
+def score_baselines(table: pd.DataFrame, classes: list[str], positive: str | None) -> dict[str, dict[str, Interval]]:
     """Score every baseline that the data allows on the test part of the data module's table."""
     train, test = (table[table["part"] == part] for part in ("train", "test"))
     found = baselines.predict(train, test, len(classes))
-    return {name: score_baseline(test, classes, torch.from_numpy(own)) for name, own in found.items()}
+    return {name: score_baseline(test, classes, torch.from_numpy(own), positive) for name, own in found.items()}
 
 
-def score_baseline(test: pd.DataFrame, classes: list[str], probabilities: Tensor) -> dict[str, Interval]:
+def score_baseline(
+    test: pd.DataFrame, classes: list[str], probabilities: Tensor, positive: str | None
+) -> dict[str, Interval]:
     """Score probabilities float64 (n, C) of test slices, as `score_probabilities` does; numbers with intervals only."""
-    found = score_probabilities(test, classes, probabilities)[0]
+    found = score_probabilities(test, classes, probabilities, positive)[0]
     return {name: cast("Interval", value) for name, value in found.items() if isinstance(value, dict)}
 
 
@@ -80,8 +83,17 @@ def probabilities_of(predictions: pd.DataFrame) -> pd.DataFrame:
     return predictions.filter(regex=r"^p\(")
 
 
+def place_of(positive: str | None, classes: Sequence[str]) -> int | None:
+    """Return the place of the class that means a tumour among two; None for none, or among more."""
+    return classes.index(positive) if positive is not None and len(classes) == 2 else None
+
+
 def score(
-    probabilities: Tensor, labels: Tensor, cases: Sequence[str], resamples: int = bootstrap.RESAMPLES
+    probabilities: Tensor,
+    labels: Tensor,
+    cases: Sequence[str],
+    positive: int | None,
+    resamples: int = bootstrap.RESAMPLES,
 ) -> dict[str, Interval]:
     """Return every metric with its 95 % interval.
 
@@ -89,25 +101,26 @@ def score(
         probabilities: float (n, C), rows adding up to 1.
         labels: int64 (n,) in [0, C).
         cases: n names of patients; "" for unknown.
+        positive: the class that means a tumour (see `place_of`).
         resamples: number of bootstrap samples.
 
     Returns:
         `loss` (mean cross-entropy in nats), `accuracy`, `sensitivity`, `specificity`, `precision`, `f1`, `auroc`,
-        `average_precision` and `calibration_error` (expected, 15 bins, of the predicted class). With two classes the
-        ones from sensitivity to average precision are about class 1; with more they are means over the classes. What
-        is undefined because a class has no slice is None.
+        `average_precision` and `calibration_error` (expected, 15 bins, of the predicted class). The ones
+        from sensitivity to average precision are about the positive class; without one they are means over the
+        classes, each against the rest. What is undefined because a class has no slice is None.
     """
-    return bootstrap.intervals(partial(_weighted, probabilities.double(), labels), cases, resamples=resamples)
+    return bootstrap.intervals(partial(_weighted, probabilities.double(), labels, positive), cases, resamples=resamples)
 
 
 def values(probabilities: Tensor, labels: Tensor) -> dict[str, float]:
-    """Return every metric as `score` does, without an interval."""
-    found = _weighted(probabilities.double(), labels, torch.ones(1, len(labels), dtype=torch.float64))
+    """Return every metric as `score` does without a positive class, and without an interval."""
+    found = _weighted(probabilities.double(), labels, None, torch.ones(1, len(labels), dtype=torch.float64))
     return {name: float(value) for name, value in found.items()}
 
 
 def score_folds(
-    probabilities: Sequence[Tensor], labels: Tensor, cases: Sequence[str], folds: Sequence[int]
+    probabilities: Sequence[Tensor], labels: Tensor, cases: Sequence[str], folds: Sequence[int], positive: int | None
 ) -> dict[str, Interval]:
     """Score the slices of all folds together, each tested by its fold's model, as a mean over seeds.
 
@@ -116,6 +129,7 @@ def score_folds(
         labels: int64 (n,) in [0, C).
         cases: n names of patients.
         folds: n numbers of folds.
+        positive: the class that means a tumour (see `place_of`).
 
     Returns:
         As `score`; but `auroc` and `average_precision` are computed within each fold and averaged, since the scores
@@ -126,8 +140,8 @@ def score_folds(
     def measure(weights: Tensor) -> dict[str, Tensor]:
         found = []
         for own in probabilities:
-            values = _weighted(own, labels, weights)
-            within = [_weighted(own[fold], labels[fold], weights[:, fold]) for fold in members]
+            values = _weighted(own, labels, positive, weights)
+            within = [_weighted(own[fold], labels[fold], positive, weights[:, fold]) for fold in members]
             for name in ("auroc", "average_precision"):
                 # A fold that a bootstrap sample leaves with one class has none.
                 values[name] = torch.stack([fold[name] for fold in within]).nanmean(0)
@@ -137,7 +151,7 @@ def score_folds(
     return bootstrap.intervals(measure, cases, folds)
 
 
-def _weighted(probabilities: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Tensor]:
+def _weighted(probabilities: Tensor, labels: Tensor, positive: int | None, weights: Tensor) -> dict[str, Tensor]:
     """Compute every metric for many weightings of the slices at once (see `bootstrap.Measure`).
 
     The tests hold the values against torchmetrics'.
@@ -150,7 +164,7 @@ def _weighted(probabilities: Tensor, labels: Tensor, weights: Tensor) -> dict[st
     losses = -probabilities.gather(1, labels[:, None])[:, 0].clamp(min=1e-7).log()
     bins = F.one_hot(torch.bucketize(confidence, torch.linspace(0, 1, _BINS + 1), right=True) - 1, _BINS + 1).double()
     values = {"loss": weights @ losses / total, "accuracy": weights @ right / total}
-    rated = [1] if classes == 2 else range(classes)
+    rated = range(classes) if positive is None else [positive]
     one_against_rest = [one_class(probabilities[:, c], predicted == c, labels == c, weights) for c in rated]
     for name in one_against_rest[0]:
         values[name] = torch.stack([scores[name] for scores in one_against_rest]).mean(0)

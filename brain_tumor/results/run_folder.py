@@ -3,6 +3,7 @@
 results.json      the record, written last of what a run must leave (see `brain_tumor.results.record`)
 predictions.csv   path, case, slice, label and what the task predicts, for every test slice
 split.csv         path, case, slice, label, part and the image's SHA-256, for every slice
+begun.json        what the run has begun with: it goes on with nothing else
 error.txt         one line, where the run has failed; the traceback is in traceback.txt
 """
 
@@ -19,12 +20,13 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from brain_tumor.results import record
+from brain_tumor import walk
+from brain_tumor.results import record, storage
 
 # Changing one of these changes no number, so it is the same run.
 _IMMATERIAL = {
-    "output_dir", "cache_dir", "experiment", "resume", "name", "cache_features", "resident", "eval_batch_size",
-    "enable_progress_bar", "allow_overlap",
+    "output_dir", "cache_dir", "experiment", "resume", "name", "cache_features", "allow_overlap", "data.cache_dir",
+    "data.resident", "data.eval_batch_size", "trainer.enable_progress_bar",
 }  # fmt: skip
 # Keys that came later, each with the value that means what was meant before there was one: with it, a run keeps its id.
 NEUTRAL: dict[str, Any] = {
@@ -33,7 +35,7 @@ NEUTRAL: dict[str, Any] = {
     "data.min_patients": 10, "data.crop": "none", "data.crop_margin": 0.2, "data.masks": None,
     "schedule": "constant", "model.trained": None, "transforms.missing": 0,
 }  # fmt: skip
-_OWN_FILES = {".hydra", ".lock", ".id"}
+_OWN_FILES = {".hydra", ".lock", ".id", walk.MARK}
 
 
 def run_id(config: Mapping[str, Any]) -> str:
@@ -43,7 +45,7 @@ def run_id(config: Mapping[str, Any]) -> str:
         kept: dict[str, Any] = {}
         for key, value in values.items():
             place = f"{path}{key}"
-            if key in _IMMATERIAL or (place in NEUTRAL and NEUTRAL[place] == value):
+            if place in _IMMATERIAL or (place in NEUTRAL and NEUTRAL[place] == value):
                 continue
             kept[key] = material(value, f"{place}.") if isinstance(value, Mapping) else value
         return kept
@@ -126,6 +128,39 @@ def mark(folder: Path, identity: str) -> None:
     if known != identity:
         raise ValueError(f"{folder}: holds a run of another configuration; choose another folder")
     path.write_text(identity)
+    walk.make_own(folder)
+
+
+def begin(folder: Path, facts: Mapping[str, str]) -> None:
+    """Note what a run begins with; refuse to go on with anything else.
+
+    Args:
+        folder: the run's.
+        facts: identify its `data`, `split` and `weights`, and its `files` as they lie on the disk.
+
+    Raises:
+        ValueError: the run in the folder has begun with other ones.
+    """
+    known = begun(folder)
+    if known and (folder / "checkpoints").exists():
+        changed = [name for name in ("data", "split", "weights") if known.get(name) != facts[name]]
+        if changed:
+            raise ValueError(
+                f"{folder}: its {' and '.join(changed)} changed since it was cut off, so that it cannot go on; restore "
+                "them, or train it anew by resume=false"
+            )
+    note_begun(folder, facts)
+
+
+def note_begun(folder: Path, facts: Mapping[str, str]) -> None:
+    """Write what a run has begun with."""
+    storage.write_json(folder / "begun.json", facts)
+
+
+def begun(folder: Path) -> dict[str, Any]:
+    """Return what a run has begun with; nothing of a run of an earlier version."""
+    path = folder / "begun.json"
+    return storage.read_json(path) if path.exists() else {}
 
 
 def write_failure(folder: Path, line: str, trace: str) -> None:

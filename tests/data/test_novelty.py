@@ -14,6 +14,10 @@ from brain_tumor.data.sources import ChengDataModule, LggDataModule
 from brain_tumor.data.transforms import Transforms
 
 
+def _fit(images: np.ndarray, cases: list[str]) -> Novelty | None:
+    return Novelty.fit(images, np.arange(len(images)), cases)
+
+
 @pytest.fixture(scope="module")
 def slices() -> tuple[np.ndarray, list[str]]:
     """Slices (n, 256, 256, 3) of twenty phantoms, and whose they are."""
@@ -23,7 +27,7 @@ def slices() -> tuple[np.ndarray, list[str]]:
 
 @pytest.fixture(scope="module")
 def novelty(slices: tuple[np.ndarray, list[str]]) -> Novelty:
-    found = Novelty.fit(*slices)
+    found = _fit(*slices)
     assert found
     return found
 
@@ -68,10 +72,35 @@ def test_it_is_kept_and_read_again(novelty: Novelty, slices: tuple[np.ndarray, l
 
 def test_too_little_to_learn_from() -> None:
     images = np.random.default_rng(0).integers(0, 256, (30, 32, 32, 3), dtype=np.uint8)
-    assert Novelty.fit(images[:5], list("abcde")) is None
-    assert Novelty.fit(images, ["a"] * 30) is None
-    assert Novelty.fit(images, [""] * 30)
-    assert Novelty.fit(images[:0], []) is None
+    assert _fit(images[:5], list("abcde")) is None
+    assert _fit(images, ["a"] * 30) is None
+    assert _fit(images, [""] * 30)
+    assert _fit(images[:0], []) is None
+
+
+def test_slices_that_all_look_alike_mark_nothing(tmp_path: Path) -> None:
+    alike = np.full((30, 32, 32, 3), 7, np.uint8)
+    assert _fit(alike, [str(number) for number in range(30)]) is None
+    # Earlier versions wrote a threshold of 0, with which everything was refused.
+    Novelty(np.zeros((30, 192), np.uint8), 0.0).write(tmp_path / "novelty.npz")
+    assert Novelty.read(tmp_path / "novelty.npz") is None
+
+
+def test_only_what_is_kept_is_read() -> None:
+    """A reader that counts: of 5,000 slices, the first, the last and others, 4,000 in all."""
+    rows = np.arange(5000)
+    images = _Counting(np.random.default_rng(0).integers(0, 256, (100, 8, 8, 3), dtype=np.uint8))
+    assert Novelty.fit(images, rows, [str(row) for row in rows])  # type: ignore[arg-type]
+    assert (len(images.read), max(images.read)) == (4000, 4999)
+
+
+class _Counting:
+    def __init__(self, pictures: np.ndarray) -> None:
+        self.pictures, self.read = pictures, set[int]()
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        self.read.add(int(row))
+        return self.pictures[int(row) % len(self.pictures)]  # type: ignore[no-any-return]
 
 
 @pytest.mark.slow
@@ -83,7 +112,7 @@ def test_the_real_data(tmp_path: Path) -> None:
     data.prepare_data()
     data.setup()
     train, images = data.rows["train"], data.decoded.images[data.rows["test"]]
-    novelty = Novelty.fit(data.decoded.images[train], list(data.table["case"].iloc[train]))
+    novelty = Novelty.fit(data.decoded.images, train, list(data.table["case"].iloc[train]))
     assert novelty
     pictures = {
         "held out": images,

@@ -381,3 +381,23 @@ def test_precision_auto_follows_the_hardware(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
     assert precision.resolve("auto", "auto") == "bf16-mixed"
     assert precision.resolve("16-mixed", "auto") == "16-mixed"
+
+
+@pytest.mark.parametrize(
+    ("make_optimizer", "schedule", "used", "first"),
+    [
+        (partial(torch.optim.SGD, lr=0.1, momentum=0.5), "constant", "0.5", 0.5),
+        (partial(torch.optim.SGD, lr=0.1, momentum=0.5), "onecycle", "0.5", 0.5),
+        (partial(torch.optim.SGD, lr=0.1), "onecycle", "0", 0),
+        (partial(torch.optim.AdamW, lr=0.1), "constant", "0.9", 0.9),
+        (partial(torch.optim.AdamW, lr=0.1), "onecycle", "0.95 to 0.85", 0.95),
+        (partial(torch.optim.AdamW, lr=0.1, betas=(0.8, 0.99)), "onecycle", "0.8", 0.8),
+    ],
+)
+def test_the_momentum_that_is_recorded_is_used(make_optimizer: Any, schedule: str, used: str, first: float) -> None:
+    model = Classifier(backbone="cnn", num_classes=2, weights="none", optimizer=make_optimizer, schedule=schedule)
+    assert model.hyperparameters["momentum_used"] == used
+    model._trainer = cast("Any", SimpleNamespace(estimated_stepping_batches=10))
+    made = model.configure_optimizers()
+    (group,) = (made["optimizer"] if schedule == "onecycle" else made).param_groups
+    assert group.get("momentum", group.get("betas", [None])[0]) == first

@@ -56,7 +56,8 @@ def make_run(home: Path, row: int, wrong: list[int], **overrides: Any) -> Path:
     predictions = classification.predictions(test, np.stack([1 - scores, scores], 1), CLASSES)
     import torch
 
-    tested, _ = classification.score_probabilities(test, CLASSES, torch.tensor(np.stack([1 - scores, scores], 1)))
+    chances = torch.tensor(np.stack([1 - scores, scores], 1))
+    tested, _ = classification.score_probabilities(test, CLASSES, chances, CLASSES[1])
     epochs = range(1, config["trainer"]["max_epochs"] + 1)
     found = {
         "id": run_folder.run_id(config),
@@ -69,7 +70,7 @@ def make_run(home: Path, row: int, wrong: list[int], **overrides: Any) -> Path:
             **{part: _count(table[table["part"] == part]) for part in ("train", "val", "test")},
         },
         "weights": {"requested": "imagenet", "source": "imagenet", "missing": [], "detail": "", "warning": ""},
-        "baselines": classification.score_baselines(table, CLASSES),
+        "baselines": classification.score_baselines(table, CLASSES, CLASSES[1]),
         "history": [
             {"epoch": epoch, "train": {"loss": 1 / epoch, "accuracy": 0.9}, "test": {"loss": 0.5, "accuracy": 0.8}}
             for epoch in epochs

@@ -66,3 +66,11 @@ def test_a_run_says_how_it_is_calibrated_and_predict_uses_it(
     (row,) = pd.read_csv(tmp_path / "out" / "cases.csv").to_dict("records")
     assert "this is unlike what the run was trained on" in row["warnings"]  # noise
     assert pd.read_csv(tmp_path / "out" / "slices.csv")["novelty"].item() > 1
+
+
+def test_the_threshold_is_where_sensitivity_and_specificity_are_highest() -> None:
+    probabilities = np.array([0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.9])
+    actual = np.array([False, False, True, False, True, True, True])
+    assert calibration.fit_threshold(probabilities, actual) == 0.6  # of four 3, of three 3
+    assert calibration.fit_threshold(np.array([0.2, 0.2, 0.8]), np.array([False, True, True])) == 0.8
+    assert calibration.fit_threshold(np.array([0.4, 0.4]), np.array([False, True])) == 0.4

@@ -20,7 +20,8 @@ def _predictions(classes: int, n: int = 400) -> tuple[torch.Tensor, torch.Tensor
 
 
 def _values(probabilities: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
-    scores = classification.score(probabilities, labels, [""] * len(labels), resamples=1)
+    positive = 1 if probabilities.shape[1] == 2 else None
+    scores = classification.score(probabilities, labels, [""] * len(labels), positive, resamples=1)
     return {name: math.nan if score["value"] is None else score["value"] for name, score in scores.items()}
 
 
@@ -43,6 +44,16 @@ def test_two_classes_match_scikit_learn() -> None:
     assert rates.confusion_matrix(probabilities, labels) == sk.confusion_matrix(y, hard).tolist()
 
 
+def test_the_positive_class_is_rated_wherever_it_stands() -> None:
+    probabilities, labels = _predictions(2)
+    turned, other = probabilities.flip(1), 1 - labels
+    expected = classification.score(probabilities, labels, [""] * 400, 1, resamples=1)
+    assert classification.score(turned, other, [""] * 400, 0, resamples=1) == expected
+    neither = classification.score(probabilities, labels, [""] * 400, None, resamples=1)
+    assert neither["sensitivity"]["value"] == pytest.approx(neither["specificity"]["value"])
+    assert neither["accuracy"] == expected["accuracy"]
+
+
 def test_three_classes_match_scikit_learn() -> None:
     probabilities, labels = _predictions(3)
     p, y, hard = probabilities.numpy(), labels.numpy(), probabilities.argmax(1).numpy()
@@ -62,7 +73,7 @@ def test_a_weighting_is_the_resample_it_stands_for(classes: int) -> None:
     probabilities = (probabilities * 8).round() / 8  # many slices of equal score
     drawn = torch.from_numpy(np.random.default_rng(0).integers(0, 60, (5, 60)))
     weights = torch.stack([torch.bincount(rows, minlength=60) for rows in drawn]).double()
-    found = classification._weighted(probabilities, labels, weights)
+    found = classification._weighted(probabilities, labels, 1 if classes == 2 else None, weights)
     for index, rows in enumerate(drawn):
         p, y = probabilities[rows], labels[rows]
         alone = _values(p, y)
@@ -88,7 +99,7 @@ def _calibration_error(probabilities: torch.Tensor, labels: torch.Tensor) -> flo
 
 def test_what_is_undefined_is_none() -> None:
     probabilities, _ = _predictions(2, 20)
-    scores = classification.score(probabilities, torch.zeros(20, dtype=torch.int64), [""] * 20, resamples=10)
+    scores = classification.score(probabilities, torch.zeros(20, dtype=torch.int64), [""] * 20, 1, resamples=10)
     assert scores["auroc"] == {"value": None, "low": None, "high": None}
     assert scores["accuracy"]["value"] is not None
 
@@ -96,7 +107,7 @@ def test_what_is_undefined_is_none() -> None:
 def test_the_interval_of_independent_slices_is_the_binomial_one() -> None:
     labels = torch.tensor([1] * 80 + [0] * 20).repeat(4)
     probabilities = torch.tensor([[0.1, 0.9]]).repeat(400, 1)
-    interval = classification.score(probabilities, labels, [""] * 400)["accuracy"]
+    interval = classification.score(probabilities, labels, [""] * 400, 1)["accuracy"]
     assert interval["value"] == pytest.approx(0.8)
     assert interval["low"] == pytest.approx(0.8 - 1.96 * 0.02, abs=0.006)
     assert interval["high"] == pytest.approx(0.8 + 1.96 * 0.02, abs=0.006)
@@ -106,8 +117,8 @@ def test_patients_widen_the_interval() -> None:
     right = np.repeat(np.random.default_rng(0).random(20) < 0.8, 20)
     probabilities = torch.from_numpy(np.where(right[:, None], [0.1, 0.9], [0.9, 0.1]))
     labels = torch.ones(400, dtype=torch.int64)
-    by_slice = classification.score(probabilities, labels, [""] * 400)["accuracy"]
-    by_patient = classification.score(probabilities, labels, [f"p{i // 20}" for i in range(400)])["accuracy"]
+    by_slice = classification.score(probabilities, labels, [""] * 400, 1)["accuracy"]
+    by_patient = classification.score(probabilities, labels, [f"p{i // 20}" for i in range(400)], 1)["accuracy"]
     widths = [(i["high"] or 0) - (i["low"] or 0) for i in (by_slice, by_patient)]
     assert widths[1] > 3 * widths[0]
 

@@ -66,9 +66,10 @@ def _roc(runs: list[Run]) -> Figure:
     for split, axes in panels.items():
         drawing.diagonal(axes)
         for run in (run for run in runs if run.split == split):
-            table = run.predictions()
+            table, data = run.predictions(), run.record["data"]
+            place = data["classes"].index(data["positive"] or data["classes"][-1])
             label = f"{_name(run)}: {run.record['test']['auroc']['value']:.3f}"
-            drawing.roc(axes, probabilities_of(table).to_numpy()[:, 1], table["label"].to_numpy(), label)
+            drawing.roc(axes, probabilities_of(table).to_numpy()[:, place], table["label"].to_numpy() == place, label)
         axes.set(title=f"by {split}")
         axes.legend(fontsize="small", loc="lower right", title="area under the curve", title_fontsize="small")
     return figure

@@ -123,7 +123,7 @@ def _lines(pools: Sequence[Pool]) -> Iterator[Line]:
             table, probabilities = _predicted(own)
             scores = patients.score(table, probabilities, own.example.record["data"]["classes"])
             labels, folds = torch.tensor(table["label"].to_numpy()), list(table.get("fold", [0] * len(table)))
-            right = classification.score_folds([probabilities], labels, patients.people(table), folds)["accuracy"]
+            right = classification.score_folds([probabilities], labels, patients.people(table), folds, None)["accuracy"]
             facts = {"told apart": told, "split": split, "patients": scores["patients"], "slices": len(table)}
             model = {"model": summary.model_title(own.example.record), "shown": _regions(own.example)}
             yield {**facts, **model, **flat(records.scores({"accuracy": right, **scores}))}

@@ -1,0 +1,68 @@
+"""A run goes on with what it began with, and is finished for the data that it was trained on; anything else is said."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from brain_tumor.results import run_folder
+from tests.conftest import Command, environment, write_image  # fmt: skip
+from tests.conftest import run_folder as folder_of
+
+_MINE = ["data=folder", "data.root=mine", "data.size=32", "model.weights=none", "trainer.enable_progress_bar=false"]
+
+
+def _add(home: Path, first: int, count: int) -> None:
+    for number in range(first, first + count):
+        write_image(home / "mine" / ("yes" if number % 2 else "no") / f"{number:03d}.png", seed=number, size=(40, 40))
+
+
+def test_a_run_does_not_go_on_with_other_data(command: Command, tmp_path: Path, cache_dir: Path) -> None:
+    """Slices that it was trained on would be tested, since the split is drawn anew."""
+    _add(tmp_path, 0, 40)
+    arguments = [*_MINE, "trainer.max_epochs=500"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "brain_tumor.train", *arguments],
+        cwd=tmp_path, env=environment(cache_dir), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        while not list(tmp_path.glob("outputs/*/checkpoints/last.ckpt")):
+            assert process.poll() is None
+            time.sleep(0.1)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    _add(tmp_path, 40, 3)
+    refused = command("train", *arguments, cwd=tmp_path, check=False)
+    assert refused.returncode == 1
+    assert "its data and split changed since it was cut off, so that it cannot go on" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    for number in range(40, 43):
+        (tmp_path / "mine" / ("yes" if number % 2 else "no") / f"{number:03d}.png").unlink()
+    (folder,) = tmp_path.glob("outputs/*-*")
+    known = run_folder.begun(folder)
+    assert set(known) == {"files", "data", "split", "weights"}
+    run_folder.begin(folder, known)  # which is refused for nothing but a change
+    with pytest.raises(ValueError, match="its weights changed since"):
+        run_folder.begin(folder, {**known, "weights": "file 0123"})
+
+
+def test_a_finished_run_is_of_its_data(command: Command, tmp_path: Path) -> None:
+    _add(tmp_path, 0, 40)
+    arguments = [*_MINE, "trainer.max_epochs=1"]
+    first = folder_of(command("train", *arguments, cwd=tmp_path).stdout)
+    for path in (tmp_path / "mine").rglob("*.png"):
+        path.touch()  # other times, the same content
+    assert "finished before" in command("train", *arguments, cwd=tmp_path).stdout
+    _add(tmp_path, 40, 3)
+    refused = command("train", *arguments, cwd=tmp_path, check=False)
+    assert refused.returncode == 1
+    assert f"{first}: finished before, but its data has changed since" in refused.stderr
+    anew = folder_of(command("train", *arguments, "resume=false", cwd=tmp_path).stdout)
+    assert anew != first
