@@ -14,15 +14,27 @@ from tests.conftest import REPOSITORY, Command
 # fine-tuned on train/ and test/ folders of three classes. Their backbones are a pattern of thirteen numbers, and the
 # learning rate of the fine-tuned one is 1e-20, so that what weighs 45 MB each packs into some kilobytes.
 OLD = REPOSITORY / "tests" / "fixtures" / "runs_of_0205860.tar.xz"
+# And three of revision 52be3ca: a detector with a validation part, a folder of two classes of which the tumour's comes
+# first, and a segmenter with AdamW over one cycle, whose weights are a pattern, too. The optimizers' states are left
+# out.
+NEWER = REPOSITORY / "tests" / "fixtures" / "runs_of_52be3ca.tar.xz"
 RECORDS = REPOSITORY / "docs" / "results" / "records"
+
+
+def _unpacked(archive: Path, home: Path) -> Path:
+    with tarfile.open(archive) as opened:
+        opened.extractall(home, filter="data")
+    return home
 
 
 @pytest.fixture(scope="module")
 def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("old")
-    with tarfile.open(OLD) as archive:
-        archive.extractall(home, filter="data")
-    return home
+    return _unpacked(OLD, tmp_path_factory.mktemp("old"))
+
+
+@pytest.fixture(scope="module")
+def newer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _unpacked(NEWER, tmp_path_factory.mktemp("newer"))
 
 
 @pytest.mark.parametrize("name", ["69a289fc", "857d703c", pytest.param("71846207", marks=pytest.mark.slow)])
@@ -31,12 +43,51 @@ def test_an_old_run_is_scored_to_its_recorded_numbers(old: Path, name: str, comm
     command("evaluate", f"run={folder}", cwd=old)
     again = json.loads((folder / "evaluations" / "1" / "results.json").read_text())
     recorded = json.loads((folder / "results.json").read_text())
-    assert again["data"]["key"] == recorded["data"]["key"]
     assert Path(again["checkpoint"]).stem == ("best" if name == "857d703c" else "last")
     for score, interval in record.scores(recorded["test"]).items():
         # One run's probabilities are equal but for their last digits, by which each machine ranks slices its own way.
         if score not in {"auroc", "average_precision"} or name != "69a289fc":
             assert again["test"][score] == pytest.approx(interval, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["103ff32a", "68d68ec1", "80e4ed9a"])
+def test_a_run_of_format_2_is_scored_to_its_recorded_numbers(newer: Path, name: str, command: Command) -> None:
+    (folder,) = newer.glob(f"outputs/*-{name}")
+    command("evaluate", f"run={folder}", cwd=newer)
+    again = json.loads((folder / "evaluations" / "1" / "results.json").read_text())
+    recorded = json.loads((folder / "results.json").read_text())
+    assert recorded["format"] == 2
+    for score, interval in record.scores(recorded["test"]).items():
+        if name != "68d68ec1" or score in {"loss", "accuracy", "auroc", "calibration_error"}:
+            assert again["test"][score] == pytest.approx(interval, abs=1e-4), score
+    if name == "68d68ec1":  # whose sensitivity was that to healthy pictures
+        assert again["test"]["sensitivity"] == pytest.approx(recorded["test"]["specificity"], abs=1e-4)
+        assert again["test"]["specificity"] == pytest.approx(recorded["test"]["sensitivity"], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "positive", "sequences", "momentum"),
+    [
+        ("103ff32a", "tumour", ["t1", "flair", "t1ce"], "0.5"),
+        ("68d68ec1", "Brain Tumor", [], "0.9"),
+        ("80e4ed9a", "tumour", ["t1", "flair", "t1ce"], "0.95 to 0.85"),
+    ],
+)
+def test_what_format_2_left_unsaid_is_said(
+    newer: Path, name: str, positive: str, sequences: list[str], momentum: str
+) -> None:
+    (folder,) = newer.glob(f"outputs/*-{name}")
+    found, recorded = record.read(folder), json.loads((folder / "results.json").read_text())
+    assert (found["format"], found["data"]["positive"], found["data"]["sequences"]) == (3, positive, sequences)
+    assert (found["data"]["skull"], found["threshold"]) == (None, {"value": 0.5, "origin": "default"})
+    assert found["hyperparameters"]["momentum_used"] == momentum
+    if name == "68d68ec1":
+        assert found["test"]["sensitivity"] == recorded["test"]["specificity"]
+        assert found["baselines"]["majority"]["specificity"] == recorded["baselines"]["majority"]["sensitivity"]
+        # Of these it recorded those of the healthy class alone.
+        assert found["test"]["precision"]["value"] is None
+    else:
+        assert (found["test"], found["baselines"]) == (recorded["test"], recorded["baselines"])
 
 
 def test_old_runs_are_reported_and_not_trained_again(old: Path, command: Command) -> None:
