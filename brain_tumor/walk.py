@@ -92,9 +92,13 @@ def is_own(folder: Path) -> bool:
 
 
 def make_own(folder: Path) -> Path:
-    """Make a folder for results, where it is missing, and mark it, so that it is never taken for input."""
+    """Make a folder for results, where it is missing, and mark it, so that it is never taken for input.
+
+    A folder that somebody else has filled stays as it is.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / MARK).touch()
+    if all(path.name.startswith(".") for path in folder.iterdir()):
+        (folder / MARK).touch()
     return folder
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from brain_tumor import atomic
+from brain_tumor import atomic, walk
 from brain_tumor.results import templates
 
 # Of the figures: by slice, by patient, and what the paper has.
@@ -104,7 +104,7 @@ def write(title: str, blocks: Sequence[Block], folder: Path) -> None:
 
     What an earlier report has left in the folder, and this one has not, is removed: `report.files` names it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    walk.make_own(folder)
     files = {f"{block.name}.png": block.png for block in blocks if isinstance(block, Picture)}
     files |= {f"{block.name}.csv": block.numbers.to_csv().encode() for block in blocks if isinstance(block, Table)}
     files |= {"report.md": markdown(title, blocks).encode(), "report.html": html(title, blocks).encode()}
