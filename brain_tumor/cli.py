@@ -160,7 +160,7 @@ def _resolve(cfg: DictConfig, throw_on_missing: bool) -> dict[str, Any]:
     data = values.get("data")
     if isinstance(data, dict) and isinstance(file := data.get("test_cases"), str):
         try:
-            lines = Path(file).expanduser().read_text().splitlines()
+            lines = Path(file).expanduser().read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(
                 f"data.test_cases={file}: no such file; give [NAME, ...], or a file with a name a line"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning as L
+import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
 from brain_tumor.data import description, novelty
@@ -103,6 +104,8 @@ def confide(data: SliceDataModule, model: Task, test: Callable[[], Any]) -> Conf
     if chances is None:
         return unknown
     own, values = data.table.iloc[rows.numpy()], chances.numpy()
+    if not np.isfinite(values).all():  # of a run that has diverged
+        return unknown
     labels = own["label"].to_numpy()
     temperature = calibration.fit(values, labels)
     if temperature is None:

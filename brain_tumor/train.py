@@ -136,7 +136,7 @@ def _beginning(data: "SliceDataModule", model: "Task") -> dict[str, str]:
     root, parts = getattr(data, "root", None), data.table[["path", "part", "label"]]
     return {
         "files": walk.stamp(root) if root is not None else "",
-        "data": data.key,
+        "data": f"{data.key} {data.decoded.key}",
         "split": hashlib.sha256(parts.to_csv(index=False).encode(errors="surrogateescape")).hexdigest()[:16],
         "weights": f"{model.weights.source} {model.weights.detail}".strip(),
     }

@@ -80,6 +80,7 @@ def lgg(tmp_path: Path) -> Path:
         (["data.batch_size=0"], "data.batch_size=0: must be at least 1"),
         (["data.test_fraction=1.5"], "data.test_fraction=1.5"),
         (["data.val_fraction=-1"], "data.val_fraction=-1"),
+        (["data.positive=tumor"], "data.positive=tumor: the classes are no tumour, tumour"),
         (["data.split=half"], "data.split=half: choose one of"),
         (["seed=abc"], "seed=abc: must be an integer"),
         (["resume=no"], "resume=no: must be true or false"),

@@ -49,7 +49,7 @@ def test_results_are_no_input(tmp_path: Path) -> None:
     assert [path.name for path in found.files] == ["scan.png"]
     assert found.skipped == {masks: "results of brain_tumor, which are no input"}
     for own in (masks, masks / "scan_mask.png"):
-        with pytest.raises(ValueError, match="input=.*: results of brain_tumor, which are no input"):
+        with pytest.raises(ValueError, match=r"input=.*: results of brain_tumor, which are no input"):
             walk.refuse_own(own, "input")
     walk.refuse_own(tmp_path, "input")
     walk.make_own(masks)

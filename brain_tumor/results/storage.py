@@ -36,7 +36,7 @@ def write_json(path: Path, value: object) -> None:
 def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Write a table, complete or not at all."""
     with atomic.file(path) as temporary:
-        table.to_csv(temporary, index=False)
+        table.to_csv(temporary, index=False, encoding="utf-8")
 
 
 def read_csv(path: Path) -> pd.DataFrame:

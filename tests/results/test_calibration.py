@@ -59,6 +59,10 @@ def test_a_run_says_how_it_is_calibrated_and_predict_uses_it(
     recorded = record.read(detector)["test"]
     assert found["test"]["raw"]["loss"] == pytest.approx(recorded["loss"]["value"])
     assert found["test"]["raw"]["calibration_error"] == pytest.approx(recorded["calibration_error"]["value"])
+    threshold = record.read(detector)["threshold"]
+    assert threshold["origin"] == "validation part"
+    assert 0 < threshold["value"] < 1
+    assert record.read(segmenter)["threshold"] == {"value": 0.5, "origin": "default"}
     write(tmp_path / "a.png", size=(64, 64))
     command("predict", f"run={segmenter}", f"detector={detector}", "input=a.png", "output_dir=out", cwd=tmp_path)
     described = json.loads((tmp_path / "out" / "predict.json").read_text())
