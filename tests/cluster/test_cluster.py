@@ -134,7 +134,7 @@ def test_the_rows_are_what_predict_says(segmenter: Path, command: Command, tmp_p
     assert files.find((tmp_path / "scans").as_uri()) == [f"file://{path}" for path in paths]
     mixed = [[f"file://{path}" if number % 2 else path] for number, path in enumerate(paths)]
     predictor = Predictor(trained.open_run(segmenter), None, 0.5)
-    settings = scoring.Settings("maximum", 10_000, ())
+    settings = scoring.Settings("maximum", None, 10_000, ())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scoring, "_predictor", lambda _: predictor)
         batches = list(scoring.score(settings, iter([pyarrow.RecordBatch.from_pydict({"paths": mixed})])))
