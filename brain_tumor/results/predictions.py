@@ -84,7 +84,7 @@ class Predictions:
         content = {
             "made with": self._made_with(stamp),
             "files": [path.relative_to(self.folder).as_posix() for path in files],
-            "row": {"case": case, "status": "ok", "reason": "", **row},
+            "row": {name: _text(value) for name, value in {"case": case, "status": "ok", "reason": "", **row}.items()},
             "slices": table.to_dict("records"),
         }
         storage.write_json(self._path(case), content)
@@ -161,6 +161,11 @@ class Predictions:
         parts = {"made with": dict, "row": dict, "slices": list, "files": list}
         whole = all(isinstance(kept.get(name), kind) for name, kind in parts.items())
         return kept if whole and kept["made with"].get("format") == _FORMAT else None
+
+
+def _text(value: object) -> object:
+    """Write a text so that any file can hold it: names of files need not be Unicode."""
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
 
 
 def _brief(form: str, value: str) -> str:
