@@ -66,3 +66,24 @@ def test_a_run_says_how_it_is_calibrated_and_predict_uses_it(
     (row,) = pd.read_csv(tmp_path / "out" / "cases.csv").to_dict("records")
     assert "this is unlike what the run was trained on" in row["warnings"]  # noise
     assert pd.read_csv(tmp_path / "out" / "slices.csv")["novelty"].item() > 1
+
+
+def _gain(probabilities: np.ndarray, labels: np.ndarray, threshold: float) -> float:
+    said = probabilities >= threshold
+    return float(said[labels].mean() + 1 - said[~labels].mean())
+
+
+def test_a_threshold_is_where_sensitivity_and_specificity_are_highest() -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(20):
+        labels = generator.random(60) < 0.4
+        probabilities = (generator.normal(0.4 + 0.2 * labels, 0.2)).round(1)
+        gains = {own: _gain(probabilities, labels, own) for own in sorted(set(probabilities))}
+        expected = next(own for own, gain in gains.items() if gain == pytest.approx(max(gains.values())))
+        assert calibration.fit_threshold(probabilities, labels) == expected
+    apart, labels = np.array([0.1, 0.2, 0.7, 0.9]), np.array([False, False, True, True])
+    assert calibration.fit_threshold(apart, labels) == 0.7
+    assert calibration.fit_threshold(np.full(4, 0.3), labels) == 0.3  # nothing is told apart
+    for same in (labels | True, labels & False):
+        with pytest.raises(ValueError, match="of 4 slices are positive; both kinds are needed"):
+            calibration.fit_threshold(apart, same)
