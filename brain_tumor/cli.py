@@ -1,5 +1,6 @@
 """What every command shares: one-line errors, refused keys, and where runs go."""
 
+import io
 import logging
 import os
 import re
@@ -44,6 +45,9 @@ def enter(main: Callable[[], Any]) -> None:
 
     HYDRA_FULL_ERROR=1 shows the whole traceback, as in every Hydra program.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show ends nothing
     if not Path(CONF).is_dir():
         sys.exit(f"error: {CONF}: the configuration is missing; install brain_tumor again")
     verbose = os.environ.get("HYDRA_FULL_ERROR") == "1"

@@ -6,13 +6,14 @@ python -m brain_tumor.evaluate run=outputs/CLASSIFIER explain=gradcam
 python -m brain_tumor.evaluate run=outputs/SEGMENTER detector=outputs/CLASSIFIER masks=true
 """
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import hydra
 from omegaconf import DictConfig
 
-from brain_tumor import cli
+from brain_tumor import cli, walk
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,12 +50,14 @@ def main(cfg: DictConfig) -> None:
     config = cli.plain(cfg, "evaluate")
     run = trained.open_run(Path(config["run"]), config["trusted"])
     found, predictions, data, explained = evaluate(run, config)
-    folder = run_folder.numbered(run.folder / "evaluations")
+    for doubt in found["warnings"]:
+        print(f"WARNING: {doubt}", file=sys.stderr)
+    folder = walk.make_own(run_folder.numbered(run.folder / "evaluations"))
     storage.write_csv(folder / "predictions.csv", predictions)
     if explained:
         explanation.write(folder, explained)
     if config["masks"]:
-        masks.write(folder / "masks", predictions, data.table.loc[predictions.index])
+        masks.write(walk.make_own(folder / "masks"), predictions, data.table.loc[predictions.index])
     storage.write_json(folder / "results.json", found)
     if "stages" in found:
         print(f"{summary.stages(found['stages'])}\n")
@@ -78,35 +81,39 @@ def evaluate(run: "Trained", config: dict[str, Any]) -> Evaluation:
     detector = trained.open_run(Path(config["detector"]), config["trusted"]) if config["detector"] else None
     if detector:
         stages.refuse_misfit(run, detector)
+        limit, origin = stages.threshold(config["threshold"], detector)
+    elif config["threshold"] is not None:
+        raise ValueError(f"threshold={config['threshold']}: is the detector's; give detector=... as well")
     if config["masks"] and run.record["task"] != "segmentation":
         raise ValueError(f"masks=true: {run.folder} is a {run.record['task']}, which has no masks to write")
     data, seen = _open(run, run, config)
     model = run.model(Path(config["checkpoint"]) if config["checkpoint"] else None)
     if config["explain"]:
-        explanation.refuse_misfit(config["explain"], model, data)
+        explanation.refuse_misfit(config["explain"], model, data, run.positive)
     if model.uses_masks:
         data.serve_masks()
     precision.use(run.record["versions"]["arithmetic"])
     _test(run, model, data)
-    described = description.describe(data)
+    described, doubts = description.describe(data), _doubts(run, data)
     data.classes = run.record["data"]["classes"]  # what the predictions' columns are called
+    data.positive = run.record["data"]["positive"]
     scores, predictions = model.score(data)
     found = {
         "run": str(run.folder),
         "checkpoint": str(config["checkpoint"] or run.checkpoint),
         "data": described,
         "overlap": seen,
+        "warnings": doubts,
         "test": scores,
     }
     if detector:
         own, seen = _open(run, detector, config)
         chance = stages.probabilities(detector, own, predictions.index.to_numpy())
-        limit, origin = stages.threshold(detector, config["cache_dir"])
         gated = stages.score(predictions, data, chance, limit)
         found["stages"] = {
             "detector": str(detector.folder), "overlap": seen, "threshold": limit, "threshold_from": origin, **gated
         }  # fmt: skip
-        predictions = predictions.assign(**{"detector p(tumour)": chance})
+        predictions = predictions.assign(**{f"detector p({detector.positive})": chance})
     explained = None
     if config["explain"]:
         explained = explanation.explain(config["explain"], model, data, predictions)
@@ -125,8 +132,12 @@ def _open(run: "Trained", scored: "Trained", config: dict[str, Any]) -> "tuple[S
     from brain_tumor.results import overlap
 
     other = "_target_" in config["data"]
-    size, transforms = config["data"]["size"] or scored.size, scored.transforms()
-    data = _other_data(config, size, transforms) if other else _own_data(run, config, size, transforms)
+    size = config["data"]["size"] if scored is run else None
+    given = config, size or scored.size, scored.transforms()
+    data = _other_data(*given) if other else _own_data(run, *given)
+    tested = data.table.iloc[data.rows["test"]]
+    if scored is not run:  # whose answers are its own classes', whatever the data's are called
+        return data, overlap.refuse(scored.folder, tested, config["allow_overlap"])
     known = run.record["data"]["classes"]
     named = config["classes"] or known
     if sorted(named) != sorted(data.classes):
@@ -135,10 +146,25 @@ def _open(run: "Trained", scored: "Trained", config: dict[str, Any]) -> "tuple[S
             "Say which is which by classes=[...], the data's names in the run's order"
         )
     data.reorder(named)
-    if not other and scored is run:
-        return data, []
-    tested = data.table.iloc[data.rows["test"]]
-    return data, overlap.refuse(scored.folder, tested, config["allow_overlap"])
+    return data, overlap.refuse(run.folder, tested, config["allow_overlap"]) if other else []
+
+
+def _doubts(run: "Trained", data: "SliceDataModule") -> list[str]:
+    """Say what speaks against these scores: data that shows something else, or whose classes are taken the wrong way.
+
+    Args:
+        run: whose scores they are.
+        data: other data than its own, its classes in the order of the run's.
+    """
+    found = []
+    known, wanted = run.record["data"]["classes"], run.record["data"]["positive"]
+    taken = None if data.positive is None else known[data.classes.index(data.positive)]
+    if None not in (taken, wanted) and taken != wanted:
+        found.append(f"classes=[{','.join(data.classes)}]: {data.positive} means a tumour, and is taken for {taken}")
+    shown = tuple(data.sequences)
+    if shown and run.sequences and shown != run.sequences:
+        found.append(f"the data shows {', '.join(shown)}, and the run was trained on {', '.join(run.sequences)}")
+    return found
 
 
 def _test(run: "Trained", model: "Task", data: "SliceDataModule") -> None:

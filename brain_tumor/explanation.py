@@ -34,18 +34,30 @@ class Explanation(NamedTuple):
     pictures: list[Picture]
 
 
-def refuse_misfit(method: str, model: Task, data: SliceDataModule) -> None:
+def refuse_misfit(method: str, model: Task, data: SliceDataModule, positive: str | None) -> None:
     """Refuse to explain what cannot be explained, before anything is computed.
 
+    Args:
+        method: asked for.
+        model: to explain.
+        data: set up.
+        positive: the model's class that means a tumour; None where nobody says.
+
     Raises:
-        ValueError: an unknown method, a model that is no classifier, or data that does not say where tumours are.
+        ValueError: an unknown method, a model that is no classifier, or does not tell whether there is a tumour, or
+            data that does not say where tumours are.
     """
     if method not in METHODS:
         raise ValueError(f"explain={method}: choose {' or '.join(METHODS)}")
     if not isinstance(model, Classifier):
         raise ValueError(f"explain={method}: is for classifiers; this run's task is {model.kind}")
-    if data.decoded.masks is None or "tumour" not in data.classes:
-        raise ValueError(f"explain={method}: needs data with masks, told apart by whether there is a tumour")
+    if data.decoded.masks is None:
+        raise ValueError(f"explain={method}: needs data with masks, which say where the tumour is")
+    if positive is None:
+        raise ValueError(
+            f"explain={method}: needs a run that tells whether there is a tumour; where its classes' names do not say "
+            "which of them means one, train it with data.positive=NAME"
+        )
 
 
 def explain(method: str, model: Task, data: SliceDataModule, predictions: pd.DataFrame) -> Explanation:
@@ -54,7 +66,7 @@ def explain(method: str, model: Task, data: SliceDataModule, predictions: pd.Dat
     Args:
         method: one of `METHODS`.
         model: tested, and not refused.
-        data: its, set up.
+        data: its, set up, with the model's classes, of which one is positive.
         predictions: the test's table.
 
     Returns:
@@ -62,7 +74,8 @@ def explain(method: str, model: Task, data: SliceDataModule, predictions: pd.Dat
         from the tumour slices of the validation part, else of the training part, else it is half the maximum.
     """
     assert isinstance(model, Classifier)
-    place = data.classes.index("tumour")
+    assert data.positive is not None, "refused before"
+    place = data.classes.index(data.positive)
     device = next(model.parameters()).device
     tested, training = _tumours(data, "test"), _tumours(data, "train")
     reference = _tumours(data, "val") if len(_tumours(data, "val")) else training

@@ -40,8 +40,6 @@ def export(config: dict[str, Any]) -> str:
         raise ValueError(f"to={to}: name a file ending in .onnx, in a folder that is there")
     if config["preset"] not in volumes.PRESETS:
         raise ValueError(f"preset={config['preset']}: choose one of {', '.join(volumes.PRESETS)}")
-    if not 0 <= config["threshold"] <= 1:
-        raise ValueError(f"threshold={config['threshold']}: a probability lies between 0 and 1")
     from brain_tumor import exporting, trained  # late: they bring torch
     from brain_tumor.results import card
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor import prediction
+from brain_tumor import prediction, stages
 from brain_tumor.data import cases as cases_
-from brain_tumor.data.cases import Slices
+from brain_tumor.data.cases import Case, Slices
 from brain_tumor.models import onnx_export
 from brain_tumor.models.onnx_file import FORMAT, OnnxRun
 from brain_tumor.results import calibration, card, storage
@@ -21,7 +21,7 @@ _MOST = 64  # slices that file and `predict` are compared on
 NEAR = 0.02  # of the threshold: where rounding may turn a verdict
 
 
-def export(run: Trained, to: Path, pictures: Sequence[Slices], preset: str, threshold: float) -> dict[str, Any]:
+def export(run: Trained, to: Path, pictures: Sequence[Slices], preset: str, threshold: float | None) -> dict[str, Any]:
     """Write file and card, both or neither.
 
     Args:
@@ -29,7 +29,7 @@ def export(run: Trained, to: Path, pictures: Sequence[Slices], preset: str, thre
         to: the file; the card lies beside it, as .md.
         pictures: real slices to check it on.
         preset: of a volume's intensities, for who reads the file.
-        threshold: probability from which a slice counts as a tumour's.
+        threshold: calibrated probability from which a slice counts as positive; None for the run's own.
 
     Returns:
         How far file, network and `predict` are apart (see `card.checks`).
@@ -40,18 +40,19 @@ def export(run: Trained, to: Path, pictures: Sequence[Slices], preset: str, thre
     if run.crop not in (None, "none"):
         raise ValueError(f"run={run.folder}: sees crops (data.crop={run.crop}), which a file of its own does not make")
     whole = onnx_export.Whole(run.model(), run.transforms(), run.size)
+    limit, origin = stages.threshold(threshold, run)
     facts = {
-        "format": FORMAT, "task": run.task, "classes": run.classes, "data": run.kind,
+        "format": FORMAT, "task": run.task, "classes": run.classes, "positive": run.positive, "data": run.kind,
         "data_key": run.record["data"]["key"], "data_licence": card.licence(run.kind),
-        "sequences": list(cases_.shown(run.kind)), "preset": preset, "size": run.size,
-        "threshold": float(threshold), "temperature": run.temperatures[run.name],
+        "sequences": list(run.sequences), "skull": run.skull, "preset": preset, "size": run.size,
+        "threshold": limit, "threshold_origin": origin, "temperature": run.temperatures[run.name],
         "run": run.record["id"], "weights_sha256": run.digest(),
     }  # fmt: skip
     file, text = to.with_name(f".{to.stem}.tmp.onnx"), to.with_name(f".{to.stem}.tmp.md")
     try:
         onnx_export.write(whole, file, facts)
-        checked = check(whole, run, OnnxRun.open(file), pictures, threshold)
-        text.write_text(card.write(run.record, facts, checked, to.name))
+        checked = check(whole, run, OnnxRun.open(file), pictures, limit)
+        text.write_text(card.write(run.record, facts, checked, to.name), encoding="utf-8")
         text.replace(to.with_suffix(".md"))
         file.replace(to)
     finally:
@@ -94,7 +95,8 @@ def _beside_predict(
     theirs = np.concatenate([own.table.filter(regex=r"^p\(").to_numpy() for own in expected])
     raw = np.concatenate([own[0] for own in ours]).astype(np.float64)
     chances = calibration.soften(raw, run.temperatures[run.name])
-    turned = ((theirs >= threshold) != (chances >= threshold)).any(1)
+    sides = [_verdicts(own, run, threshold) for own in (theirs, chances)]
+    turned = sides[0][0] != sides[1][0]
     masks = [(own.masks, its[2]) for own, its in zip(expected, ours, strict=True) if own.masks is not None]
     unequal = sum(int((own != its).sum()) for own, its in masks)
     return {
@@ -103,8 +105,19 @@ def _beside_predict(
         "mean": float(np.abs(theirs - chances).mean()),
         "pixels": unequal / max(1, sum(own.size for own, _ in masks)),
         "turned": int(turned.sum()),
-        "furthest": float(np.abs(theirs - threshold).min(1)[turned].max(initial=0)),
+        "furthest": float(sides[0][1][turned].max(initial=0)),
     }
+
+
+def _verdicts(
+    chances: NDArray[np.float64], run: Trained, threshold: float
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return what probabilities (n, C) decide, and how far from another decision they are: (n,) each."""
+    if run.positive is None:
+        ranked = np.sort(chances, 1)
+        return chances.argmax(1), ranked[:, -1] - ranked[:, -2]
+    positive = chances[:, run.classes.index(run.positive)]
+    return (positive >= threshold).astype(np.intp), np.abs(positive - threshold)
 
 
 def _sizes(pictures: Sequence[Slices], size: int) -> list[NDArray[np.uint8]]:
@@ -117,17 +130,22 @@ def _sizes(pictures: Sequence[Slices], size: int) -> list[NDArray[np.uint8]]:
 
 
 def pictures(inputs: str | Sequence[str]) -> list[Slices]:
-    """Read slices to check a file on.
+    """Read slices to check a file on; volumes are left out, since a file takes slices as they are.
 
     Raises:
         ValueError: there are none.
     """
-    found, _ = cases_.find(inputs, {})
-    read = [cases_.try_read(case, "maximum", mixed=False) for case in found[:_MOST]]
+    flat = [case for case in cases_.find(inputs, {})[0] if not _is_volume(case)]
+    read = [cases_.try_read(case, "maximum", mixed=False) for case in flat[:_MOST]]
     good = [own for own in read if not isinstance(own, str) and own.volume is None]
     if not good:
-        raise ValueError(f"input: give pictures to check the file on (PNG, JPEG, TIFF, BMP); {read[0]}")
+        reason = next((own for own in read if isinstance(own, str)), "a volume cannot check it")
+        raise ValueError(f"input: give pictures to check the file on (PNG, JPEG, TIFF, BMP); {reason}")
     return good
+
+
+def _is_volume(case: Case) -> bool:
+    return any(source.kind in {"nifti", "dicom"} and not source.problem for source in case.sources.values())
 
 
 def tested(run: Trained, root: str | None, cache_dir: str) -> list[str]:

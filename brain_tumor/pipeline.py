@@ -50,7 +50,9 @@ def run(
         folders = {"overlays": overlays and (marks or not case.is_picture), "pages": pages}
         return {name: _SUFFIXES[name] for name, wanted in folders.items() if wanted}
 
-    todo = [case for case in cases if not written.done(case.name, case.stamp(), pictures(case))]
+    # Taken once, before anything is read: what changes from now on is done again by the next call.
+    stamps = {case.name: _stamp(case) for case in cases}
+    todo = [case for case in cases if not written.done(case.name, stamps[case.name], pictures(case))]
 
     def read(batch: Sequence[Case]) -> list[tuple[Case, Slices | str]]:
         return [(case, cases_.try_read(case, preset, predictor.mixed)) for case in batch]
@@ -62,28 +64,44 @@ def run(
     with ThreadPoolExecutor(2) as pool, tqdm(total=len(todo), desc="predicting", disable=None) as bar:
         for batch in prefetch(pool, look, prefetch(pool, read, _batches(todo, predictor.batch))):
             for case, found in batch:
-                _write(written, case, found, pictures(case))
+                _write(written, case, stamps[case.name], found, pictures(case))
             bar.update(len(batch))
 
 
+def _stamp(case: Case) -> str:
+    """Identify a case's files; one that has gone is no reason to stop, since reading it will fail."""
+    try:
+        return case.stamp()
+    except OSError:
+        return ""
+
+
 def _write(
-    written: Predictions, case: Case, found: tuple[Slices, Prediction] | str, pictures: Mapping[str, str]
+    written: Predictions, case: Case, stamp: str, found: tuple[Slices, Prediction] | str, pictures: Mapping[str, str]
 ) -> None:
-    """Keep what was read and said of a case, or why it could not be read."""
+    """Keep what was read and said of a case, or why that could not be done."""
     if isinstance(found, str):
-        written.fail(case.name, case.stamp(), found, case.origin)
+        written.fail(case.name, stamp, found, case.origin)
         return
     own, said = found
     row = {**summarise(own, said), "source": case.origin, "warnings": "; ".join([*own.warnings, *said.doubts])}
+    files = []
     if said.masks is not None:
-        case_files.write_mask(written.home("masks"), case, own, said.masks)
+        try:
+            files.append(case_files.write_mask(written.home("masks"), case, own, said.masks))
+        except Exception:
+            # The mask takes its header from the scan, which may have gone meanwhile. Anything else is not the scan's.
+            if _stamp(case) == stamp:
+                raise
+            written.fail(case.name, stamp, "has changed, or gone, while it was looked at", case.origin)
+            return
     if "overlays" in pictures:
-        path = written.home("overlays") / f"{case.name}.png"
-        case_files.write_overlay(path, own, said.table, said.masks)
+        files.append(written.home("overlays") / f"{case.name}.png")
+        case_files.write_overlay(files[-1], own, said)
     if "pages" in pictures:
-        path = written.home("pages") / f"{case.name}.html"
-        case_files.write_page(path, {"case": case.name, **row}, own, said.table, said.masks)
-    written.write(case.name, case.stamp(), row, said.table)
+        files.append(written.home("pages") / f"{case.name}.html")
+        case_files.write_page(files[-1], {"case": case.name, **row}, own, said)
+    written.write(case.name, stamp, row, said.table, files)
 
 
 def _batches(cases: Sequence[Case], size: int) -> list[list[Case]]:

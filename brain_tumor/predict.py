@@ -12,7 +12,7 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,11 @@ from omegaconf import DictConfig
 from brain_tumor import cli
 
 if TYPE_CHECKING:
+    from brain_tumor.data.cases import Case
     from brain_tumor.models.outputs import Run
+    from brain_tumor.prediction import Predictor
+
+_NAMED = 10  # files that were skipped, named one by one
 
 
 @hydra.main(config_path=cli.CONF, config_name="predict", version_base="1.3")
@@ -47,9 +51,11 @@ def open_run(names: str | Sequence[str], trusted: Sequence[str] = ()) -> "Run":
     from brain_tumor.models.ensemble import Ensemble
 
     given = [names] if isinstance(names, str) else names
-    found = [_open(path, trusted) for name in given for path in _paths(name)]
-    if not found:
+    # Each once: two patterns may find the same run, which would then count twice.
+    paths = {path.resolve(): path for name in given for path in _paths(name)}
+    if not paths:
         raise ValueError(f"run={names}: no run is named")
+    found = [_open(path, trusted) for path in paths.values()]
     return found[0] if len(found) == 1 else Ensemble(found)
 
 
@@ -88,27 +94,62 @@ def predict(config: dict[str, Any]) -> int:
         warnings.filterwarnings("ignore", module=name)
     if config["preset"] not in volumes.PRESETS:
         raise ValueError(f"preset={config['preset']}: choose one of {', '.join(volumes.PRESETS)}")
-    if not 0 <= config["threshold"] <= 1:
-        raise ValueError(f"threshold={config['threshold']}: a probability lies between 0 and 1")
     keys = [key for key in ("run", "detector", "types") if config[key]]
     runs = {key: open_run(config[key], config["trusted"]) for key in keys}
-    if config["input"]:
-        stages.refuse_unlike(runs)
+    refuse = stages.refuse_unlike if config["input"] else stages.refuse_unknown
+    refuse(runs)
     needed = cases_.needed(run.kind for run in runs.values())
-    cases, passed = cases_.find(config["input"], config["sequences"], needed)
+    cases, passed, skipped = _find(config["input"], config["sequences"], needed)
     todo = pipeline.part(cases, config["part"])
     predictor = Predictor(runs["run"], runs.get("detector"), config["threshold"], runs.get("types"))
-    identity = {"weights": predictor.checkpoints, "preset": config["preset"], "threshold": config["threshold"]}
-    written = Predictions(Path(config["output_dir"]), identity)
+    if remark := _idle(config["threshold"], predictor):
+        print(remark, file=sys.stderr)
+    written = Predictions(Path(config["output_dir"]), {**predictor.identity, "preset": config["preset"]})
     started = time.perf_counter()
     pipeline.run(predictor, todo, written, config["preset"], config["overlays"], config["pages"])
-    seconds = {"seconds": time.perf_counter() - started, "passed over": passed}
-    failed = written.finish([case.name for case in cases], {**predictor.describe(), **seconds})
-    print(written.overview())
-    for case, reason in failed:
-        print(f"failed: {case}: {reason}", file=sys.stderr)
+    seconds = time.perf_counter() - started
+    facts = {**predictor.describe(), "seconds": seconds, "passed over": passed, "skipped": skipped}
+    failed = written.finish([case.name for case in cases], facts)
+    print(written.overview(predictor.run.positive))
+    _complain(skipped, failed)
     print(f"predictions: {written.folder}")
     return len(failed)
+
+
+def _find(
+    inputs: str | Sequence[str] | None, sequences: Mapping[str, str | None], needed: Sequence[str]
+) -> "tuple[list[Case], int, dict[str, str]]":
+    """Return the cases, how many files were passed over, and why files were skipped, by their paths."""
+    from brain_tumor.data import cases
+
+    found: Any = cases.find(inputs, sequences, needed)
+    skipped = found[2] if len(found) > 2 else {}
+    return found[0], found[1], {str(path): str(reason) for path, reason in dict(skipped).items()}
+
+
+def _idle(threshold: float | None, predictor: "Predictor") -> str:
+    """Say that a threshold was given which decides nothing; "" where it does."""
+    run = predictor.run
+    if threshold is None or predictor.detector:
+        return ""
+    if run.task == "segmentation":
+        return f"threshold={threshold}: decides nothing without a detector; masks hold the pixels from .5 on"
+    if run.positive is None:
+        return (
+            f"threshold={threshold}: decides nothing, since nobody says which of {', '.join(run.classes)} is positive"
+        )
+    return ""
+
+
+def _complain(skipped: Mapping[str, str], failed: Sequence[Mapping[str, Any]]) -> None:
+    """Print which files were skipped, the first of them, and which cases have failed, each with the reason."""
+    for path, reason in list(skipped.items())[:_NAMED]:
+        print(f"skipped: {path}: {reason}", file=sys.stderr)
+    if len(skipped) > _NAMED:
+        print(f"skipped: {len(skipped) - _NAMED} more, which predict.json lists", file=sys.stderr)
+    for row in failed:
+        named = not row["source"] or row["source"] in row["reason"]
+        print(f"failed: {row['case']}: {row['reason']}" + ("" if named else f" ({row['source']})"), file=sys.stderr)
 
 
 if __name__ == "__main__":

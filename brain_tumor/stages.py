@@ -8,7 +8,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from brain_tumor.data import cases
-from brain_tumor.data.targets import TUMOUR_CLASSES
 from brain_tumor.models.outputs import Run
 
 # What needs torch is imported late: predict does without, where both are ONNX files.
@@ -22,19 +21,16 @@ def refuse_misfit(run: Run, detector: Run) -> None:
     """Refuse two runs that cannot work in turn, before anything is computed.
 
     Raises:
-        ValueError: a run of another task, or of other classes.
+        ValueError: a run of another task, or a detector that does not tell whether there is a tumour.
     """
     if run.task != "segmentation":
         raise ValueError(f"detector={detector.name}: goes before a segmenter; run={run.name} is a {run.task}")
     if detector.task != "classification":
         raise ValueError(f"detector={detector.name}: must be a classifier; this is a {detector.task}")
-    if run.classes != TUMOUR_CLASSES:
-        raise ValueError(f"run={run.name}: tells {', '.join(run.classes)} apart, not whether there is a tumour")
-    if detector.classes != run.classes:
-        raise ValueError(
-            f"detector={detector.name}: tells {', '.join(detector.classes)} apart, the segmenter "
-            f"{', '.join(run.classes)}; train a detector on the segmenter's data"
-        )
+    if reason := _undecided(detector):
+        raise ValueError(f"detector={detector.name}: {reason}")
+    if detector.crop not in (None, "none"):
+        raise ValueError(f"detector={detector.name}: was trained on crops around tumours, not on whole slices")
 
 
 def refuse_types(run: Run, types: Run) -> None:
@@ -43,15 +39,24 @@ def refuse_types(run: Run, types: Run) -> None:
     Raises:
         ValueError: it is no classifier, or the other does not tell whether there is a tumour.
     """
-    if run.classes != TUMOUR_CLASSES:
+    if reason := _undecided(run):
         raise ValueError(
-            f"types={types.name}: needs a run that tells whether there is a tumour; run={run.name} tells "
-            f"{', '.join(run.classes)} apart"
+            f"types={types.name}: needs a run that tells whether there is a tumour; run={run.name}: {reason}"
         )
     if types.task != "classification":
         raise ValueError(f"types={types.name}: must be a classifier; this is a {types.task}")
-    if types.classes == TUMOUR_CLASSES:
+    if types.positive is not None:
         raise ValueError(f"types={types.name}: tells whether there is a tumour, not its type; give it as detector=")
+
+
+def _undecided(run: Run) -> str:
+    """Say why a run does not tell whether there is a tumour; "" where it does."""
+    told = ", ".join(run.classes)
+    if len(run.classes) != 2:
+        return f"tells {told} apart, not whether there is a tumour"
+    if run.positive is None:
+        return f"nobody says which of {told} means a tumour; train it with data.positive=NAME"
+    return ""
 
 
 def refuse_unlike(runs: Mapping[str, Run]) -> None:
@@ -60,8 +65,7 @@ def refuse_unlike(runs: Mapping[str, Run]) -> None:
     Raises:
         ValueError: two of them have.
     """
-    shown = {key: cases.shown(run.kind) for key, run in runs.items()}
-    known = {key: own for key, own in shown.items() if own}
+    known = {key: run.sequences for key, run in runs.items() if run.sequences}
     for key, own in known.items():
         for other, its in known.items():
             if own != its:
@@ -69,6 +73,20 @@ def refuse_unlike(runs: Mapping[str, Run]) -> None:
                     f"{other}={runs[other].name}: sees {_named(its)}, but {key}={runs[key].name} {_named(own)}; "
                     f"instead of input=..., give {_given(known.values())}"
                 )
+
+
+def refuse_unknown(runs: Mapping[str, Run]) -> None:
+    """Refuse to show named sequences to runs that have learnt from others.
+
+    Raises:
+        ValueError: one of them has.
+    """
+    for key, run in runs.items():
+        if unknown := set(run.sequences) - set(cases.SEQUENCES):
+            raise ValueError(
+                f"{key}={run.name}: sees {_named(run.sequences)}, and {min(unknown)} cannot be given as a sequence; "
+                "give input=..."
+            )
 
 
 def _named(sequences: tuple[str, ...]) -> str:
@@ -80,35 +98,36 @@ def _given(shown: Iterable[tuple[str, ...]]) -> str:
     return ", ".join(f"sequences.{name}=..." for name in cases.SEQUENCES if name in names)
 
 
-def probabilities(detector: "Trained", data: "SliceDataModule", rows: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return the detector's probability of a tumour for rows of data that has its transforms and its size: (n,)."""
-    import torch
+def threshold(given: float | None, run: Run) -> tuple[float, str]:
+    """Return the probability from which a slice counts as positive, and where that comes from.
 
-    from brain_tumor.models import inference
+    Args:
+        given: asked for; None for the run's own.
+        run: whose probability it is.
 
-    device = torch.device("cuda" if torch.cuda.is_available() and _on_gpu(detector) else "cpu")
-    logits = inference.outputs(detector.model(), data, rows, detector.record["versions"]["arithmetic"], device)
-    found: NDArray[np.float64] = torch.softmax(logits.double(), 1)[:, 1].numpy()
-    return found
-
-
-def threshold(detector: "Trained", cache_dir: str) -> tuple[float, str]:
-    """Return the probability from which a slice counts as a tumour's, and where that comes from.
-
-    It is where sensitivity and specificity together are highest on the detector's own validation part, the
-    lowest of several; .5 where it has none.
+    Raises:
+        ValueError: no probability is given.
     """
-    if not detector.record["split"]["val"]["slices"]:
-        return 0.5, "default"
-    data = detector.data(cache_dir=cache_dir)
-    data.prepare_data()
-    data.setup()
-    rows = data.rows["val"]
-    scores, labels = probabilities(detector, data, rows), data.table["label"].to_numpy()[rows]
-    candidates = np.unique(scores)
-    found = scores[:, None] >= candidates
-    gain = found[labels == 1].mean(0) - found[labels == 0].mean(0)
-    return float(candidates[gain.argmax()]), "validation part"
+    if given is None:
+        return run.threshold, run.threshold_origin
+    if type(given) not in (int, float) or not 0 <= given <= 1:
+        raise ValueError(f"threshold={given}: a probability lies between 0 and 1; null takes the run's own")
+    return float(given), "given"
+
+
+def probabilities(detector: "Trained", data: "SliceDataModule", rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the detector's calibrated probability of a tumour for rows of data of its size: (n,), as predict's.
+
+    Raises:
+        ValueError: the data shows other sequences than those that the detector has learnt from.
+    """
+    assert detector.positive is not None, "refused before"
+    shown, wanted = tuple(data.sequences), detector.sequences
+    if shown and wanted and shown != wanted:
+        raise ValueError(f"detector={detector.name}: sees {_named(wanted)}, but the data shows {_named(shown)}")
+    network, place = detector.network(), detector.classes.index(detector.positive)
+    parts = np.split(rows, range(network.batch, len(rows), network.batch))
+    return np.concatenate([network(data.decoded.images[part]).probabilities[:, place] for part in parts])
 
 
 def score(
@@ -148,7 +167,3 @@ def score(
         "false_alarms": int((~positive & marked).sum()),
         "false_alarms_cleaned": int((~positive & marked & gone).sum()),
     }
-
-
-def _on_gpu(run: "Trained") -> bool:
-    return run.record["versions"]["device"] != "cpu"

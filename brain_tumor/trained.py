@@ -90,6 +90,11 @@ class Trained:
         return self.record["threshold"]["value"]
 
     @property
+    def threshold_origin(self) -> str:
+        """Where the threshold comes from: "validation part" or "default"."""
+        return self.record["threshold"]["origin"]
+
+    @property
     def size(self) -> int:
         """The side of the images that it was trained on, in pixels."""
         return int(self.record["hyperparameters"]["size"])

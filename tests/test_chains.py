@@ -49,7 +49,7 @@ def cheng(types: Path) -> Path:
     copy = types.parent / "cheng"
     shutil.copytree(types, copy)
     record = json.loads((copy / "results.json").read_text())
-    record["data"]["kind"] = "cheng"
+    record["data"] |= {"kind": "cheng", "sequences": ["t1ce"] * 3}
     (copy / "results.json").write_text(json.dumps(record))
     return copy
 
@@ -101,7 +101,7 @@ def test_each_run_sees_its_own_sequences(segmenter: Path, cheng: Path, pictures:
     # The same slices, T1 after contrast alone.
     ((alone,), _) = cases.find(None, {"t1ce": str(paths["t1ce"])}, ("t1ce",))
     (expected,) = prediction.Predictor(runs[1], None, 0.5).predict([cases.read(alone, "maximum", True)])
-    told = found.tumours(0.5)
+    told = found.tumours
     assert len(told)
     for name in CLASSES:
         np.testing.assert_allclose(
@@ -160,10 +160,14 @@ def test_runs_that_do_not_go_together_are_refused(
 def test_several_runs_answer_together(
     segmenter: Path, detector: Path, types: Path, pictures: Any, tmp_path: Path, command: Command
 ) -> None:
-    """What two folds' runs say is averaged; one run twice says what it says alone."""
-    other = tmp_path / "runs" / "fold1"
-    shutil.copytree(segmenter, other)
-    shutil.copytree(segmenter, other.with_name("fold0"))
+    """What two folds' runs say, calibrated, is averaged; one run twice says what it says alone."""
+    other, same_run = tmp_path / "runs" / "fold1", tmp_path / "runs" / "fold0"
+    for folder, temperature in ((other, 0.5), (same_run, 3.0)):
+        shutil.copytree(segmenter, folder)
+        record = json.loads((folder / "results.json").read_text())
+        record["calibration"] = {"temperature": temperature}  # as of a run with a validation part
+        (folder / "results.json").write_text(json.dumps(record))
+    shutil.copytree(same_run, tmp_path / "again")
     checkpoint = other / "checkpoints" / "last.ckpt"
     weights = torch.load(checkpoint, weights_only=True)
     head = next(name for name in weights["state_dict"] if name.endswith("segmentation_head.0.bias"))
@@ -172,15 +176,17 @@ def test_several_runs_answer_together(
     write_nifti(tmp_path / "scan.nii.gz", pictures[..., 1])
     (case,), _ = cases.find(str(tmp_path / "scan.nii.gz"), {})
     slices = cases.read(case, "maximum", True)
-    low, high, same = (
+    raw, low, high, same = (
         prediction.Predictor(predict.open_run(names), None, 0.5).predict([slices])[0].table
-        for names in (str(segmenter), str(other), [str(segmenter), str(segmenter)])
+        for names in (str(segmenter), str(same_run), str(other), [str(same_run), str(tmp_path / "again")])
     )
+    np.testing.assert_array_equal(raw["area_px"], low["area_px"])
+    assert raw["p(tumour)"].ne(low["p(tumour)"]).all()
     pd.testing.assert_frame_equal(same, low)
+    assert predict.open_run([str(other), str(other.parent / "*1")]).name == str(other), "named twice, it counts once"
     command("predict", "run=runs/fold*", "input=scan.nii.gz", "output_dir=out", "overlays=false", cwd=tmp_path)
     found = pd.read_csv(tmp_path / "out" / "slices.csv")
-    assert low["p(tumour)"].lt(found["p(tumour)"]).all()
-    assert found["p(tumour)"].lt(high["p(tumour)"]).all()
+    np.testing.assert_allclose(found["p(tumour)"], (low["p(tumour)"] + high["p(tumour)"]) / 2, rtol=1e-12)
     assert low["area_px"].sum() < found["area_px"].sum() < high["area_px"].sum()
     assert json.loads((tmp_path / "out" / "predict.json").read_text())["run"] == "runs/fold0, runs/fold1"
     with pytest.raises(ValueError, match=f"{detector}: cannot answer together with {types}: its kind is phantom"):

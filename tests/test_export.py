@@ -22,7 +22,9 @@ from brain_tumor import exporting, prediction, trained
 from brain_tumor.data import images, phantom
 from brain_tumor.models import onnx_export, resampling
 from brain_tumor.models.onnx_file import OnnxRun
+from brain_tumor.prediction import Predictor
 from tests.conftest import REPOSITORY, Command, environment
+from tests.test_predict import write_nifti
 
 SCRIPT = re.findall(r"^```python\n(.+?)^```", (REPOSITORY / "docs" / "export.md").read_text(), re.M | re.S)[0]
 # Whoever imports torch, or what brings it, fails.
@@ -107,7 +109,7 @@ def test_predict_needs_no_torch(
     assert set(found) - {"case", "status", "reason"} == set(table)
     for name in ("p(tumour)", "detector p(tumour)"):
         np.testing.assert_allclose(found[name], table[name], atol=0.02)
-    masks = [np.array(Image.open(path)) > 0 for path in sorted((tmp_path / "out" / "masks").iterdir())]
+    masks = [np.array(Image.open(path)) > 0 for path in sorted((tmp_path / "out" / "masks").glob("*.png"))]
     assert sum(own.any() for own in masks) > 2
     unequal = [(own != its.masks[0]).mean() for own, its in zip(masks, expected, strict=True) if its.masks is not None]
     assert len(unequal) == len(pictures)
@@ -166,13 +168,47 @@ def test_the_file_and_its_card_say_what_the_run_was(classifier: Path, detector: 
     facts = file.facts
     assert (facts["run"], facts["weights_sha256"]) == (run.record["id"], run.digest())
     assert (facts["threshold"], facts["preset"], facts["sequences"]) == (0.4, "percentile", ["t1", "flair", "t1ce"])
+    assert (file.positive, file.skull, file.threshold_origin) == ("tumour", run.skull, "given")
+    assert Predictor(file).threshold == 0.4
+    temperature = run.record["calibration"]["temperature"]
+    raw = 1 / (1 + (0.6 / 0.4) ** temperature)
     card = classifier.with_suffix(".md").read_text()
     value = run.record["test"]["accuracy"]
     assert f"| accuracy | {value['value']:.3f} | {value['low']:.3f} to {value['high']:.3f} |" in card
+    said = "`tumour` is positive: a slice counts as that from a calibrated probability of 0.4 on (threshold: given)"
+    assert f"{said}, which is {raw:.4g} of the raw ones in the file's output." in card
     for text in ("not a medical device", "always the commonest class", run.digest(), facts["data_licence"]):
         assert text in card
     assert str(REPOSITORY).encode() not in classifier.read_bytes(), "this machine's folders are nobody's business"
     assert b"site-packages" not in classifier.read_bytes()
+
+
+def test_without_a_threshold_the_runs_own_is_in_the_file(marker: Path, segmenter: Path) -> None:
+    run, file = trained.open_run(segmenter), OnnxRun.open(marker)
+    assert (file.threshold, file.threshold_origin) == (run.threshold, run.threshold_origin)
+    assert file.positive == "tumour"
+
+
+@pytest.mark.parametrize(
+    ("classes", "positive"),
+    [
+        (["no tumour", "tumour"], "tumour"),
+        (["Brain Tumor", "Healthy"], "Brain Tumor"),
+        (["glioma", "meningioma"], None),
+    ],
+)
+def test_a_file_of_format_1_still_opens(
+    classes: list[str], positive: str | None, classifier: Path, tmp_path: Path
+) -> None:
+    model, later = onnx.load(classifier), ("positive", "skull", "threshold_origin")
+    kept = [own for own in model.metadata_props if own.key.rpartition(".")[2] not in later]
+    del model.metadata_props[:]
+    for own in kept:
+        model.metadata_props.add(key=own.key, value={"format": "1", "classes": json.dumps(classes)}.get(
+            own.key.rpartition(".")[2], own.value))  # fmt: skip
+    (tmp_path / "old.onnx").write_bytes(model.SerializeToString())
+    file = OnnxRun.open(tmp_path / "old.onnx")
+    assert (file.positive, file.skull, file.threshold, file.threshold_origin) == (positive, None, 0.4, "the file's")
 
 
 def _external(model: Any) -> None:
@@ -251,6 +287,10 @@ def test_bad_orders_end_in_one_line(detector: Path, tmp_path: Path, command: Com
     (tmp_path / "empty" / "a.png").write_text("none")
     with pytest.raises(ValueError, match="give pictures to check the file on"):
         exporting.pictures(str(tmp_path / "empty"))
+    write_nifti(tmp_path / "scan.nii.gz", np.ones((4, 8, 8), np.float32))
+    with pytest.raises(ValueError, match="give pictures to check the file on") as error:
+        exporting.pictures(str(tmp_path / "scan.nii.gz"))
+    assert str(error.value).endswith("(PNG, JPEG, TIFF, BMP); a volume cannot check it")
 
 
 @pytest.mark.slow

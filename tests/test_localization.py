@@ -13,11 +13,14 @@ from scipy import ndimage
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from brain_tumor import evaluate, trained
+from brain_tumor import trained as trained_
+from brain_tumor.data import cases
 from brain_tumor.data.batches import Balanced, Rows
 from brain_tumor.data.images import fit_image, read_files, unfit
 from brain_tumor.data.sources import PhantomDataModule
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.models.segmenter import Segmenter
+from brain_tumor.prediction import Predictor
 from brain_tumor.report import compose, page
 from brain_tumor.report.chapters import localization as report
 from brain_tumor.report.pools import pool
@@ -255,22 +258,34 @@ def test_a_segmenter_leaves_its_record(segmenter: Path) -> None:
     assert (segmenter / "overlays.png").exists()
 
 
-def test_a_detector_goes_before_a_segmenter(segmenter: Path, detector: Path, command: Command, home: Path) -> None:
+def test_a_detector_goes_before_a_segmenter(
+    segmenter: Path, detector: Path, command: Command, home: Path, phantoms: Path
+) -> None:
     output = command("evaluate", f"run={segmenter}", f"detector={detector}", "masks=true", cwd=home).stdout
     assert "tumour slices lost their mask" in output
     trained, found = json.loads((segmenter / "results.json").read_text()), _evaluation(segmenter, 1)
     again = {name: value for name, value in trained["test"].items() if name not in {"epoch", "checkpoint"}}
     assert found["test"] == again
-    stages = found["stages"]
-    assert stages["threshold_from"] == "validation part"
+    stages, limit = found["stages"], json.loads((detector / "results.json").read_text())["threshold"]
+    assert (stages["threshold"], stages["threshold_from"]) == (limit["value"], limit["origin"])
     assert stages["alone"]["dice"] == found["test"]["dice"]
     assert stages["gated_by_truth"]["empty_clean"]["value"] == 1
 
     assert "## Two stages" in page.markdown("", compose.compose(collect([segmenter])))
     written = sorted((segmenter / "evaluations" / "1" / "masks").rglob("*.png"))
+    assert (segmenter / "evaluations" / "1" / "masks" / ".brain_tumor").exists()
     predictions = pd.read_csv(segmenter / "evaluations" / "1" / "predictions.csv").sort_values("path")
     areas = [int((np.asarray(Image.open(path)) == 255).sum()) for path in written]
     assert sorted(areas) == sorted(predictions["predicted_area"])
+    # What predict says of the same files, calibrated, to the last digit.
+    files = [str(phantoms / "kaggle_3m" / path) for path in predictions["path"]]
+    by_name = {own.sources[""].paths[0]: own for own in cases.find(files, {})[0]}
+    told = Predictor(trained_.open_run(detector)).predict(
+        [cases.read(by_name[Path(file)], "maximum", True) for file in files]
+    )
+    np.testing.assert_allclose(
+        predictions["detector p(tumour)"], [own.table["p(tumour)"].item() for own in told], rtol=0, atol=1e-3
+    )
     gone = predictions["detector p(tumour)"] < stages["threshold"]
     assert (
         stages["tumour_slices_lost"] == (gone & (predictions["area"] > 0) & (predictions["predicted_area"] > 0)).sum()
@@ -334,13 +349,15 @@ def test_refuses_what_a_run_cannot_do(segmenter: Path, detector: Path, cache_dir
         "trusted": [],
         "allow_overlap": False,
     }
-    config |= {"detector": None, "explain": None, "masks": False, "cache_dir": str(cache_dir)}
+    config |= {"detector": None, "explain": None, "masks": False, "cache_dir": str(cache_dir), "threshold": None}
     for folder, changes, message in (
         (segmenter, {"explain": "gradcam"}, "explain=gradcam: is for classifiers; this run's task is segmentation"),
         (detector, {"explain": "shap"}, "explain=shap: choose gradcam"),
         (segmenter, {"detector": str(segmenter)}, "must be a classifier; this is a segmentation"),
         (detector, {"detector": str(detector)}, "goes before a segmenter; run=.* is a classification"),
         (detector, {"masks": True}, "is a classification, which has no masks to write"),
+        (segmenter, {"threshold": 0.4}, "threshold=0.4: is the detector's; give detector=... as well"),
+        (segmenter, {"detector": str(detector), "threshold": 2}, "threshold=2: a probability lies between 0 and 1"),
     ):
         with pytest.raises(ValueError, match=message):
             evaluate.evaluate(trained.open_run(folder), {**config, **changes})

@@ -24,7 +24,7 @@ ROOMS = {
     "benchmark": {"benchmark", "models", "data"},
     # Optional: they stand on the verbs, and nothing else imports them.
     "page": {"page", "data", "prediction", "predict", "case_files", "cli"},
-    "cluster": {"cluster", "data", "results", "prediction", "trained", "cli", "train"},
+    "cluster": {"cluster", "data", "models", "results", "prediction", "predict", "trained", "cli", "train"},
 }
 # Files and folders that are complete or not there, which of them are input, and what a class's name says.
 EVERYWHERE = {"atomic", "positive", "walk"}

@@ -4,11 +4,11 @@ python -m brain_tumor.cluster.score run=outputs/NAME input=scans to=scores
 python -m brain_tumor.cluster.score run=outputs/NAME input=paths.parquet to=s3://bucket/scores master=spark://host:7077
 """
 
-import hashlib
 import json
 import shutil
 import tempfile
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from brain_tumor.cluster.scoring import Settings
-    from brain_tumor.trained import Trained
+    from brain_tumor.models.outputs import Run
+    from brain_tumor.prediction import Predictor
 
 _PER_TASK = 256  # cases; what is done again where an executor is lost
 
@@ -39,23 +40,29 @@ def score(config: dict[str, Any]) -> None:
     Raises:
         ValueError: the run, the input or the target cannot be used.
     """
-    from brain_tumor import trained
+    from brain_tumor import predict
     from brain_tumor.cluster import scoring, session
     from brain_tumor.data import volumes
+    from brain_tumor.prediction import Predictor
 
     if config["preset"] not in volumes.PRESETS:
         raise ValueError(f"preset={config['preset']}: choose one of {', '.join(volumes.PRESETS)}")
     for name in ("batch_mb", "files_per_commit"):
         if config[name] <= 0:
             raise ValueError(f"{name}={config[name]}: must be above 0")
-    run = trained.open_run(Path(config["run"]), config["trusted"])
+    keys = [key for key in ("run", "detector", "types") if config[key]]
+    runs = {key: predict.open_run(config[key], config["trusted"]) for key in keys}
+    predictor = Predictor(runs["run"], runs.get("detector"), config["threshold"], runs.get("types"))
+    predictor.refuse_unnamed()
     target = config["to"] if "://" in config["to"] else str(Path(config["to"]).resolve())
-    settings = scoring.Settings(config["preset"], int(config["batch_mb"] * 2**20), tuple(config["trusted"]))
+    settings = scoring.Settings(
+        config["preset"], config["threshold"], int(config["batch_mb"] * 2**20), tuple(config["trusted"])
+    )
     spark = session.start("brain_tumor score", config["master"])
     try:
-        parts = _plan(spark, run, config, target)
+        parts = _plan(spark, predictor, config, target)
         with tempfile.TemporaryDirectory(prefix="brain_tumor-") as home:
-            _send(spark, run, Path(home))
+            _send(spark, runs, Path(home))
             _score(spark, settings, target, parts)
         _say(spark, target)
     except ValueError:
@@ -68,20 +75,29 @@ def score(config: dict[str, Any]) -> None:
         spark.stop()
 
 
-def _plan(spark: "SparkSession", run: "Trained", config: dict[str, Any], target: str) -> int:
+def _plan(spark: "SparkSession", predictor: "Predictor", config: dict[str, Any], target: str) -> int:
     """Divide the cases into parts, once: later calls go on with the same ones. Returns how many parts there are.
 
     Raises:
-        ValueError: the target holds scores of another run, other input or other settings.
+        ValueError: the target holds scores of another run, other input or other settings, or rows of another form.
     """
+    from brain_tumor.cluster import scoring
+
     identity = {
-        "weights": hashlib.sha256(run.checkpoint.read_bytes()).hexdigest(),
+        "schema": scoring.SCHEMA,
+        "runs": {
+            key: [own.digest(), list(own.temperatures.values()), own.positive] for key, own in predictor.runs.items()
+        },
+        "threshold": predictor.threshold,
         **{name: config[name] for name in ("input", "preset", "files_per_commit")},
     }
     if _exists(spark, f"{target}/_plan/_SUCCESS"):
         (row,) = spark.read.json(f"{target}/_plan").collect()
         if json.loads(row.identity) != identity:
-            raise ValueError(f"to={target}: holds scores of another run, input or preset; choose another folder")
+            raise ValueError(
+                f"to={target}: holds scores of another run, input or preset, or of another version of this program; "
+                "choose another folder"
+            )
         return int(row.parts)
     parts = _divide(_paths(spark, str(config["input"])), config["files_per_commit"], target)
     plan = spark.createDataFrame([(parts, json.dumps(identity))], "parts int, identity string").coalesce(1)
@@ -132,16 +148,13 @@ def _absolute(text: str) -> str:
     return text if "://" in text else str(Path(text).resolve())
 
 
-def _send(spark: "SparkSession", run: "Trained", home: Path) -> None:
-    """Send what is needed of the run's folder to the executors, which fetch it from `home` and unpack it once each."""
+def _send(spark: "SparkSession", runs: "Mapping[str, Run]", home: Path) -> None:
+    """Send what is needed of the runs to the executors, which fetch it from `home` and unpack it once each."""
     from brain_tumor.cluster import scoring
 
-    inside = home / "run"
-    (inside / "checkpoints").mkdir(parents=True)
-    shutil.copy(run.folder / "results.json", inside)
-    shutil.copy(run.checkpoint, inside / "checkpoints")
-    packed = shutil.make_archive(str(home / scoring.RUN), "zip", inside)
-    spark.sparkContext.addArchive(f"{packed}#{scoring.RUN}")
+    scoring.pack(runs, home / "runs")
+    packed = shutil.make_archive(str(home / scoring.RUNS), "zip", home / "runs")
+    spark.sparkContext.addArchive(f"{packed}#{scoring.RUNS}")
 
 
 def _score(spark: "SparkSession", settings: "Settings", target: str, parts: int) -> None:

@@ -1,36 +1,49 @@
 """What an executor does of an archive: read cases, look at many at a time, and say of each slice a row."""
 
 import logging
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from brain_tumor import trained
+import numpy as np
+
+from brain_tumor import predict, trained
 from brain_tumor.cluster import files
-from brain_tumor.data import scans
+from brain_tumor.data import novelty, scans
 from brain_tumor.data.cases import Case, Slices, try_read
+from brain_tumor.models.ensemble import Ensemble
+from brain_tumor.models.outputs import Run
 from brain_tumor.prediction import Prediction, Predictor
-from brain_tumor.results import masks
-from brain_tumor.results.predictions import columns
+from brain_tumor.results import masks, overlap
 
 if TYPE_CHECKING:
+    import pandas as pd
     from pyarrow import RecordBatch
 
-SCHEMA = (
-    "path string, case string, slice int, probabilities map<string, double>, height int, width int, "
-    "run_lengths string, status string, reason string"
-)
-RUN = "brain_tumor-run"  # how the executors know the run's folder
+# What stands in a row, by Spark's name of its type.
+FIELDS = {
+    "path": "string", "case": "string", "slice": "int", "probabilities": "map<string, double>", "novelty": "double",
+    "detector": "double", "type": "string", "types": "map<string, double>", "height": "int", "width": "int",
+    "run_lengths": "string", "warnings": "string", "status": "string", "reason": "string",
+}  # fmt: skip
+SCHEMA = ", ".join(f"{name} {kind}" for name, kind in FIELDS.items())
+RUNS = "brain_tumor-runs"  # how the executors know the folder of the runs
+_KEPT = ("results.json", novelty.FILE, overlap.INHERITED)  # of a run's folder, beside its checkpoint
 _MOST = 2048  # rows that wait for a batch to fill, failures among them
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How cases are looked at: `preset` as for predict, `batch` in bytes of images, `trusted` modules of a run."""
+    """How cases are looked at: `preset` and `threshold` as for predict, `batch` in bytes of images.
+
+    `trusted` are modules whose classes the runs may name.
+    """
 
     preset: str
+    threshold: float | None
     batch: int
     trusted: tuple[str, ...]
 
@@ -40,6 +53,39 @@ class _Read:
     path: str
     case: str
     slices: Slices | str  # or why there are none
+
+
+def pack(runs: Mapping[str, Run], home: Path) -> None:
+    """Copy what is needed of runs into a folder: home/run/0, home/detector/0, ..., several where they answer together.
+
+    Args:
+        runs: by what they are for, each a folder's, a file's or several.
+        home: of the copies.
+    """
+    for key, run in runs.items():
+        for number, own in enumerate(run.runs if isinstance(run, Ensemble) else [run]):
+            _copy(own, home / key / f"{number:03d}")
+
+
+def _copy(run: Run, target: Path) -> None:
+    if not isinstance(run, trained.Trained):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(run.name, target.with_suffix(Path(run.name).suffix.lower()))
+        return
+    (target / "checkpoints").mkdir(parents=True)
+    shutil.copy(run.checkpoint, target / "checkpoints")
+    for name in _KEPT:
+        if (run.folder / name).exists():
+            shutil.copy(run.folder / name, target)
+
+
+def unpack(home: Path, settings: Settings) -> Predictor:
+    """Open the runs that `pack` has copied."""
+    runs = {
+        folder.name: predict.open_run([str(path) for path in sorted(folder.iterdir())], settings.trusted)
+        for folder in home.iterdir()
+    }
+    return Predictor(runs["run"], runs.get("detector"), settings.threshold, runs.get("types"))
 
 
 def score(settings: Settings, batches: "Iterator[RecordBatch]") -> "Iterator[RecordBatch]":
@@ -53,29 +99,29 @@ def score(settings: Settings, batches: "Iterator[RecordBatch]") -> "Iterator[Rec
                 waiting.append(own)
                 size += 0 if isinstance(own.slices, str) else own.slices.images.nbytes
             if size >= settings.batch or len(waiting) >= _MOST:
-                yield _look(predictor, waiting)
+                yield _batch(_look(predictor, waiting))
                 waiting, size = [], 0
     if waiting:
-        yield _look(predictor, waiting)
+        yield _batch(_look(predictor, waiting))
 
 
 @lru_cache(maxsize=1)
 def _predictor(settings: Settings) -> Predictor:
-    """Open the run once a Python worker, with as many threads as Spark counts for a task."""
+    """Open the runs once a Python worker, with as many threads as Spark counts for a task."""
     import torch
     from pyspark import SparkFiles, TaskContext
 
     logging.getLogger("pydicom").propagate = False  # what it says of damaged files stands in the rows
     if context := TaskContext.get():
         torch.set_num_threads(context.cpus())
-    return Predictor(trained.open_run(Path(SparkFiles.get(RUN)), settings.trusted), None, 0.5)
+    return unpack(Path(SparkFiles.get(RUNS)), settings)
 
 
 def _read(paths: Sequence[str], settings: Settings, mixed: bool) -> list[_Read]:
     name = Path(paths[0]).stem
     try:
         with files.at_hand(paths) as local:
-            sources, _ = scans.discover([str(path) for path in local])
+            sources = scans.discover([str(path) for path in local])[0]
             cases = [Case(source.case, {"": source}) for source in sources]
             read = [(case.name, try_read(case, settings.preset, mixed)) for case in cases]
     except (ValueError, OSError) as error:
@@ -83,21 +129,24 @@ def _read(paths: Sequence[str], settings: Settings, mixed: bool) -> list[_Read]:
     return [_Read(paths[0], *own) for own in read or [(name, "holds nothing to predict")]]
 
 
-def _look(predictor: Predictor, waiting: Sequence[_Read]) -> "RecordBatch":
-    import pyarrow
-
-    rows: list[Mapping[str, Any]] = []
+def _look(predictor: Predictor, waiting: Sequence[_Read]) -> list[dict[str, Any]]:
+    """Return the rows of what has been read, as `FIELDS` names them; what a row lacks is null."""
+    rows: list[dict[str, Any]] = []
     good = [own for own in waiting if isinstance(own.slices, Slices)]
     for own, found in zip(good, _predict(predictor, good), strict=True):
-        rows += [_failed(own, found)] if isinstance(found, str) else _rows(predictor.run.classes, own, found)
-    rows += [_failed(own, own.slices) for own in waiting if isinstance(own.slices, str)]
-    text, whole = pyarrow.string(), pyarrow.int32()
+        rows += [_failed(own, found)] if isinstance(found, str) else _rows(own, found)
+    return rows + [_failed(own, own.slices) for own in waiting if isinstance(own.slices, str)]
+
+
+def _batch(rows: Sequence[Mapping[str, Any]]) -> "RecordBatch":
+    import pyarrow
+
     kinds = {
-        **dict.fromkeys(("path", "case"), text), "slice": whole,
-        "probabilities": pyarrow.map_(text, pyarrow.float64()),
-        **dict.fromkeys(("height", "width"), whole), **dict.fromkeys(("run_lengths", "status", "reason"), text),
+        "string": pyarrow.string(), "int": pyarrow.int32(), "double": pyarrow.float64(),
+        "map<string, double>": pyarrow.map_(pyarrow.string(), pyarrow.float64()),
     }  # fmt: skip
-    return pyarrow.RecordBatch.from_pylist(list(rows), schema=pyarrow.schema(list(kinds.items())))
+    schema = pyarrow.schema([(name, kinds[kind]) for name, kind in FIELDS.items()])
+    return pyarrow.RecordBatch.from_pylist(list(rows), schema=schema)
 
 
 def _predict(predictor: Predictor, waiting: Sequence[_Read]) -> list[Prediction | str]:
@@ -108,24 +157,42 @@ def _predict(predictor: Predictor, waiting: Sequence[_Read]) -> list[Prediction 
     try:
         return list(predictor.predict(slices))
     except Exception as error:
-        if len(slices) == 1:
-            return [f"cannot be predicted ({type(error).__name__}: {' '.join(str(error).split())[:300]})"]
-        return [_predict(predictor, [own])[0] for own in waiting]
+        if len(slices) > 1:
+            return [_predict(predictor, [own])[0] for own in waiting]
+        if isinstance(error, MemoryError):
+            raise  # which says nothing of the file
+        return [f"cannot be predicted ({type(error).__name__}: {' '.join(str(error).split())[:300]})"]
 
 
-def _rows(classes: Sequence[str], own: _Read, found: Prediction) -> list[dict[str, Any]]:
+def _rows(own: _Read, found: Prediction) -> list[dict[str, Any]]:
     assert isinstance(own.slices, Slices)
-    height, width = own.slices.images.shape[1:3]
-    chances = found.table[columns(classes)].to_numpy()
+    table, tumours, height_width = found.table, set(found.tumours.tolist()), own.slices.images.shape[1:3]
+    chances = _pairs(found.chances)
+    types = table.filter(regex=r"^type p\(")
+    typed = _pairs(types.rename(columns=lambda name: str(name)[len("type p(") : -1]))
+    shared = {
+        "path": own.path, "case": own.case, **dict(zip(("height", "width"), height_width, strict=True)),
+        "warnings": "; ".join([*own.slices.warnings, *found.doubts]), "status": "ok", "reason": "",
+    }  # fmt: skip
     return [
         {
-            "path": own.path, "case": own.case, "slice": int(number), "height": height, "width": width,
-            "probabilities": list(zip(classes, map(float, chance), strict=True)),
+            **shared,
+            "slice": int(table["slice"].iloc[place]),
+            "probabilities": chances[place],
+            "novelty": None if np.isnan(novelty) else float(novelty),
+            "detector": None if found.detected is None else float(found.detected.iloc[place]),
+            "type": str(table["type"].iloc[place]) if len(types.columns) and place in tumours else None,
+            "types": typed[place] if len(types.columns) and place in tumours else None,
             "run_lengths": None if found.masks is None else masks.to_kaggle(found.masks[place]),
-            "status": "ok", "reason": "",
         }
-        for place, (number, chance) in enumerate(zip(found.table["slice"], chances, strict=True))
-    ]  # fmt: skip
+        for place, novelty in enumerate(table["novelty"].astype(float))
+    ]
+
+
+def _pairs(chances: "pd.DataFrame") -> list[list[tuple[str, float]]]:
+    """Return each row as Arrow takes a map."""
+    names = [str(name) for name in chances]
+    return [list(zip(names, map(float, row), strict=True)) for row in chances.to_numpy()]
 
 
 def _failed(own: _Read, reason: str) -> dict[str, Any]:

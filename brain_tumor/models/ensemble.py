@@ -1,4 +1,7 @@
-"""Several trained runs that answer together, such as the five of five folds: the mean of their probabilities."""
+"""Several trained runs that answer together, such as the five of five folds.
+
+A slice's probability is the mean of its runs' calibrated ones, and a pixel's the mean of theirs.
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -75,6 +78,11 @@ class Ensemble:
         return sum(own.threshold for own in self.runs) / len(self.runs)
 
     @property
+    def threshold_origin(self) -> str:
+        """Where its runs' thresholds come from."""
+        return "mean of " + ", ".join(f"{own.threshold:.3f} ({own.threshold_origin})" for own in self.runs)
+
+    @property
     def size(self) -> int:
         """The side of the images that they were trained on, in pixels."""
         return self.runs[0].size
@@ -114,16 +122,15 @@ class _Mean:
         return min(own.batch for own in self._networks)
 
     def __call__(self, fitted: NDArray[np.uint8]) -> Outputs:
-        """Average what they say of uint8 (n, size, size, 3); a slice's probability is its surest pixel's mean."""
+        """Average what they say of uint8 (n, size, size, 3): calibrated probabilities of slices, and maps."""
         found = [own(fitted) for own in self._networks]
         maps = [own.maps for own in found if own.maps is not None]
         known = [own.novelty for own in found if own.novelty is not None]
-        novelty = np.fmin.reduce(known) if known else None  # what one of them knows is not new
-        if not maps:
-            return Outputs(np.mean([own.probabilities for own in found], 0), None, novelty)
-        mean: NDArray[np.float32] = np.mean(np.stack(maps), 0, dtype=np.float32)
-        sure = mean.max((1, 2)).astype(np.float64)
-        return Outputs(np.stack([1 - sure, sure], 1), mean, novelty)
+        return Outputs(
+            np.mean([own.probabilities for own in found], 0),
+            np.mean(np.stack(maps), 0, dtype=np.float32) if maps else None,
+            np.fmin.reduce(known) if known else None,  # what one of them knows is not new
+        )
 
     def explain(self, fitted: NDArray[np.uint8], target: int) -> NDArray[np.float32] | None:
         """Average their heat maps, each scaled to at most 1; None if one cannot tell."""

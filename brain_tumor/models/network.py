@@ -12,6 +12,7 @@ from brain_tumor.models.classifier import Classifier
 from brain_tumor.models.outputs import Outputs
 from brain_tumor.models.task import Task
 
+_TASKS = ("classification", "segmentation")
 _BATCH = {"cpu": 16, "cuda": 256}
 _LANES = 4  # batches that a CPU works at side by side; more would take memory
 
@@ -25,9 +26,14 @@ class TorchNetwork:
     """A trained network with its transforms and its arithmetic (see `brain_tumor.models.outputs.Network`).
 
     A CPU's cores work at batches of their own, since all of them at one would wait for each other.
+
+    Raises:
+        ValueError: a model of another task, whose outputs are no probabilities of classes or pixels.
     """
 
     def __init__(self, model: Task, transforms: Transforms, arithmetic: str) -> None:
+        if model.kind not in _TASKS:
+            raise ValueError(f"run: predict knows classifiers and segmenters; this run's task is {model.kind}")
         self.device = device()
         self.model, self.transforms = model.to(self.device).eval(), transforms.to(self.device).eval()
         self.arithmetic = arithmetic

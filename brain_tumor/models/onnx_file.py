@@ -23,24 +23,28 @@ if TYPE_CHECKING:
 SUFFIX = ".onnx"
 PRODUCER = "brain_tumor"
 PREFIX = "brain_tumor."  # of the names in the file's metadata, whose values are JSON
-FORMAT = 1
+FORMAT = 2
 OUTPUTS = ("probabilities", "pixels", "mask")  # the last two of a segmenter
 # What stands in the metadata, each with its type.
 FACTS: dict[str, type] = {
     "format": int,
     "task": str,
     "classes": list,
+    "positive": str,  # the class that means a tumour; null where the data does not say
     "data": str,  # the kind
     "data_key": str,  # identifies names, pixels and labels
     "data_licence": str,
     "sequences": list,  # that the three channels were, in this order; empty where that is not known
+    "skull": bool,  # whether the heads in training had theirs; null where that is not known
     "preset": str,  # of a volume's intensities
     "size": int,
-    "threshold": float,
+    "threshold": float,  # the calibrated probability of the positive class from which a slice counts as positive
+    "threshold_origin": str,
     "temperature": float,  # that calibrates the probabilities; 1 where they are raw
     "run": str,
     "weights_sha256": str,  # of the run's checkpoint
 }
+_NULLABLE = ("positive", "skull")
 _BATCH = 16
 _STANDARD = {"", "ai.onnx"}  # domains of operators
 
@@ -116,7 +120,8 @@ class OnnxRun:
     @property
     def positive(self) -> str | None:
         """The class that means a tumour; None where its data does not say."""
-        return positive.guess(self.classes)
+        found: str | None = self.facts["positive"]
+        return found
 
     @property
     def sequences(self) -> tuple[str, ...]:
@@ -126,12 +131,18 @@ class OnnxRun:
     @property
     def skull(self) -> bool | None:
         """Whether the heads that it was trained on had their skulls; None where that is not known."""
-        return None
+        found: bool | None = self.facts["skull"]
+        return found
 
     @property
     def threshold(self) -> float:
         """The calibrated probability of the positive class from which a slice counts as positive."""
         return float(self.facts["threshold"])
+
+    @property
+    def threshold_origin(self) -> str:
+        """Where the threshold comes from."""
+        return str(self.facts["threshold_origin"])
 
     @property
     def size(self) -> int:
@@ -216,7 +227,10 @@ def _facts(model: "ModelProto", path: Path) -> dict[str, Any]:
         }
     except ValueError as error:
         raise ValueError(f"{path}: its metadata is damaged") from error
-    lacking = [name for name, kind in FACTS.items() if not isinstance(found.get(name), kind)]
+    if found.get("format") == 1:
+        found |= _from_format_1(found)
+    unknown = {name for name in _NULLABLE if found.get(name, "") is None}
+    lacking = [name for name, kind in FACTS.items() if name not in unknown and not isinstance(found.get(name), kind)]
     if lacking:
         raise ValueError(f"{path}: lacks metadata ({', '.join(lacking)}); export the run again")
     if found["format"] != FORMAT:
@@ -224,6 +238,18 @@ def _facts(model: "ModelProto", path: Path) -> dict[str, Any]:
     if found.pop("content_sha256", "") != digest(model):
         raise ValueError(f"{path}: damaged, or changed after it was exported; export the run again")
     return found
+
+
+def _from_format_1(found: dict[str, Any]) -> dict[str, Any]:
+    """Say what format 1 left to be known by the classes' names."""
+    classes: Any = found.get("classes")
+    named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+    return {
+        "format": FORMAT,
+        "positive": positive.guess(classes) if named else None,
+        "skull": None,
+        "threshold_origin": "the file's",
+    }
 
 
 def _tensors(message: "Message") -> Iterator[Any]:

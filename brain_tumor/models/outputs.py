@@ -105,6 +105,10 @@ class Run(Protocol):
         """The calibrated probability of the positive class from which a slice counts as positive."""
 
     @property
+    def threshold_origin(self) -> str:
+        """Where that comes from: "validation part", "default", ..."""
+
+    @property
     def size(self) -> int:
         """The side of the images that it was trained on, in pixels."""
 

@@ -17,11 +17,12 @@ from brain_tumor import case_files, predict
 from brain_tumor.data import cases, phantom, volumes
 from brain_tumor.data.cases import Case, Slices
 from brain_tumor.data.volumes import Grid, Volume
-from brain_tumor.prediction import Prediction, Predictor
+from brain_tumor.prediction import Prediction, Predictor, summarise
 
 if TYPE_CHECKING:
     import altair
 
+_COLOURS = ["#4cc9f0", "#f0a04c"]
 _CYAN = np.array([0, 255, 255], np.float32)
 
 
@@ -89,24 +90,27 @@ def _mask_file(case: Case, slices: Slices, masks: NDArray[np.uint8]) -> tuple[st
         return ("mask.nii.gz" if path.suffix == ".gz" else "mask.png"), path.read_bytes()
 
 
-def verdict(answer: Answer, classes: Sequence[str], threshold: float) -> tuple[str, str]:
+def verdict(answer: Answer) -> tuple[str, str]:
     """Say in a word what was found, and with which probability."""
-    chances = answer.found.table.filter(regex=r"^p\(").to_numpy()
-    if len(classes) != 2:
-        mean = chances.mean(0)
-        return classes[int(mean.argmax())], f"mean probability {mean.max():.2f} of {len(chances)} slices"
-    surest, count = int(chances[:, 1].argmax()), int((chances[:, 1] >= threshold).sum())
-    name = classes[1] if count else classes[0]
-    place = f", slice {surest}" if len(chances) > 1 else ""
-    detail = f"largest probability of {classes[1]} {chances[surest, 1]:.2f}{place}"
-    return name, f"{detail}; {count} of {len(chances)} slices from {threshold:g} on"
+    found, chances = answer.found, answer.found.chances
+    if found.positive is None or len(found.classes) != 2:
+        told = summarise(answer.slices, found)
+        said = ", ".join(f"{name} {told[f'p({name})']:.2f}" for name in found.classes)
+        by_slice = f"; by slice: {told['slices_by_class']}" if "slices_by_class" in told else ""
+        return str(told["class"]), f"mean probabilities: {said}{by_slice}"
+    tumour, count = chances[found.positive].to_numpy(), len(found.tumours)
+    (other,) = (name for name in found.classes if name != found.positive)
+    place = f", slice {tumour.argmax()}" if len(tumour) > 1 else ""
+    how = "have a mask" if found.masks is not None else f"from {found.threshold:.4g} on"
+    detail = f"largest probability of {found.positive} {tumour.max():.2f}{place}"
+    return found.positive if count else other, f"{detail}; {count} of {len(tumour)} slices {how}"
 
 
 def first(answer: Answer) -> int:
     """Return the slice that is worth looking at first: with the largest mask, else the surest."""
     if answer.found.masks is not None and answer.found.masks.any():
         return int(answer.found.masks.sum((1, 2)).argmax())
-    return int(answer.found.table.filter(regex=r"^p\(").iloc[:, -1].argmax())
+    return int(answer.found.chances[answer.found.shown].argmax())
 
 
 def picture(answer: Answer, place: int, opacity: float) -> NDArray[np.uint8]:
@@ -128,23 +132,48 @@ def picture(answer: Answer, place: int, opacity: float) -> NDArray[np.uint8]:
     return np.array(shown.resize((width, height), Image.Resampling.BILINEAR))
 
 
-def chart(answer: Answer, place: int, threshold: float) -> "altair.LayerChart | altair.FacetChart":
-    """Draw the probability along the slices, the threshold, and the slice that is shown."""
+def curves(answer: Answer) -> pd.DataFrame:
+    """Return what is drawn along the slices: `slice`, `probability`, and of what (`of`), by run and by detector."""
+    found = answer.found
+    drawn = {f"p({found.shown})": found.chances[found.shown]}
+    if found.detected is not None:
+        drawn[str(found.detected.name)] = found.detected
+    lines = [pd.DataFrame({"probability": own.to_numpy(), "of": name}) for name, own in drawn.items()]
+    return pd.concat([own.rename_axis("slice").reset_index() for own in lines], ignore_index=True)
+
+
+def chart(answer: Answer, place: int) -> "altair.LayerChart | altair.FacetChart":
+    """Draw the probability along the slices, the threshold where one counts, and the slice that is shown."""
     import altair
 
-    chances = answer.found.table.filter(regex=r"^p\(").iloc[:, -1]
-    points = pd.DataFrame({"slice": range(len(chances)), "probability": chances.to_numpy()})
-    scale = altair.Scale(domain=[0, 1])
-    axes = {"x": altair.X("slice:Q", axis=altair.Axis(tickMinStep=1)), "y": altair.Y("probability:Q", scale=scale)}
-    line = altair.Chart(points).mark_line(color="#4cc9f0").encode(**axes)
-    shown = altair.Chart(points.iloc[[place]]).mark_rule(color="#888").encode(x="slice:Q")
-    dot = altair.Chart(points.iloc[[place]]).mark_point(color="#4cc9f0", filled=True, size=60).encode(**axes)
-    limit = altair.Chart(pd.DataFrame({"probability": [threshold]})).mark_rule(strokeDash=[4, 4], color="#888")
-    return altair.layer(line, shown, dot, limit.encode(y="probability:Q")).properties(height=180)
+    points = curves(answer)
+    axes = {
+        "x": altair.X("slice:Q", axis=altair.Axis(tickMinStep=1)),
+        "y": altair.Y("probability:Q", scale=altair.Scale(domain=[0, 1])),
+        "color": altair.Color(
+            "of:N", scale=altair.Scale(range=_COLOURS), legend=altair.Legend(orient="top", title=None)
+        ),
+    }
+    here = points[points["slice"] == place]
+    layers: list[altair.Chart] = [
+        altair.Chart(points).mark_line().encode(**axes),
+        altair.Chart(here).mark_rule(color="#888").encode(x="slice:Q"),
+        altair.Chart(here).mark_point(filled=True, size=60).encode(**axes),
+    ]
+    if decides(answer):
+        limit = altair.Chart(pd.DataFrame({"probability": [answer.found.threshold]}))
+        layers.append(limit.mark_rule(strokeDash=[4, 4], color="#888").encode(y="probability:Q"))
+    return altair.layer(*layers).properties(height=200)
+
+
+def decides(answer: Answer) -> bool:
+    """Return whether the threshold decides anything: over a classifier's probabilities, or a detector's."""
+    found = answer.found
+    return found.detected is not None or (found.masks is None and found.positive is not None)
 
 
 def table(answer: Answer) -> bytes:
     """Return the table of slices as CSV."""
     content = io.StringIO()
     answer.found.table.to_csv(content, index=False)
-    return content.getvalue().encode()
+    return content.getvalue().encode(errors="backslashreplace")

@@ -9,14 +9,19 @@ from PIL import Image
 
 from brain_tumor import prediction
 from brain_tumor.data import volumes
-from brain_tumor.data.cases import SEQUENCES, Case, try_read
+from brain_tumor.data.cases import SEQUENCES, Case, needed, try_read
 from brain_tumor.page import answers, uploads
 from brain_tumor.page.answers import Answer
 from brain_tumor.page.uploads import Limits
 from brain_tumor.prediction import Predictor
 
 _SOURCES = ("Pictures or a scan", "Three sequences", "Phantom")
+_NEEDED = {
+    "flair": "FLAIR is needed; it stands in for others that are missing.",
+    "t1ce": "T1 after contrast is needed: a run sees it alone.",
+}
 _TITLES = {"t1": "T1, before contrast", "flair": "FLAIR", "t1ce": "T1, after contrast"}
+_AMOUNTS = {"volume_ml": "marked", "emptied_ml": "marked, but emptied by the detector"}
 _NOTICE = """
 <style>
   #notice {position: fixed; left: 0; right: 0; bottom: 0; z-index: 1000; padding: .45rem 1rem; text-align: center;
@@ -50,9 +55,9 @@ def show(config: dict[str, Any]) -> None:
         right.caption("Give something to look at. It stays on this machine, and is forgotten when the page is closed.")
         return
     with left:
-        _sum_up(found, predictor.run.classes, config["threshold"])
+        _sum_up(found)
     with right:
-        _look_at(found, config["threshold"])
+        _look_at(found)
 
 
 def _choose(predictor: Predictor, limits: Limits) -> Answer | None:
@@ -87,8 +92,10 @@ def _uploaded(predictor: Predictor, sequences: bool, limits: Limits) -> Answer |
         # Another key is another control: Streamlit forgets the files of the old one.
         state["round"], state["refused"] = state.get("round", 0) + 1, str(error)
         st.rerun()
-    if sequences and "flair" not in given:
-        st.info("FLAIR is needed; it stands in for others that are missing.")
+    if not sequences:
+        predictor.refuse_unnamed()
+    elif lacking := [name for name in needed(run.kind for run in predictor.runs.values()) if name not in given]:
+        st.info(" ".join(_NEEDED[name] for name in lacking))
         return None
     preset = st.selectbox("A volume's intensities, scaled by its", volumes.PRESETS)
     key = (preset, *(own.file_id for files in given.values() for own in files))
@@ -123,14 +130,14 @@ def _of_uploads(predictor: Predictor, given: Any, limits: Limits, chosen: str, p
         return answers.answer(predictor, cases[chosen], read)
 
 
-def _sum_up(found: Answer, classes: list[str], threshold: float) -> None:
+def _sum_up(found: Answer) -> None:
     """Show the verdict, what the reader must know, and what can be taken along."""
-    title, detail = answers.verdict(found, classes, threshold)
+    title, detail = answers.verdict(found)
     st.metric("verdict", title)
     st.text(detail)
     for name, value in prediction.summarise(found.slices, found.found).items():
-        if name == "volume_ml":
-            st.text(f"marked: {value:.1f} ml")
+        if name in _AMOUNTS:
+            st.text(f"{_AMOUNTS[name]}: {value:.1f} ml")
     for remark in found.remarks:
         st.warning(remark.replace("$", "\\$"))
     with st.container(horizontal=True):
@@ -140,7 +147,7 @@ def _sum_up(found: Answer, classes: list[str], threshold: float) -> None:
             st.download_button(f"mask ({name})", content, name, "application/octet-stream", on_click="ignore")
 
 
-def _look_at(found: Answer, threshold: float) -> None:
+def _look_at(found: Answer) -> None:
     """Show a slice with what lies over it, and the probability along the slices."""
     count = len(found.slices.images)
     over = found.found.masks is not None or found.heat is not None
@@ -152,9 +159,9 @@ def _look_at(found: Answer, threshold: float) -> None:
         opacity = st.slider(f"opacity of the {what}", 0, 100, 40) / 100 if over else 0.0
     st.image(Image.fromarray(answers.picture(found, place, opacity)), width="stretch")
     if not over:
-        st.caption("No heat map: it needs the run's folder, with a ResNet in it, and two classes.")
+        st.caption("No heat map: it needs the run's folder, with a ResNet in it, and a class that means a tumour.")
     if count > 1:
-        st.altair_chart(answers.chart(found, place, threshold), width="stretch")
+        st.altair_chart(answers.chart(found, place), width="stretch")
 
 
 if __name__ == "__main__":

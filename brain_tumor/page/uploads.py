@@ -89,8 +89,8 @@ def _sources(uploads: Sequence[Upload], folder: Path) -> dict[str, Source]:
         shown[path] = upload.name
         if problem := _deflated(path, content):
             unread[path] = problem
-    sources, _ = scans.discover([str(path) for path in shown if path not in unread])
-    sources += [Source(path.stem, "", (path,), problem) for path, problem in unread.items()]
+    known = scans.discover([str(path) for path in shown if path not in unread])[0]
+    sources = [*known, *(Source(path.stem, "", (path,), problem) for path, problem in unread.items())]
     found: dict[str, Source] = {}
     for source in sources:
         name = shown[source.paths[0]] + (f" and {len(source.paths) - 1} more" if len(source.paths) > 1 else "")
@@ -105,7 +105,8 @@ def _cases(found: Mapping[str, Mapping[str, Source]]) -> dict[str, Case]:
         if len(sources) != 1:
             raise ValueError(f"{name}: holds {len(sources)} scans; give one")
     one = {name: next(iter(sources.items())) for name, sources in found.items()}
-    return {one["flair"][0]: Case("scan", {name: source for name, (_, source) in one.items()})}
+    first = one["flair"] if "flair" in one else next(iter(one.values()))
+    return {first[0]: Case("scan", {name: source for name, (_, source) in one.items()})}
 
 
 def _suffix(content: bytes) -> str:

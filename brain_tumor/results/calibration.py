@@ -47,17 +47,26 @@ def fit(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float 
     return float(np.exp(minimize_scalar(loss, bounds=_LOG_RANGE, method="bounded").x))
 
 
-def fit_threshold(probabilities: NDArray[np.float64], actual: NDArray[np.bool_]) -> float:
-    """Return the probability from which on sensitivity and specificity together are highest, the lowest of several.
+def fit_threshold(probabilities: NDArray[np.float64], labels: NDArray[np.bool_]) -> float:
+    """Find from which probability on a slice is to count as positive.
 
     Args:
-        probabilities: (n,), of the positive class.
-        actual: (n,), which slices are of it; some are, and some are not.
+        probabilities: (n,) of the positive class, calibrated.
+        labels: (n,), whether each slice is positive.
+
+    Returns:
+        The lowest of the probabilities where sensitivity and specificity together are highest.
+
+    Raises:
+        ValueError: all slices are positive, or none is.
     """
+    positive, negative = np.sort(probabilities[labels]), np.sort(probabilities[~labels])
+    if not len(positive) or not len(negative):
+        raise ValueError(f"threshold: {len(positive)} of {len(labels)} slices are positive; both kinds are needed")
     candidates = np.unique(probabilities)
-    # How many of either kind lie below each candidate.
-    missed, spared = (np.searchsorted(np.sort(probabilities[own]), candidates) for own in (actual, ~actual))
-    gain = spared * actual.sum() - missed * (~actual).sum()  # in whole numbers, so that equal ones are equal
+    hits, alarms = (len(own) - np.searchsorted(own, candidates) for own in (positive, negative))
+    # Sensitivity minus false alarms over one denominator: whole numbers, so that equal ones are equal.
+    gain = hits * len(negative) - alarms * len(positive)
     return float(candidates[gain.argmax()])
 
 

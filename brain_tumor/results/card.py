@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from brain_tumor.results import calibration, templates
 from brain_tumor.results import record as records
 from brain_tumor.results.bootstrap import Interval
@@ -39,6 +41,7 @@ def write(record: Record, facts: Mapping[str, Any], checked: Mapping[str, Any], 
         "marks": record["task"] == "segmentation",
         "channels": _channels(facts["sequences"]),
         "calibrated": _calibrated(facts),
+        "verdict": _verdict(facts),
         "split_title": split_title(record["split"]).capitalize(),
         "count": _count,
         "scores": records.scores(record["test"]),
@@ -83,6 +86,21 @@ def _verdicts(own: Mapping[str, Any]) -> str:
 def _calibrated(facts: Mapping[str, Any]) -> str:
     raw = facts["temperature"] == calibration.RAW
     return "not calibrated" if raw else f"raw; predict calibrates them by a temperature of {facts['temperature']:.2f}"
+
+
+def _verdict(facts: Mapping[str, Any]) -> str:
+    """Say which class is positive, and from which probability on."""
+    if facts["positive"] is None:
+        return "Nobody has said which class means a tumour: none is positive, and the file's threshold says nothing."
+    found = (
+        f"`{facts['positive']}` is positive: a slice counts as that from a calibrated probability of "
+        f"{facts['threshold']:g} on (threshold: {facts['threshold_origin']})"
+    )
+    if facts["temperature"] == calibration.RAW or len(facts["classes"]) != 2 or not 0 < facts["threshold"] < 1:
+        return found + "."
+    given = np.array([[1 - facts["threshold"], facts["threshold"]]])
+    raw = float(calibration.soften(given, 1 / facts["temperature"])[0, 1])
+    return f"{found}, which is {raw:.4g} of the raw ones in the file's output."
 
 
 def _channels(sequences: list[str]) -> str:

@@ -118,14 +118,15 @@ def contact_sheet(
     height, width = images[0].shape[:2]
     columns = min(4, len(images))
     sheet = Image.new("RGB", (columns * width, -(-len(images) // columns) * (height + _TITLE)))
-    pen = ImageDraw.Draw(sheet)
     for place, (image, mask, title) in enumerate(zip(images, masks, titles, strict=True)):
         corner = (place % columns) * width, (place // columns) * (height + _TITLE)
         shown = image.copy()
         if mask is not None:
             shown[mask.astype(bool) & ~binary_erosion(mask)] = (0, 255, 255)
         sheet.paste(Image.fromarray(shown), (corner[0], corner[1] + _TITLE))
-        pen.text((corner[0] + 2, corner[1] + 1), title, fill="white")
+        strip = Image.new("RGB", (width, _TITLE))  # of its own, so that a long title ends where its slice does
+        ImageDraw.Draw(strip).text((2, 1), title, fill="white")
+        sheet.paste(strip, corner)
     return sheet
 
 

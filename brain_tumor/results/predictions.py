@@ -16,15 +16,21 @@ from typing import Any
 
 import pandas as pd
 
+from brain_tumor import walk
 from brain_tumor.results import storage
 
 _SHOWN = {
-    "case": "case", "slices": "slices", "p_max": "largest p(tumour)", "volume_ml": "tumour in ml",
-    "type": "type", "warnings": "note"
+    "case": "case", "slices": "slices", "p_max": "largest p({positive})", "detector_p_max": "the detector's",
+    "class": "class", "slices_by_class": "by slice", "volume_ml": "{positive} in ml", "type": "type",
+    "warnings": "note"
 }  # fmt: skip
-_FORMS = {"p_max": "{:.3f}", "volume_ml": "{:.1f}"}
+_FORMS = {"p_max": "{:.3f}", "detector_p_max": "{:.3f}", "volume_ml": "{:.1f}"}
 _LAST = ["status", "reason"]
-_FORMAT = 2  # of what a case is kept in
+_WHOLE = ["slices", "emptied_slices", "emptied_px"]  # numbers without a fraction, which failed cases have not
+_FORMAT = 3  # of what a case is kept in
+
+
+_NOTICE = "Research software, not a medical device: nothing here may guide the care of a person."
 
 
 def columns(classes: Sequence[str]) -> list[str]:
@@ -46,10 +52,8 @@ class Predictions:
         self.home(".cases")
 
     def home(self, name: str) -> Path:
-        """Return the folder of that name in it, made where it is missing."""
-        folder = self.folder / name
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        """Return the folder of that name in it, made where it is missing, and marked as no input."""
+        return walk.make_own(self.folder / name)
 
     def done(self, case: str, stamp: str, pictures: Mapping[str, str]) -> bool:
         """Return whether a case of these files (`stamp`) has been predicted, without a failure, and has its pictures.
@@ -59,18 +63,28 @@ class Predictions:
             stamp: of its files.
             pictures: the folders that are to have one of it, each with the suffix.
         """
-        path = self._path(case)
-        files = [self.folder / name / f"{case}{suffix}" for name, suffix in pictures.items()]
-        if not all(own.exists() for own in (path, *files)):
+        kept = self._kept(case)
+        if kept is None or kept["made with"] != self._made_with(stamp) or kept["row"]["status"] != "ok":
             return False
-        found = storage.read_json(path)
-        return bool(found["made with"] == self._made_with(stamp) and found["row"]["status"] == "ok")
+        files = [*kept["files"], *(f"{name}/{case}{suffix}" for name, suffix in pictures.items())]
+        return all((self.folder / file).exists() for file in files)
 
-    def write(self, case: str, stamp: str, row: Mapping[str, Any], table: pd.DataFrame) -> None:
-        """Keep a case: its row for cases.csv, and its table for slices.csv."""
+    def write(
+        self, case: str, stamp: str, row: Mapping[str, Any], table: pd.DataFrame, files: Sequence[Path] = ()
+    ) -> None:
+        """Keep a case.
+
+        Args:
+            case: its name.
+            stamp: of its files.
+            row: for cases.csv.
+            table: for slices.csv.
+            files: what else has been written of it.
+        """
         content = {
             "made with": self._made_with(stamp),
-            "row": {"case": case, "status": "ok", "reason": "", **row},
+            "files": [path.relative_to(self.folder).as_posix() for path in files],
+            "row": {name: _text(value) for name, value in {"case": case, "status": "ok", "reason": "", **row}.items()},
             "slices": table.to_dict("records"),
         }
         storage.write_json(self._path(case), content)
@@ -80,13 +94,13 @@ class Predictions:
         row = {"status": "failed", "reason": reason, "source": source}
         self.write(case, stamp, row, pd.DataFrame([{"slice": None}]))
 
-    def finish(self, cases: Sequence[str], described: Mapping[str, Any]) -> list[tuple[str, str]]:
+    def finish(self, cases: Sequence[str], described: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Write the tables of all cases that are finished with these models and settings, by whichever part.
 
         Returns:
-            Names and reasons of those that have failed.
+            The rows of those that have failed.
         """
-        kept = [storage.read_json(path) for case in cases if (path := self._path(case)).exists()]
+        kept = [own for case in cases if (own := self._kept(case)) is not None]
         finished = [own for own in kept if own["made with"].items() >= self.identity.items()]
         rows = [own["row"] for own in finished]
         if rows:
@@ -99,26 +113,36 @@ class Predictions:
             table = pd.DataFrame(slices, dtype=object)
             columns = [*(name for name in table if name not in _LAST), *_LAST]
             storage.write_csv(self.folder / "slices.csv", table[columns])
-            storage.write_csv(
-                self.folder / "cases.csv", pd.DataFrame(rows).astype({"slices": "Int64"}, errors="ignore")
-            )
-        failed = [(row["case"], row["reason"]) for row in rows if row["status"] != "ok"]
+            summary = pd.DataFrame(rows)
+            whole = {name: "Int64" for name in _WHOLE if name in summary}
+            storage.write_csv(self.folder / "cases.csv", summary.astype(whole))
+        failed = [row for row in rows if row["status"] != "ok"]
         counts = {"cases": len(cases), "finished": len(rows), "failed": len(failed)}
         storage.write_json(self.folder / "predict.json", {**described, **self.identity, **counts})
         return failed
 
-    def overview(self) -> str:
-        """Say in a few lines what was found, after `finish`."""
+    def overview(self, positive: str | None) -> str:
+        """Say in a few lines what was found, after `finish`.
+
+        Args:
+            positive: the class that means a tumour; None where nobody says.
+        """
         path = self.folder / "cases.csv"
-        table = pd.read_csv(path, keep_default_na=False) if path.exists() else pd.DataFrame({"status": []})
+        if not path.exists():
+            return _NOTICE
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
         good = table[table["status"] == "ok"]
-        shown = good[[name for name in _SHOWN if name in good]].head(10)
-        numbers = {name: shown[name].map(partial(_brief, form)) for name, form in _FORMS.items() if name in shown}
-        shown = shown.assign(**numbers).rename(columns=_SHOWN)
-        lines = [shown.to_string(index=False)] if len(shown) else []
+        means = {str(name): f"mean {name}" for name in good if str(name).startswith("p(")}
+        titles = {name: title.replace("{positive}", str(positive)) for name, title in _SHOWN.items()}
+        titles = {**{name: titles.pop(name) for name in ("case", "slices")}, **means, **titles}
+        shown = good[[name for name in titles if name in good]].head(10)
+        forms = {**_FORMS, **dict.fromkeys(means, "{:.3f}")}
+        numbers = {name: shown[name].map(partial(_brief, form)) for name, form in forms.items() if name in shown}
+        lines = [shown.assign(**numbers).rename(columns=titles).to_string(index=False)] if len(shown) else []
         if len(good) > len(shown):
             lines.append(f"... and {len(good) - len(shown)} more in {path}")
-        lines.append("Research software, not a medical device: nothing here may guide the care of a person.")
+        lines += _emptied(good)
+        lines.append(_NOTICE)
         return "\n".join(lines)
 
     def _made_with(self, stamp: str) -> dict[str, Any]:
@@ -127,7 +151,33 @@ class Predictions:
     def _path(self, case: str) -> Path:
         return self.folder / ".cases" / f"{case}.json"
 
+    def _kept(self, case: str) -> dict[str, Any] | None:
+        """Return what is kept of a case; None where that is nothing, damaged, or of another format."""
+        path = self._path(case)
+        try:
+            kept = storage.read_json(path) if path.exists() else {}
+        except ValueError:
+            return None
+        parts = {"made with": dict, "row": dict, "slices": list, "files": list}
+        whole = all(isinstance(kept.get(name), kind) for name, kind in parts.items())
+        return kept if whole and kept["made with"].get("format") == _FORMAT else None
 
-def _brief(form: str, value: object) -> str:
+
+def _text(value: object) -> object:
+    """Write a text so that any file can hold it: names of files need not be Unicode."""
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+
+
+def _brief(form: str, value: str) -> str:
     """Write a number of a table that may have none."""
-    return "" if value == "" else form.format(float(str(value)))
+    return "" if value == "" else form.format(float(value))
+
+
+def _emptied(cases: pd.DataFrame) -> list[str]:
+    """Say how many masks a detector has emptied."""
+    if "emptied_slices" not in cases:
+        return []
+    counts = cases["emptied_slices"].astype(int)
+    if not (touched := int((counts > 0).sum())):
+        return []
+    return [f"The detector emptied the masks of {counts.sum()} slices, in {touched} of {len(cases)} cases."]

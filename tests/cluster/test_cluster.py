@@ -134,7 +134,7 @@ def test_the_rows_are_what_predict_says(segmenter: Path, command: Command, tmp_p
     assert files.find((tmp_path / "scans").as_uri()) == [f"file://{path}" for path in paths]
     mixed = [[f"file://{path}" if number % 2 else path] for number, path in enumerate(paths)]
     predictor = Predictor(trained.open_run(segmenter), None, 0.5)
-    settings = scoring.Settings("maximum", 10_000, ())
+    settings = scoring.Settings("maximum", None, 10_000, ())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scoring, "_predictor", lambda _: predictor)
         batches = list(scoring.score(settings, iter([pyarrow.RecordBatch.from_pydict({"paths": mixed})])))
@@ -149,6 +149,72 @@ def test_the_rows_are_what_predict_says(segmenter: Path, command: Command, tmp_p
         assert dict(row["probabilities"])["tumour"] == known.loc[case, "p(tumour)"]
         assert sum(map(int, row["run_lengths"].split()[1::2])) == known.loc[case, "area_px"]
         assert (row["height"], row["width"]) == (30, 40)
+
+
+@needs_arrow
+def test_an_archive_knows_what_predict_knows(segmenter: Path, detector: Path, tmp_path: Path) -> None:
+    """Several runs, a detector and types travel with all that is known of them; a row says what predict says."""
+    import numpy as np
+    import pandas as pd
+    import pyarrow
+
+    from brain_tumor import predict
+    from brain_tumor.data import cases
+
+    shutil.copytree(segmenter, tmp_path / "other")
+    shutil.copytree(detector, tmp_path / "types")
+    record = json.loads((tmp_path / "types" / "results.json").read_text())
+    record["data"] |= {"classes": ["glioma", "meningioma"], "positive": None}
+    (tmp_path / "types" / "results.json").write_text(json.dumps(record))
+    (tmp_path / "other" / "inherited.csv").write_text("case,digest\nx,\n")
+    names = {
+        "run": [str(segmenter), str(tmp_path / "other")],
+        "detector": str(detector),
+        "types": str(tmp_path / "types"),
+    }
+    runs = {key: predict.open_run(own) for key, own in names.items()}
+    scoring.pack(runs, tmp_path / "sent")
+    sent = {path.relative_to(tmp_path / "sent").as_posix() for path in (tmp_path / "sent").rglob("*") if path.is_file()}
+    assert {"run/000/novelty.npz", "run/001/novelty.npz", "run/001/inherited.csv", "detector/000/novelty.npz"} <= sent
+    assert not {own for own in sent if own.endswith((".csv", ".png")) and "inherited" not in own}
+
+    for name, seed in (("a", 1), ("b", 2)):
+        write_image(tmp_path / "scans" / f"{name}.png", seed=seed, size=(64, 64))
+    expected = Predictor(runs["run"], runs["detector"], 0.0, runs["types"])
+    settings = scoring.Settings("maximum", 0.0, 10_000_000, ())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scoring, "_predictor", lambda own: scoring.unpack(tmp_path / "sent", own))
+        paths = [[path] for path in files.find(str(tmp_path / "scans"))]
+        (batch,) = scoring.score(settings, iter([pyarrow.RecordBatch.from_pydict({"paths": paths})]))
+    assert batch.schema.names == list(scoring.FIELDS)
+    rows = batch.to_pylist()
+    read = [cases.read(own, "maximum", True) for own in cases.find(str(tmp_path / "scans"), {})[0]]
+    for row, slices, said in zip(rows, read, expected.predict(read), strict=True):
+        (line,) = said.table.to_dict("records")
+        assert dict(row["probabilities"]) == {name: line[f"p({name})"] for name in said.classes}
+        assert (row["novelty"], row["detector"]) == (line["novelty"], line["detector p(tumour)"])
+        typed = {name: line[f"type p({name})"] for name in ("glioma", "meningioma")} if len(said.tumours) else None
+        assert (row["types"] and dict(row["types"])) == typed
+        assert row["type"] == (line["type"] if typed else None)
+        assert row["warnings"] == "; ".join([*slices.warnings, *said.doubts])
+        assert "unlike what the run was trained on" in row["warnings"]  # noise
+    assert np.isfinite([row["novelty"] for row in rows]).all()
+    assert pd.Series([row["type"] for row in rows]).notna().any()
+
+
+@needs_arrow
+def test_memory_is_no_fault_of_a_file() -> None:
+    import numpy as np
+
+    from brain_tumor.data.cases import Slices
+
+    class Full:
+        def predict(self, cases: list[Slices]) -> list[str]:
+            raise MemoryError
+
+    waiting = [scoring._Read("", "a", Slices(np.zeros((1, 4, 4, 3), np.uint8)))]
+    with pytest.raises(MemoryError):
+        scoring._predict(Full(), waiting)  # type: ignore[arg-type]
 
 
 @needs_arrow

@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import io
 import json
+import shutil
 import socket
 import struct
 import subprocess
@@ -80,15 +81,15 @@ def _nifti(values: NDArray[Any]) -> bytes:
 
 def _config(run: Path, **changes: Any) -> dict[str, Any]:
     limits = {"max_files": LIMITS.files, "max_megabytes": LIMITS.megabytes, "max_voxels": LIMITS.voxels}
-    return {"run": str(run), "detector": None, "threshold": 0.5, "trusted": [], "port": 0, **limits, **changes}
+    return {"run": str(run), "detector": None, "threshold": None, "trusted": [], "port": 0, **limits, **changes}
 
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
     """Open the page on a run."""
 
-    def start(run: Path) -> AppTest:
-        monkeypatch.setattr(sys, "argv", ["app.py", json.dumps(_config(run))])
+    def start(run: Path, **changes: Any) -> AppTest:
+        monkeypatch.setattr(sys, "argv", ["app.py", json.dumps(_config(run, **changes))])
         found = AppTest.from_file(str(app.__file__), default_timeout=120).run()
         assert not found.exception
         return found
@@ -156,6 +157,38 @@ def test_volumes_stand_on_their_grid(
     sent = [("a.nii.gz", _nifti(volumes[2]), ""), ("b.nii.gz", _nifti(volumes[2]), "")]
     found.file_uploader[2].set_value(sent).run()
     assert "t1ce: holds 2 scans; give one" in found.error[0].value
+
+
+@pytest.fixture
+def after_contrast(detector: Path, tmp_path: Path) -> Path:
+    """The small classifier, as if it had been trained on T1 after contrast alone."""
+    copy = tmp_path / "after contrast"
+    shutil.copytree(detector, copy)
+    record = json.loads((copy / "results.json").read_text())
+    record["data"] |= {"kind": "cheng", "sequences": ["t1ce"] * 3}
+    (copy / "results.json").write_text(json.dumps(record))
+    return copy
+
+
+def test_each_run_sees_its_own_sequences(
+    segmenter: Path, after_contrast: Path, pictures: NDArray[np.uint8], opened: Callable[..., AppTest]
+) -> None:
+    volumes = [np.ascontiguousarray(pictures[..., place].transpose(2, 1, 0)[::-1, ::-1]) for place in range(3)]
+    found = opened(after_contrast)
+    found.radio[0].set_value("Three sequences").run()
+    found.file_uploader[1].set_value(("flair.nii.gz", _nifti(volumes[1]), "")).run()
+    assert found.info[0].value == "T1 after contrast is needed: a run sees it alone."
+    assert not found.metric, "FLAIR is no T1 after contrast"
+    found = opened(after_contrast)
+    found.radio[0].set_value("Three sequences").run()
+    found.file_uploader[2].set_value(("t1ce.nii.gz", _nifti(volumes[2]), "")).run()
+    assert found.metric
+    np.testing.assert_array_equal(found.session_state["answer"][1].slices.images[..., 0], pictures[..., 2])
+    found = opened(segmenter, detector=str(after_contrast))
+    found.file_uploader[0].set_value([("a.png", _png(pictures[0]), "image/png")]).run()
+    assert "sees t1ce, but run=" in found.error[0].value
+    assert "instead of input=..., give sequences.t1=..." in found.error[0].value
+    assert not found.metric
 
 
 def _hostile() -> dict[str, bytes]:

@@ -72,9 +72,22 @@ def test_a_run_says_how_it_is_calibrated_and_predict_uses_it(
     assert pd.read_csv(tmp_path / "out" / "slices.csv")["novelty"].item() > 1
 
 
-def test_the_threshold_is_where_sensitivity_and_specificity_are_highest() -> None:
-    probabilities = np.array([0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.9])
-    actual = np.array([False, False, True, False, True, True, True])
-    assert calibration.fit_threshold(probabilities, actual) == 0.6  # of four 3, of three 3
-    assert calibration.fit_threshold(np.array([0.2, 0.2, 0.8]), np.array([False, True, True])) == 0.8
-    assert calibration.fit_threshold(np.array([0.4, 0.4]), np.array([False, True])) == 0.4
+def _gain(probabilities: np.ndarray, labels: np.ndarray, threshold: float) -> float:
+    said = probabilities >= threshold
+    return float(said[labels].mean() + 1 - said[~labels].mean())
+
+
+def test_a_threshold_is_where_sensitivity_and_specificity_are_highest() -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(20):
+        labels = generator.random(60) < 0.4
+        probabilities = (generator.normal(0.4 + 0.2 * labels, 0.2)).round(1)
+        gains = {own: _gain(probabilities, labels, own) for own in sorted(set(probabilities))}
+        expected = next(own for own, gain in gains.items() if gain == pytest.approx(max(gains.values())))
+        assert calibration.fit_threshold(probabilities, labels) == expected
+    apart, labels = np.array([0.1, 0.2, 0.7, 0.9]), np.array([False, False, True, True])
+    assert calibration.fit_threshold(apart, labels) == 0.7
+    assert calibration.fit_threshold(np.full(4, 0.3), labels) == 0.3  # nothing is told apart
+    for same in (labels | True, labels & False):
+        with pytest.raises(ValueError, match="of 4 slices are positive; both kinds are needed"):
+            calibration.fit_threshold(apart, same)
