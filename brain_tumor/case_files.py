@@ -26,7 +26,8 @@ def write_mask(folder: Path, case: Case, slices: Slices, masks: NDArray[np.uint8
         return
     source = next((case.sources[name] for name in ("", "flair", "t1ce") if name in case.sources), None)
     original = source.paths[0] if source is not None and source.kind == "nifti" else None
-    nifti.write_mask(folder / f"{case.name}.nii.gz", slices.grid.volume(masks), slices.volume.affine, original)
+    path, volume = folder / f"{case.name}.nii.gz", slices.volume
+    nifti.write_mask(path, slices.grid.volume(masks), volume.affine, original, volume.measured)
 
 
 def write_overlay(path: Path, slices: Slices, table: pd.DataFrame, masks: NDArray[np.uint8] | None) -> None:

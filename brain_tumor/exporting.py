@@ -122,7 +122,7 @@ def pictures(inputs: str | Sequence[str]) -> list[Slices]:
     Raises:
         ValueError: there are none.
     """
-    found, _ = cases_.find(inputs, {})
+    found = cases_.find(inputs, {}).cases
     read = [cases_.try_read(case, "maximum", mixed=False) for case in found[:_MOST]]
     good = [own for own in read if not isinstance(own, str) and own.volume is None]
     if not good:

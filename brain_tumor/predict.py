@@ -95,7 +95,7 @@ def predict(config: dict[str, Any]) -> int:
     if config["input"]:
         stages.refuse_unlike(runs)
     needed = cases_.needed(run.kind for run in runs.values())
-    cases, passed = cases_.find(config["input"], config["sequences"], needed)
+    cases, passed, _ = cases_.find(config["input"], config["sequences"], needed)
     todo = pipeline.part(cases, config["part"])
     predictor = Predictor(runs["run"], runs.get("detector"), config["threshold"], runs.get("types"))
     identity = {"weights": predictor.checkpoints, "preset": config["preset"], "threshold": config["threshold"]}

@@ -20,7 +20,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000Lossless, MRImageStorage, RLELossless
 
 from brain_tumor import pipeline, prediction, trained
-from brain_tumor.data import cases, dicom, nifti, phantom, scans, volumes
+from brain_tumor.data import cases, dicom, nifti, phantom, scans, series, volumes
 from brain_tumor.data.volumes import Grid, Volume
 from brain_tumor.results.predictions import Predictions
 from tests.conftest import Command
@@ -103,7 +103,7 @@ def test_every_format_gives_the_same_verdict(segmenter: Path, pictures: Pictures
             Image.fromarray(image).save(tmp_path / suffix / f"{place:02d}.{suffix}")
     flat = {}
     for suffix in ("png", "tif"):
-        found, _ = cases.find(str(tmp_path / suffix), {})
+        found, *_ = cases.find(str(tmp_path / suffix), {})
         each = predictor.predict([cases.read(case, "maximum", True) for case in found])
         marked = [own.masks[0] for own in each if own.masks is not None]
         flat[suffix] = np.array([own.table["p(tumour)"][0] for own in each]), np.stack(marked)
@@ -149,9 +149,8 @@ def test_a_mask_comes_back_to_the_voxel(axes: str, tmp_path: Path) -> None:
 
 def test_dicom_and_nifti_agree_about_space(pictures: Pictures, tmp_path: Path) -> None:
     _write_series(tmp_path / "series", pictures[..., 1])
-    (paths,) = dicom.group(sorted((tmp_path / "series").iterdir()))[0].values()
-    volume = dicom.read(paths)
-    assert isinstance(volume, Volume)
+    (found,) = series.group(sorted((tmp_path / "series").iterdir())).series
+    volume = dicom.read(found.paths)
     assert volume.millilitres == pytest.approx(0.9 * 0.9 * 5 / 1000)
     # The first column of the first row: DICOM's left and back are the affine's negative x and y.
     np.testing.assert_allclose(volume.affine @ [0, 0, 0, 1], [115, 110, -30, 1])
@@ -172,7 +171,7 @@ def test_odd_series_are_named(
     changes: dict[str, Any], problem: str, doubt: str, pictures: Pictures, tmp_path: Path
 ) -> None:
     _write_series(tmp_path / "series", pictures[:8, :, :, 1], **changes)
-    (source,) = scans.discover([str(tmp_path)])[0]
+    (source,) = scans.discover([str(tmp_path)]).sources
     if problem:
         with pytest.raises(ValueError, match=problem):
             source.read()
@@ -185,7 +184,7 @@ def test_odd_series_are_named(
 
 def test_monochrome1_is_turned_round(pictures: Pictures, tmp_path: Path) -> None:
     _write_series(tmp_path / "series", pictures[..., 1], PhotometricInterpretation="MONOCHROME1")
-    (source,) = scans.discover([str(tmp_path)])[0]
+    (source,) = scans.discover([str(tmp_path)]).sources
     volume = source.read()
     assert isinstance(volume, Volume)
     np.testing.assert_array_equal(Grid.of(volume).slices(volume.values), 255.0 - pictures[..., 1])
@@ -288,7 +287,7 @@ def test_it_goes_on_and_shares_work(detector: Path, pictures: Pictures, tmp_path
     for place, image in enumerate(pictures[:10]):
         Image.fromarray(image).save(tmp_path / "in" / f"{place}.png")
     predictor = prediction.Predictor(trained.open_run(detector), None, 0.5)
-    found, _ = cases.find(str(tmp_path / "in"), {})
+    found, *_ = cases.find(str(tmp_path / "in"), {})
     written = Predictions(tmp_path / "out", {"preset": "maximum"})
     parts = [pipeline.part(found, f"{number}/3") for number in (1, 2, 3)]
     assert sorted(case.name for own in parts for case in own) == sorted(case.name for case in found)
@@ -329,7 +328,7 @@ def test_nothing_of_a_patient_leaves_a_header(
 @pytest.mark.filterwarnings("ignore")  # of what is odd about these files
 def test_files_that_nobody_wrote_for_this() -> None:
     folders = [Path(pydicom.__file__).parent / "data" / "test_files", Path(nibabel.__file__).parent / "tests" / "data"]
-    found, _ = cases.find([str(folder) for folder in folders], {})
+    found, *_ = cases.find([str(folder) for folder in folders], {})
     read = [cases.try_read(case, "maximum", True) for case in found]
     good = [own for own in read if not isinstance(own, str)]
     assert len(good) > 60

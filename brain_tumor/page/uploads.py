@@ -89,7 +89,7 @@ def _sources(uploads: Sequence[Upload], folder: Path) -> dict[str, Source]:
         shown[path] = upload.name
         if problem := _deflated(path, content):
             unread[path] = problem
-    sources, _ = scans.discover([str(path) for path in shown if path not in unread])
+    sources = scans.discover([str(path) for path in shown if path not in unread]).sources
     sources += [Source(path.stem, "", (path,), problem) for path, problem in unread.items()]
     found: dict[str, Source] = {}
     for source in sources:
