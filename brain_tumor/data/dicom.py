@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _UNEVEN = 0.02  # largest share of the spacing by which slices may be off their place
 _MOST_BYTES = 2**31  # of a series' files
+_GAP = 2.0  # thicknesses that slices may lie apart for a volume
+_MOST_STEP = 20.0  # millimetres, likewise, where the thickness is not known
 _SAME = 1e-3  # millimetres, within which two slices lie at one place
 _STRAIGHT = 0.01  # largest share by which two directions may differ from a right angle, or their lengths from 1
 _TURNED = 0.05  # degrees from which on differences of direction are worth a word
@@ -121,15 +123,18 @@ def _once(decoded: "Images", places: NDArray[np.float64], normal: NDArray[np.flo
 
 def _step(first: "Dataset", steps: NDArray[np.float64]) -> tuple[float, list[str]]:
     """Return the distance of slices, and what speaks against it."""
-    if len(steps):
-        step = float(np.median(steps))
-        if np.abs(steps - step).max() > _UNEVEN * step:
-            return step, [f"slices are not evenly spaced ({steps.min():.2f} to {steps.max():.2f} mm)"]
-        return step, []
     known = (number(first, name) for name in ("SliceThickness", "SpacingBetweenSlices"))
-    if step_ := next((own for own in known if own is not None and own > 0), None):
-        return step_, []
-    return 1.0, ["does not say how thick its only slice is: no volume is given"]
+    thickness = next((own for own in known if own is not None and own > 0), None)
+    if not len(steps):
+        unknown = ["does not say how thick its only slice is: no volume is given"]
+        return (1.0, unknown) if thickness is None else (thickness, [])
+    step = float(np.median(steps))
+    if np.abs(steps - step).max() > _UNEVEN * step:
+        return step, [f"slices are not evenly spaced ({steps.min():.2f} to {steps.max():.2f} mm)"]
+    if step > (_MOST_STEP if thickness is None else _GAP * thickness):
+        thick = "" if thickness is None else f" and {thickness:g} mm thick"
+        return step, [f"slices are {step:g} mm apart{thick}; nobody sees what lies between: no volume is given"]
+    return step, []
 
 
 def _is_size(spacing: NDArray[np.float64]) -> bool:

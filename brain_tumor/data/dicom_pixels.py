@@ -21,6 +21,7 @@ def read(image: "Dataset") -> NDArray[np.float32]:
     """
     from pydicom.pixels.processing import apply_rescale
 
+    _refuse_other_bits(image)
     stored = _decode(image)
     values = np.array(apply_rescale(stored, image), dtype=np.float32)
     if values.shape != (image.Rows, image.Columns):
@@ -33,6 +34,19 @@ def read(image: "Dataset") -> NDArray[np.float32]:
     return values
 
 
+def _refuse_other_bits(image: "Dataset") -> None:
+    """Refuse pixels that stand in the upper bits, as the standard allowed once: decoders read the lower ones."""
+    stored, allocated = number(image, "BitsStored"), number(image, "BitsAllocated")
+    if stored is None or allocated != 16 or number(image, "HighBit") in {None, stored - 1}:
+        return
+    content = image.get("PixelData")
+    if image.file_meta.TransferSyntaxUID.is_encapsulated or not isinstance(content, bytes):
+        return
+    little = image.file_meta.TransferSyntaxUID.is_little_endian
+    if (np.frombuffer(content[: len(content) // 2 * 2], "<u2" if little else ">u2") >> int(stored)).any():
+        raise ValueError(f"its pixels stand in the upper {stored:g} of 16 bits, which is not read")
+
+
 def stack(images: Sequence["Dataset"], slices: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     """Put slices together as (rows, columns, slices): bright is much, and padding is background.
 
@@ -40,7 +54,7 @@ def stack(images: Sequence["Dataset"], slices: Sequence[NDArray[np.float32]]) ->
         ValueError: bright is much in some and little in others.
     """
     values = np.stack(slices, -1)
-    turned = {words(image, "PhotometricInterpretation") == ["MONOCHROME1"] for image in images}
+    turned = {_is_turned(image) for image in images}
     if len(turned) > 1:
         raise ValueError("some of its images are MONOCHROME1 and some are not, so that nobody knows what is bright")
     padded = np.isnan(values)
@@ -53,6 +67,11 @@ def stack(images: Sequence["Dataset"], slices: Sequence[NDArray[np.float32]]) ->
     if holes:
         values[padded] = min(0.0, float(known.min()))
     return values
+
+
+def _is_turned(image: "Dataset") -> bool:
+    shape = words(image, "PresentationLUTShape") == ["INVERSE"]
+    return shape or words(image, "PhotometricInterpretation") == ["MONOCHROME1"]
 
 
 def doubts(images: Sequence["Dataset"]) -> list[str]:
@@ -92,7 +111,7 @@ def _bounds(value: Any, image: "Dataset", stored: NDArray[Any]) -> float:
     if isinstance(value, bytes):
         value = int.from_bytes(value[:2], "little")
     whole = int(value) % size
-    return whole - size if image.get("PixelRepresentation") == 1 and whole >= size // 2 else whole
+    return whole - size if number(image, "PixelRepresentation") == 1 and whole >= size // 2 else whole
 
 
 def _decode(image: "Dataset") -> NDArray[Any]:
