@@ -107,10 +107,10 @@ def _bounds(value: Any, image: "Dataset", stored: NDArray[Any]) -> float:
     """Return a padding value as pixels are stored: written as signed where pixels are not, or the other way round."""
     if stored.dtype.kind == "f":
         return float(np.array(value, dtype=stored.dtype)) if isinstance(value, int | float) else float("nan")
-    size = 2 ** int(image.get("BitsAllocated") or 16)
+    size: int = 2 ** int(number(image, "BitsAllocated") or 16)
     if isinstance(value, bytes):
         value = int.from_bytes(value[:2], "little")
-    whole = int(value) % size
+    whole: int = int(value) % size
     return whole - size if number(image, "PixelRepresentation") == 1 and whole >= size // 2 else whole
 
 

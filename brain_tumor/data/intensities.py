@@ -10,6 +10,7 @@ _STRAY = 0.1  # share of the range that strays lie below it
 _GAP = 0.2  # share of the range that may lie between a background and the head's lowest value
 _CENTRED = 0.01  # of a standard deviation: how far from 0 the mean of a z-scored volume may lie
 _DARKEST = 0.1  # share of the range at which the head's median lies at least
+_WIDEST = 1e38  # range from which on differences leave float32
 _AIR = -900.0  # Hounsfield units; in CT, air lies below
 
 
@@ -30,6 +31,8 @@ def lift(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], str]:
     count = int((values < 0).sum())
     if not count:
         return values, ""
+    if float(values.max()) - float(values.min()) > _WIDEST:
+        values = values / np.float32(4)
     background = _background(values)
     inside = None if background is None else values != background
     head = values.ravel() if inside is None else values[inside]
@@ -47,13 +50,17 @@ def lift(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], str]:
     if background is None or inside is None:
         return (values - np.float32(low)).clip(min=0), f"{what}; shifted so that the lowest become 0"
     close = low - background <= _GAP * (top - background)
-    if background <= low and (close or abs(float(values.mean())) <= _CENTRED * float(values.std())):
+    if background <= low and (close or _is_centred(values)):
         return (values - np.float32(background)).clip(min=0), f"{what}; shifted so that the background becomes 0"
     if low >= 0:
         return np.where(inside, values, np.float32(0)).clip(min=0), f"{what}; its background {background:g} becomes 0"
     zero = min(low, middle - _DARKEST / (1 - _DARKEST) * (top - middle))
     lifted = (values - np.float32(zero)).clip(min=0) + np.float32((top - zero) / 255)
     return np.where(inside, lifted, np.float32(0)), f"{what}; shifted so that the head lies just above the background"
+
+
+def _is_centred(values: NDArray[np.float32]) -> bool:
+    return abs(float(values.mean(dtype=np.float64))) <= _CENTRED * float(values.std(dtype=np.float64))
 
 
 def _background(values: NDArray[np.float32]) -> float | None:
