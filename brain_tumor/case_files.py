@@ -31,7 +31,8 @@ def write_mask(folder: Path, case: Case, slices: Slices, masks: NDArray[np.uint8
     path = folder / f"{case.name}.nii.gz"
     source = next((case.sources[name] for name in ("", "flair", "t1ce") if name in case.sources), None)
     original = source.paths[0] if source is not None and source.kind == "nifti" else None
-    nifti.write_mask(path, slices.grid.volume(masks), slices.volume.affine, original)
+    volume = slices.volume
+    nifti.write_mask(path, slices.grid.volume(masks), volume.affine, original, volume.measured)
     return path
 
 

@@ -135,7 +135,7 @@ def pictures(inputs: str | Sequence[str]) -> list[Slices]:
     Raises:
         ValueError: there are none.
     """
-    flat = [case for case in cases_.find(inputs, {})[0] if not _is_volume(case)]
+    flat = [case for case in cases_.find(inputs, {}).cases if not _is_volume(case)]
     read = [cases_.try_read(case, "maximum", mixed=False) for case in flat[:_MOST]]
     good = [own for own in read if not isinstance(own, str) and own.volume is None]
     if not good:

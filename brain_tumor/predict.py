@@ -23,7 +23,6 @@ from omegaconf import DictConfig
 from brain_tumor import cli
 
 if TYPE_CHECKING:
-    from brain_tumor.data.cases import Case
     from brain_tumor.models.outputs import Run
     from brain_tumor.prediction import Predictor
 
@@ -99,7 +98,8 @@ def predict(config: dict[str, Any]) -> int:
     refuse = stages.refuse_unlike if config["input"] else stages.refuse_unknown
     refuse(runs)
     needed = cases_.needed(run.kind for run in runs.values())
-    cases, passed, skipped = _find(config["input"], config["sequences"], needed)
+    cases, passed, left_out = cases_.find(config["input"], config["sequences"], needed)
+    skipped = {str(path): reason for path, reason in left_out.items()}
     todo = pipeline.part(cases, config["part"])
     predictor = Predictor(runs["run"], runs.get("detector"), config["threshold"], runs.get("types"))
     if remark := _idle(config["threshold"], predictor):
@@ -114,17 +114,6 @@ def predict(config: dict[str, Any]) -> int:
     _complain(skipped, failed)
     print(f"predictions: {written.folder}")
     return len(failed)
-
-
-def _find(
-    inputs: str | Sequence[str] | None, sequences: Mapping[str, str | None], needed: Sequence[str]
-) -> "tuple[list[Case], int, dict[str, str]]":
-    """Return the cases, how many files were passed over, and why files were skipped, by their paths."""
-    from brain_tumor.data import cases
-
-    found: Any = cases.find(inputs, sequences, needed)
-    skipped = found[2] if len(found) > 2 else {}
-    return found[0], found[1], {str(path): str(reason) for path, reason in dict(skipped).items()}
 
 
 def _idle(threshold: float | None, predictor: "Predictor") -> str:

@@ -58,7 +58,7 @@ def test_detect_localize_and_type_in_one_command(
     segmenter: Path, detector: Path, types: Path, pictures: Any, tmp_path: Path, command: Command
 ) -> None:
     write_nifti(tmp_path / "scan.nii.gz", pictures[..., 1])
-    (case,), _ = cases.find(str(tmp_path / "scan.nii.gz"), {})
+    (case,), *_ = cases.find(str(tmp_path / "scan.nii.gz"), {})
     (alone,) = prediction.Predictor(trained.open_run(detector), None, 0.5).predict([cases.read(case, "maximum", True)])
     threshold = alone.table["p(tumour)"].median()  # which the detector of few epochs gives half of the slices
     runs = [f"run={segmenter}", f"detector={detector}", f"types={types}", f"threshold={threshold}"]
@@ -95,11 +95,11 @@ def test_each_run_sees_its_own_sequences(segmenter: Path, cheng: Path, pictures:
         write_nifti(path, pictures[..., channel])
     runs = [trained.open_run(own) for own in (segmenter, cheng)]
     predictor = prediction.Predictor(runs[0], None, 0.5, runs[1])
-    ((case,), _) = cases.find(None, {name: str(path) for name, path in paths.items()}, ("flair", "t1ce"))
+    ((case,), *_) = cases.find(None, {name: str(path) for name, path in paths.items()}, ("flair", "t1ce"))
     slices = cases.read(case, "maximum", predictor.mixed)
     (found,) = predictor.predict([slices])
     # The same slices, T1 after contrast alone.
-    ((alone,), _) = cases.find(None, {"t1ce": str(paths["t1ce"])}, ("t1ce",))
+    ((alone,), *_) = cases.find(None, {"t1ce": str(paths["t1ce"])}, ("t1ce",))
     (expected,) = prediction.Predictor(runs[1], None, 0.5).predict([cases.read(alone, "maximum", True)])
     told = found.tumours
     assert len(told)
@@ -113,7 +113,7 @@ def test_each_run_sees_its_own_sequences(segmenter: Path, cheng: Path, pictures:
 def test_types_are_told_of_what_a_classifier_finds(detector: Path, types: Path, pictures: Any, tmp_path: Path) -> None:
     for place, image in enumerate(pictures[:6]):
         Image.fromarray(image).save(tmp_path / f"{place}.png")
-    found, _ = cases.find(str(tmp_path), {})
+    found, *_ = cases.find(str(tmp_path), {})
     read = [cases.read(case, "maximum", True) for case in found]
     runs = [trained.open_run(own) for own in (detector, types)]
     chances = [own.table["p(tumour)"][0] for own in prediction.Predictor(runs[0], None, 0.5).predict(read)]
@@ -174,7 +174,7 @@ def test_several_runs_answer_together(
     weights["state_dict"][head] += 1
     torch.save(weights, checkpoint)
     write_nifti(tmp_path / "scan.nii.gz", pictures[..., 1])
-    (case,), _ = cases.find(str(tmp_path / "scan.nii.gz"), {})
+    (case,), *_ = cases.find(str(tmp_path / "scan.nii.gz"), {})
     slices = cases.read(case, "maximum", True)
     raw, low, high, same = (
         prediction.Predictor(predict.open_run(names), None, 0.5).predict([slices])[0].table

@@ -35,7 +35,7 @@ def _look(count: int, seed: int, run: Path, folder: Path, cache_dir: Path) -> pd
     assert "Traceback" not in output
     tables = [(folder / "out" / name).read_text() for name in ("cases.csv", "slices.csv", "predict.json")]
     assert not any("Doe" in text for text in [output, *tables])
-    found, passed = cases.find(str(folder / "in"), {})
+    found, passed, _ = cases.find(str(folder / "in"), {})
     assert passed == 0
     assert {path for case in found for path in case.paths} == set((folder / "in").iterdir())
     table = pd.read_csv(folder / "out" / "cases.csv")

@@ -20,7 +20,9 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000Lossless, MRImageStorage, RLELossless
 
 from brain_tumor import pipeline, prediction, trained
-from brain_tumor.data import cases, dicom, nifti, phantom, scans, volumes
+from brain_tumor.data import cases, dicom, nifti, phantom, scans, series, volumes
+from brain_tumor.data.cases import Case
+from brain_tumor.data.scans import Source
 from brain_tumor.data.volumes import Grid, Volume
 from brain_tumor.results.predictions import Predictions
 from tests.conftest import Command
@@ -103,7 +105,7 @@ def test_every_format_gives_the_same_verdict(segmenter: Path, pictures: Pictures
             Image.fromarray(image).save(tmp_path / suffix / f"{place:02d}.{suffix}")
     flat = {}
     for suffix in ("png", "tif"):
-        found, _ = cases.find(str(tmp_path / suffix), {})
+        found, *_ = cases.find(str(tmp_path / suffix), {})
         each = predictor.predict([cases.read(case, "maximum", True) for case in found])
         marked = [own.masks[0] for own in each if own.masks is not None]
         flat[suffix] = np.array([own.table["p(tumour)"][0] for own in each]), np.stack(marked)
@@ -149,9 +151,8 @@ def test_a_mask_comes_back_to_the_voxel(axes: str, tmp_path: Path) -> None:
 
 def test_dicom_and_nifti_agree_about_space(pictures: Pictures, tmp_path: Path) -> None:
     _write_series(tmp_path / "series", pictures[..., 1])
-    (paths,) = dicom.group(sorted((tmp_path / "series").iterdir()))[0].values()
-    volume = dicom.read(paths)
-    assert isinstance(volume, Volume)
+    (found,) = series.group(sorted((tmp_path / "series").iterdir())).series
+    volume = dicom.read(found.paths)
     assert volume.millilitres == pytest.approx(0.9 * 0.9 * 5 / 1000)
     # The first column of the first row: DICOM's left and back are the affine's negative x and y.
     np.testing.assert_allclose(volume.affine @ [0, 0, 0, 1], [115, 110, -30, 1])
@@ -172,7 +173,7 @@ def test_odd_series_are_named(
     changes: dict[str, Any], problem: str, doubt: str, pictures: Pictures, tmp_path: Path
 ) -> None:
     _write_series(tmp_path / "series", pictures[:8, :, :, 1], **changes)
-    (source,) = scans.discover([str(tmp_path)])[0]
+    (source,) = scans.discover([str(tmp_path)]).sources
     if problem:
         with pytest.raises(ValueError, match=problem):
             source.read()
@@ -185,7 +186,7 @@ def test_odd_series_are_named(
 
 def test_monochrome1_is_turned_round(pictures: Pictures, tmp_path: Path) -> None:
     _write_series(tmp_path / "series", pictures[..., 1], PhotometricInterpretation="MONOCHROME1")
-    (source,) = scans.discover([str(tmp_path)])[0]
+    (source,) = scans.discover([str(tmp_path)]).sources
     volume = source.read()
     assert isinstance(volume, Volume)
     np.testing.assert_array_equal(Grid.of(volume).slices(volume.values), 255.0 - pictures[..., 1])
@@ -288,7 +289,7 @@ def test_it_goes_on_and_shares_work(detector: Path, pictures: Pictures, tmp_path
     for place, image in enumerate(pictures[:10]):
         Image.fromarray(image).save(tmp_path / "in" / f"{place}.png")
     predictor = prediction.Predictor(trained.open_run(detector), None, 0.5)
-    found, _ = cases.find(str(tmp_path / "in"), {})
+    found, *_ = cases.find(str(tmp_path / "in"), {})
     written = Predictions(tmp_path / "out", {"preset": "maximum"})
     parts = [pipeline.part(found, f"{number}/3") for number in (1, 2, 3)]
     assert sorted(case.name for own in parts for case in own) == sorted(case.name for case in found)
@@ -329,13 +330,33 @@ def test_nothing_of_a_patient_leaves_a_header(
 @pytest.mark.filterwarnings("ignore")  # of what is odd about these files
 def test_files_that_nobody_wrote_for_this() -> None:
     folders = [Path(pydicom.__file__).parent / "data" / "test_files", Path(nibabel.__file__).parent / "tests" / "data"]
-    found, _ = cases.find([str(folder) for folder in folders], {})
-    read = [cases.try_read(case, "maximum", True) for case in found]
-    good = [own for own in read if not isinstance(own, str)]
-    assert len(good) > 60
+    found, _, skipped = cases.find([str(folder) for folder in folders], {})
+    names = {case.name: cases.try_read(case, "maximum", True) for case in found}
+    files = {path.name: names[case.name] for case in found for path in case.paths}
+    good = [own for own in names.values() if not isinstance(own, str)]
     assert all(own.images.dtype == np.uint8 and own.images.shape[3] == 3 for own in good)
-    assert all(len(own) < 400 for own in read if isinstance(own, str))
-    names = {case.name: own for case, own in zip(found, read, strict=True)}
+    assert all(len(own) < 400 for own in names.values() if isinstance(own, str))
+    assert len(names) > 100
+    # Single axial slices of MR.
+    slices = {name for name, own in files.items() if not isinstance(own, str) and not name.endswith(".nii")}
+    assert slices == {"4981", "6273", "examples_overlay.dcm"}
+    for name, said in {
+        "CT_small.dcm": "is a computed tomography", "6154": "is an X-ray", "examples_palette.dcm": "is ultrasound",
+        "0.dcm": "is a mosaic", "4467": "is a projection", "SC_rgb_jls_lossy_line.dcm": "is in colour",
+        "JPEGLSNearLossless_08.dcm": "is a secondary capture",
+        "15820": "as of a sagittal scan of 1 slice", "test.mgz": "a FreeSurfer volume", "tiny.mnc": "MINC",
+        "nifti1.hdr": "nifti1.img is not beside it", "analyze.hdr": "an Analyze volume",
+    }.items():  # fmt: skip
+        assert said in str(files[name]), (name, files[name])
+    # One slice in seven encodings, gzipped and big-endian among them; an eighth file is cut short.
+    assert "MR_truncated.dcm: its pixels cannot be decoded" in str(files["MR_small.dcm"])
+    (copies,) = (case for case in found if len(case.paths) == 10)
+    whole = tuple(path for path in copies.paths if path.name != "MR_truncated.dcm")
+    slice_ = cases.read(Case("copies", {"": Source("copies", "dicom", whole)}), "maximum", False)
+    assert slice_.images.shape == (1, 64, 64, 3)
+    assert slice_.warnings == ["8 of its 9 files are copies of others"]
+    unread = {path.name for path in skipped}
+    assert unread >= {"DICOMDIR", "rtplan.dcm", "rtstruct.dcm", "test-SR.dcm", "liver_1frame.dcm", "reportsi.dcm"}
     anatomical = names["anatomical"]
     assert not isinstance(anatomical, str)
     assert anatomical.grid is not None

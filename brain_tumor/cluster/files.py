@@ -3,11 +3,11 @@
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from brain_tumor.data import scans
+from brain_tumor import walk
+from brain_tumor.data import inputs, kinds, series
 from brain_tumor.data.images import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
@@ -20,19 +20,21 @@ _ALONE = (*IMAGE_SUFFIXES, ".nii", ".nii.gz")  # what is called so is no part of
 def find(text: str) -> list[str]:
     """List the files of a folder or a pattern, here or at a URL; nothing is opened.
 
+    What cannot be opened and may be a scan is listed, too, so that it has its row; hidden files, systems' own and
+    results of ours are not.
+
     Raises:
         ValueError: there is none.
     """
     if "://" in text:
         found = _at_url(text)
-    elif Path(text).is_dir():
-        found = [str(path) for path in Path(text).resolve().rglob("*") if path.is_file()]
     else:
-        found = [str(Path(path).resolve()) for path in glob(text, recursive=True)]
-    found = sorted(path for path in found if not Path(path).name.startswith("."))
+        inside = inputs.gather([text])
+        # Absolute, but a link keeps its name: other machines may not have what it stands for under that path.
+        found = [str(path.absolute()) for path in [*inside.files, *inside.lost]]
     if not found:
         raise ValueError(f"input={text}: no such files")
-    return found
+    return sorted(found)
 
 
 def _at_url(url: str) -> list[str]:
@@ -40,15 +42,18 @@ def _at_url(url: str) -> list[str]:
 
     system, path = open_url(url)
     scheme = url.partition("://")[0]
+    inside = system.get_file_info(FileSelector(path, recursive=True))
+    files = [own.path for own in inside if own.type == FileType.File]
+    ours = {file.removesuffix(walk.MARK) for file in files if file.endswith(f"/{walk.MARK}")}
     return [
-        f"{scheme}://{own.path}"
-        for own in system.get_file_info(FileSelector(path, recursive=True))
-        if own.type == FileType.File
+        f"{scheme}://{file}"
+        for file in files
+        if not any(map(walk.is_hidden, file.removeprefix(path).split("/"))) and not file.startswith(tuple(ours))
     ]
 
 
 def belonging(batches: "Iterator[RecordBatch]") -> "Iterator[RecordBatch]":
-    """Add to each `path` what it belongs to: the `whole` is a DICOM series' hash, or the path itself."""
+    """Add to each `path` what it may belong to: the `whole` is a hash of a DICOM study, or the path itself."""
     import pyarrow
 
     for batch in batches:
@@ -61,23 +66,30 @@ def _whole(path: str) -> str:
         return path
     try:
         with at_hand([path]) as (local,):
-            sources, _ = scans.discover([str(local)])
+            if kinds.of(local).name == "dicom":
+                return series.study(local) or _home(path)
     except (ValueError, OSError):
-        return path  # the row will say why
-    return sources[0].case if [own.kind for own in sources] == ["dicom"] else path
+        pass  # the row will say why
+    return path
 
 
 @contextmanager
 def at_hand(paths: Sequence[str]) -> Iterator[list[Path]]:
     """Fetch files that are URLs for as long as they are read; others stay where they are."""
     with tempfile.TemporaryDirectory(prefix="brain_tumor-") as folder:
-        yield [_fetch(path, Path(folder, str(number))) for number, path in enumerate(paths)]
+        # What lies in one folder does so here, too, since that is a part of what belongs together.
+        homes = {home: str(number) for number, home in enumerate(dict.fromkeys(map(_home, paths)))}
+        yield [_fetch(path, Path(folder, homes[_home(path)])) for path in paths]
+
+
+def _home(path: str) -> str:
+    return path.rpartition("/")[0]
 
 
 def _fetch(path: str, folder: Path) -> Path:
     if "://" not in path:
         return Path(path)
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     target = folder / path.rpartition("/")[2]
     system, place = open_url(path)
     with system.open_input_stream(place) as source, target.open("wb") as sink:

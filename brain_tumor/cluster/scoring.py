@@ -121,12 +121,13 @@ def _read(paths: Sequence[str], settings: Settings, mixed: bool) -> list[_Read]:
     name = Path(paths[0]).stem
     try:
         with files.at_hand(paths) as local:
-            sources = scans.discover([str(path) for path in local])[0]
+            home = dict(zip(local, paths, strict=True))
+            sources = scans.discover([str(path) for path in local]).sources
             cases = [Case(source.case, {"": source}) for source in sources]
-            read = [(case.name, try_read(case, settings.preset, mixed)) for case in cases]
+            read = [(home[case.paths[0]], case.name, try_read(case, settings.preset, mixed)) for case in cases]
     except (ValueError, OSError) as error:
-        read = [(name, " ".join(str(error).split())[:300])]
-    return [_Read(paths[0], *own) for own in read or [(name, "holds nothing to predict")]]
+        read = [(paths[0], name, " ".join(str(error).split())[:300])]
+    return [_Read(*own) for own in read or [(paths[0], name, "holds nothing to predict")]]
 
 
 def _look(predictor: Predictor, waiting: Sequence[_Read]) -> list[dict[str, Any]]:

@@ -3,20 +3,20 @@
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from glob import glob
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.data import scans, volumes
+from brain_tumor.data import grids, intensities, names, scans, volumes
+from brain_tumor.data import sequences as sequences_
 from brain_tumor.data.scans import Source
 from brain_tumor.data.volumes import Grid, Volume
 
-SEQUENCES = ("t1", "flair", "t1ce")  # red, green and blue of the LGG slices
+SEQUENCES = sequences_.NAMES
 # What the images of each kind of data show in their channels; of another kind, nobody knows.
 _SHOWN: dict[str, tuple[str, ...]] = {"lgg": SEQUENCES, "phantom": SEQUENCES, "cheng": ("t1ce",) * 3}
-_NEEDED = {"flair": "since it stands in for others that are missing", "t1ce": "which one of the runs sees alone"}
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,35 @@ class Case:
 
     @property
     def origin(self) -> str:
-        """Say in a line where it came from."""
-        paths = self.paths
-        return str(paths[0]) + (f" and {len(paths) - 1} more" if len(paths) > 1 else "") if paths else ""
+        """Say in a line where it came from: its first path, and of sequences which is which."""
+        return self._named({name: _path(source) for name, source in self.sources.items()})
+
+    def files(self) -> str:
+        """Name its files in a line, and of sequences which is which: "flair=a.nii.gz; t1=b.nii.gz"."""
+        return self._named({name: source.label for name, source in self.sources.items()})
+
+    def _named(self, texts: Mapping[str, str]) -> str:
+        order = [name for name in ("", *SEQUENCES) if texts.get(name)]
+        return "; ".join(f"{name}={texts[name]}" if name else texts[name] for name in order)
 
     def stamp(self) -> str:
-        """Identify its files by name, size and time."""
-        stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in self.paths]
-        return hashlib.sha256(repr(stats).encode()).hexdigest()[:16]
+        """Identify its files by name, size and time; one that is not there any more is marked so."""
+        return hashlib.sha256(repr([_stamp(path) for path in self.paths]).encode()).hexdigest()[:16]
+
+
+def _path(source: Source) -> str:
+    """Return a source's first path, and how many more it has."""
+    more = f" and {len(source.paths) - 1} more" if len(source.paths) > 1 else ""
+    return names.printable(str(source.paths[0])) + more if source.paths else ""
+
+
+def _stamp(path: Path) -> tuple[str, int, int] | tuple[str, None]:
+    name = names.printable(str(path))
+    try:
+        status = path.stat()
+    except OSError:
+        return name, None
+    return name, status.st_size, status.st_mtime_ns
 
 
 @dataclass
@@ -60,7 +81,8 @@ class Slices:
     Attributes:
         images: uint8 (n, H, W, 3), as they are looked at.
         channels: the sequences in their channels; () where nobody has named them.
-        millimetres: height and width of a pixel; (1, 1) for a picture, which does not say.
+        millimetres: height and width of a pixel; (1, 1) for a picture, which does not say; NaN for a scan that does
+            not.
         volume: what it came from; None for a picture.
         grid: likewise.
         warnings: what is doubtful.
@@ -91,20 +113,31 @@ def needed(kinds: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in ("flair", "t1ce") if name in wanted)
 
 
+class Found(NamedTuple):
+    """What is to be predicted.
+
+    Attributes:
+        cases: in the order of their names.
+        passed: how many files in folders are of other kinds, and were passed over.
+        skipped: files and folders that may be missed and were left out on purpose, each with the reason.
+    """
+
+    cases: list[Case]
+    passed: int
+    skipped: dict[Path, str]
+
+
 def find(
     inputs: str | Sequence[str] | None,
     sequences: Mapping[str, str | None],
     needed: Sequence[str] = ("flair",),
-) -> tuple[list[Case], int]:
+) -> Found:
     """Find the cases at some inputs, or made of the sequences of each patient.
 
     Args:
-        inputs: files, folders, patterns or lists.
-        sequences: likewise by the name of the sequence, with at most one *.
+        inputs: files, folders, patterns or lists (see `inputs.gather`).
+        sequences: paths by the name of the sequence, where * stands for the patient (see `sequences.find`).
         needed: sequences that no patient may lack.
-
-    Returns:
-        The cases, and how many files in folders were passed over.
 
     Raises:
         ValueError: neither or both are given, or something is not there.
@@ -115,38 +148,12 @@ def find(
     if unknown := set(given) - set(SEQUENCES):
         raise ValueError(f"sequences.{min(unknown)}: the sequences are {', '.join(SEQUENCES)}")
     if given:
-        return _of_sequences(given, needed), 0
-    sources, passed = scans.discover([inputs] if isinstance(inputs, str) else list(inputs or []))
-    if not sources:
-        raise ValueError(f"input={inputs}: holds nothing to predict")
-    return [Case(source.case, {"": source}) for source in sources], passed
-
-
-def _of_sequences(patterns: Mapping[str, str], needed: Sequence[str]) -> list[Case]:
-    for name in needed:
-        if name not in patterns:
-            raise ValueError(f"sequences.{name}: is needed, {_NEEDED[name]}")
-    found: dict[str, dict[str, Source]] = {}
-    for name, pattern in patterns.items():
-        if pattern.count("*") > 1:
-            raise ValueError(f"sequences.{name}={pattern}: give one *, which stands for the patient")
-        before, star, after = pattern.partition("*")
-        paths = sorted(glob(pattern)) if star else [pattern]
-        for path in paths:
-            sources, _ = scans.discover([path])
-            if len(sources) != 1:
-                raise ValueError(f"sequences.{name}={path}: holds {len(sources)} scans; give one")
-            case = path[len(before) : len(path) - len(after)] if star else "scan"
-            found.setdefault(case, {})[name] = sources[0]
-        if not paths:
-            raise ValueError(f"sequences.{name}={pattern}: no such file")
-    cases = []
-    for name, own in sorted(found.items()):
-        for sequence in needed:
-            if sequence not in own:
-                own[sequence] = Source(name, "", (), f"has no {sequence} beside its other sequences")
-        cases.append(Case(scans.safe(name), own))
-    return cases
+        return Found([Case(name, own) for name, own in sequences_.find(given, needed).items()], 0, {})
+    found = scans.discover([inputs] if isinstance(inputs, str) else list(inputs or []))
+    if not found.sources:
+        reasons = "".join(f"; {names.printable(path.name)}: {text}" for path, text in list(found.skipped.items())[:3])
+        raise ValueError(f"input={inputs}: holds nothing to predict{reasons}")
+    return Found([Case(source.case, {"": source}) for source in found.sources], found.passed, found.skipped)
 
 
 def read(case: Case, preset: str, mixed: bool) -> Slices:
@@ -165,46 +172,71 @@ def read(case: Case, preset: str, mixed: bool) -> Slices:
         if isinstance(found, np.ndarray):
             return Slices(found[None])
         doubts = ["one sequence of unknown kind stands in all three channels"] if mixed else []
-        return _slices({"": found}, ("",) * 3, preset, [*found.warnings, *doubts])
+        return _slices({"": found}, ("",) * 3, preset, doubts)
     own = _on_one_grid(case)
     if "flair" not in own:  # no run sees anything but T1ce
-        return _slices(own, ("t1ce",) * 3, preset, own["t1ce"].warnings)
+        return _slices(own, ("t1ce",) * 3, preset, [])
     missing = [name for name in SEQUENCES if name not in own]
     doubts = [f"{name} is missing and replaced by flair, as in the LGG data" for name in missing]
-    doubts += [doubt for volume in own.values() for doubt in volume.warnings]
     channels = tuple(name if name in own else "flair" for name in SEQUENCES)
-    return _slices(own, channels, preset, list(dict.fromkeys(doubts)))
+    return _slices(own, channels, preset, doubts)
 
 
 def try_read(case: Case, preset: str, mixed: bool) -> Slices | str:
     """Read a case; a string says why that cannot be done."""
     try:
         return read(case, preset, mixed)
+    except (MemoryError, RecursionError):
+        raise  # a fault of the machine's or ours, not of the file
     except Exception as error:
         # Files come from anywhere, and decoders raise what they like: one bad file must not end a night's work.
-        text = " ".join(str(error).split())[:300]
+        text = names.printable(" ".join(str(error).split()))[:300]
         return text if isinstance(error, ValueError) else f"cannot be read ({type(error).__name__}: {text})"
 
 
 def _on_one_grid(case: Case) -> dict[str, Volume]:
-    """Read a case's sequences, which must lie on one grid."""
+    """Read a case's sequences, which must lie on one grid; their axes may run as they like."""
     found = {}
     for name, source in case.sources.items():
-        own = source.read()
+        try:
+            own = source.read()
+        except ValueError as error:
+            label = f" ({source.label})" if source.paths and source.label not in str(error) else ""
+            raise ValueError(f"sequences.{name}{label}: {error}") from error
         if isinstance(own, np.ndarray):
             raise ValueError(f"sequences.{name}: a picture, not a volume")
         found[name] = own
     main = "flair" if "flair" in found else "t1ce"
     for name, own in found.items():
-        same = own.values.shape == found[main].values.shape
-        if not same or not np.allclose(own.affine, found[main].affine, atol=1e-3):
-            raise ValueError(f"sequences.{name}: lies on another grid than {main}; register and resample it first")
+        moved = own if name == main else grids.onto(own, found[main])
+        if moved is None:
+            why = "" if own.measured and found[main].measured else ", as far as is known"
+            raise ValueError(f"sequences.{name}: lies on another grid than {main}{why}; register and resample it first")
+        found[name] = moved
     return found
 
 
-def _slices(own: Mapping[str, Volume], channels: tuple[str, ...], preset: str, warnings: list[str]) -> Slices:
+def _slices(own: Mapping[str, Volume], channels: tuple[str, ...], preset: str, doubts: Sequence[str]) -> Slices:
+    """Cut volumes on one grid into slices, and collect what is doubtful about them."""
     first = own.get("flair", own[channels[0]])
     grid = Grid.of(first)
-    cut = {name: volumes.to_bytes(grid.slices(own[name].values), preset) for name in dict.fromkeys(channels)}
+    grids.refuse_thin(grid)
+    warnings = [*doubts, *grids.doubts(first, grid)]
+    cut = {}
+    for name, volume in own.items():
+        values, shifted = intensities.lift(volume.values)
+        cut[name] = volumes.to_bytes(grid.slices(values), preset)
+        said = [*volume.warnings, *filter(None, [shifted, _flatness(values)])]
+        warnings += [f"{name}: {text}" if name else text for text in said]
     images = np.stack([cut[name] for name in channels], -1)
-    return Slices(images, channels if all(channels) else (), grid.millimetres, first, grid, warnings)
+    return Slices(
+        images, channels if all(channels) else (), grid.millimetres, first, grid, list(dict.fromkeys(warnings))
+    )
+
+
+def _flatness(values: NDArray[np.float32]) -> str:
+    """Say where a volume is no image: one value, or two as a mask has; "" for others."""
+    low, high = values.min(), values.max()
+    if low == high:
+        return "all its voxels have one value"
+    return "has two values only, as a mask has" if ((values == low) | (values == high)).all() else ""

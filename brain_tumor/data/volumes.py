@@ -29,12 +29,15 @@ class Volume:
         affine: float64 (4, 4), from voxel to millimetres, x to the right, y to the front, z up.
         warnings: what is doubtful about it.
         even: whether its slices are evenly spaced and not tilted, so that it has a volume in millilitres.
+        measured: whether the size of its voxels and its place are known; without, the affine only says how its axes
+            run, and no millimetre of it may be told.
     """
 
     values: NDArray[np.float32]
     affine: NDArray[np.float64]
     warnings: list[str] = field(default_factory=list)
     even: bool = True
+    measured: bool = True
 
     @property
     def millilitres(self) -> float:
@@ -50,8 +53,8 @@ class Grid:
         shape: of the volume.
         axes: which of its axes are the slices', from right to left, from front to back, and from the feet up.
         reversed: which of these run the other way.
-        spacing: in millimetres, between slices, rows and columns.
-        positions: of the slices along their axis, in millimetres.
+        spacing: in millimetres, between slices, rows and columns; NaN where it is not known.
+        positions: of the slices' centres along the patient's axis, in millimetres; NaN where they are not known.
     """
 
     shape: tuple[int, ...]
@@ -62,7 +65,11 @@ class Grid:
 
     @classmethod
     def of(cls, volume: Volume) -> "Grid":
-        """Find the axes nearest to the patient's."""
+        """Find the axes nearest to the patient's.
+
+        Raises:
+            ValueError: it has none, too many slices, or too large ones.
+        """
         from nibabel.orientations import io_orientation
 
         found = io_orientation(volume.affine)  # type: ignore[no-untyped-call]  # for each axis which of x, y, z it is nearest to, and its direction
@@ -75,13 +82,17 @@ class Grid:
         turned = (bool(towards[0] > 0), bool(towards[1] > 0), bool(towards[2] < 0))
         count = volume.values.shape[axes[2]]
         steps = np.arange(count)[::-1] if turned[2] else np.arange(count)
-        positions = volume.affine[2, 3] + steps * volume.affine[2, axes[2]]
+        middle = (np.array(volume.values.shape) - 1) / 2
+        across = volume.affine[2, axes[0]] * middle[axes[0]] + volume.affine[2, axes[1]] * middle[axes[1]]
+        positions = volume.affine[2, 3] + steps * volume.affine[2, axes[2]] + across
         spacing = (float(lengths[axes[2]]), float(lengths[axes[1]]), float(lengths[axes[0]]))
         rows, columns = volume.values.shape[axes[1]], volume.values.shape[axes[0]]
         if count > _MOST_SLICES:
             raise ValueError(f"has {count} slices, more than {_MOST_SLICES}")
         if np.prod(np.array([rows, columns]) * spacing[1:] / min(spacing[1:])) > _MOST_PIXELS:
             raise ValueError(f"has slices of {rows} x {columns} pixels of {spacing[1]:g} x {spacing[2]:g} mm, too many")
+        if not volume.measured:
+            spacing, positions = (np.nan, np.nan, np.nan), np.full(count, np.nan)
         return cls(volume.values.shape, (axes[0], axes[1], axes[2]), turned, spacing, positions)
 
     def slices(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -102,7 +113,7 @@ class Grid:
 
     @property
     def millimetres(self) -> tuple[float, float]:
-        """Height and width of a pixel."""
+        """Height and width of a pixel; NaN where they are not known."""
         return self.spacing[1], self.spacing[2]
 
 
@@ -110,7 +121,7 @@ def to_bytes(values: NDArray[np.float32], preset: str) -> NDArray[np.uint8]:
     """Scale a whole volume's intensities to 0 ... 255, since MRI intensities have no unit.
 
     Args:
-        values: float32 (n, H, W); what is below 0 becomes 0.
+        values: float32 (n, H, W); what is below 0 becomes 0, so `intensities.lift` comes before.
         preset: "maximum", as the published LGG slices were made, or "percentile", by the 99.5th of what is above 0,
             which single bright voxels do not change.
     """
@@ -132,7 +143,8 @@ def fit(
     Args:
         image: the slice.
         size: of the square.
-        millimetres: height and width of its pixels; where they differ, the slice is fitted by its extent.
+        millimetres: height and width of its pixels; where they differ, the slice is fitted by its extent (NaN for
+            pixels of unknown size, which are taken for square).
         by_way_of: a size that it is brought to first, such as `PUBLISHED`; None for none.
     """
     picture = Image.fromarray(image)
@@ -156,7 +168,12 @@ def fit_back(
 
 
 def extent(shape: Sequence[int], millimetres: tuple[float, float]) -> tuple[int, int]:
-    """Return the height and width of a slice (H, W) in square pixels of the smaller side's length."""
+    """Return the height and width of a slice (H, W) in square pixels of the smaller side's length.
+
+    Where its `millimetres` are not known (NaN), its own pixels count as square.
+    """
+    if not np.isfinite(millimetres).all():
+        return shape[0], shape[1]
     height, width = shape[0] * millimetres[0], shape[1] * millimetres[1]
     unit = min(millimetres)
     return max(1, round(height / unit)), max(1, round(width / unit))

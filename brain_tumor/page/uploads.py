@@ -89,8 +89,8 @@ def _sources(uploads: Sequence[Upload], folder: Path) -> dict[str, Source]:
         shown[path] = upload.name
         if problem := _deflated(path, content):
             unread[path] = problem
-    known = scans.discover([str(path) for path in shown if path not in unread])[0]
-    sources = [*known, *(Source(path.stem, "", (path,), problem) for path, problem in unread.items())]
+    sources = scans.discover([str(path) for path in shown if path not in unread]).sources
+    sources += [Source(path.stem, "", (path,), problem) for path, problem in unread.items()]
     found: dict[str, Source] = {}
     for source in sources:
         name = shown[source.paths[0]] + (f" and {len(source.paths) - 1} more" if len(source.paths) > 1 else "")

@@ -1,0 +1,72 @@
+"""Bring intensities to where scaling by the maximum makes sense of them: nothing below 0, and the background at 0."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+_FEW = 0.01  # share of the head's voxels that rounding or resampling may have made negative
+_FRAME = 0.2  # share of the outermost voxels that have one value, where the background has one
+_LOWEST = 0.1  # percentile of the head that counts as its lowest value, where lower ones are strays
+_STRAY = 0.1  # share of the range that strays lie below it
+_GAP = 0.2  # share of the range that may lie between a background and the head's lowest value
+_CENTRED = 0.01  # of a standard deviation: how far from 0 the mean of a z-scored volume may lie
+_DARKEST = 0.1  # share of the range at which the head's median lies at least
+_WIDEST = 1e38  # range from which on differences leave float32
+_AIR = -900.0  # Hounsfield units; in CT, air lies below
+
+
+def lift(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], str]:
+    """Shift intensities so that none is negative: those of z-scored volumes, of signed DICOM, of CT.
+
+    Where the outermost voxels share a value, that is the background, and becomes 0. If the head's values begin right
+    above it, all are shifted by it. Otherwise (z-scores within a brain mask, whose background stays 0; padding far
+    below) the head is shifted by itself, its lowest values just above 0. Without such a background the lowest value
+    becomes 0. A volume with nothing negative stays as it is; where few voxels are negative, these become 0.
+
+    Args:
+        values: float32 (I, J, K), a whole volume.
+
+    Returns:
+        The values, and what was done; "" for nothing.
+    """
+    count = int((values < 0).sum())
+    if not count:
+        return values, ""
+    if float(values.max()) - float(values.min()) > _WIDEST:
+        values = values / np.float32(4)
+    background = _background(values)
+    inside = None if background is None else values != background
+    head = values.ravel() if inside is None else values[inside]
+    if (background or 0) >= 0 and (head < 0).sum() <= _FEW * head.size:
+        return values.clip(min=0), f"{count:,} of {values.size:,} voxels are negative; they are taken for 0"
+    if not head.size:
+        return np.zeros_like(values), "all its voxels have one negative value"
+    bottom, middle = (float(own) for own in np.percentile(head, (_LOWEST, 50)))
+    low, top = float(head.min()), float(head.max())
+    if bottom - low > _STRAY * (top - bottom):
+        low = bottom
+    what = "has negative intensities, as z-scored volumes do"
+    if min(low, low if background is None else background) < _AIR:
+        what = "has negative intensities as low as CT's, and the runs have seen MR only"
+    if background is None or inside is None:
+        return (values - np.float32(low)).clip(min=0), f"{what}; shifted so that the lowest become 0"
+    close = low - background <= _GAP * (top - background)
+    if background <= low and (close or _is_centred(values)):
+        return (values - np.float32(background)).clip(min=0), f"{what}; shifted so that the background becomes 0"
+    if low >= 0:
+        return np.where(inside, values, np.float32(0)).clip(min=0), f"{what}; its background {background:g} becomes 0"
+    zero = min(low, middle - _DARKEST / (1 - _DARKEST) * (top - middle))
+    lifted = (values - np.float32(zero)).clip(min=0) + np.float32((top - zero) / 255)
+    return np.where(inside, lifted, np.float32(0)), f"{what}; shifted so that the head lies just above the background"
+
+
+def _is_centred(values: NDArray[np.float32]) -> bool:
+    return abs(float(values.mean(dtype=np.float64))) <= _CENTRED * float(values.std(dtype=np.float64))
+
+
+def _background(values: NDArray[np.float32]) -> float | None:
+    """Return the value that many of the outermost voxels have; None where no value is that frequent."""
+    faces = [np.take(values, (0, -1), axis).ravel() for axis in range(values.ndim) if values.shape[axis] > 2]
+    if not faces:
+        return None
+    found, counts = np.unique(np.concatenate(faces), return_counts=True)
+    return float(found[counts.argmax()]) if counts.max() >= _FRAME * counts.sum() else None
