@@ -15,11 +15,12 @@ def test_lists_class_folders_of_any_name(tmp_path: Path) -> None:
     for index, name in enumerate(["Meningioma", "no tumour", "glioma"]):
         write_image(tmp_path / name / f"Case {index} a.PNG", seed=index)
         write_image(tmp_path / name / f"Case {index} b.Jpeg", seed=10 + index)
-    (tmp_path / "glioma" / "Thumbs.db").write_bytes(b"x")
+    for name in ("Thumbs.db", "notes.txt"):
+        (tmp_path / "glioma" / name).write_bytes(b"x")
     listing = folders.list_slices(tmp_path, r"^(Case \d+)")
     assert sorted(listing.table["class"]) == ["Meningioma"] * 2 + ["glioma"] * 2 + ["no tumour"] * 2
     assert set(listing.table["case"]) == {"Case 0", "Case 1", "Case 2"}
-    assert listing.ignored == ["glioma/Thumbs.db"]
+    assert listing.ignored == ["glioma/notes.txt"]
 
 
 def test_takes_given_parts_and_finds_files_on_both_sides(tmp_path: Path) -> None:
