@@ -78,7 +78,8 @@ def inspect(
         labels = Labels([], np.full(len(table), -1), {})
     names = ["" if label < 0 else labels.classes[label] for label in labels.values]
     alike = soundness.near_copies(table, names, found.pictures)
-    for more in (soundness.classes(table, names), soundness.copies(table, names), alike):
+    present = soundness.classes(table, names) if labels.classes and len(table) else soundness.Findings([], [])
+    for more in (present, soundness.copies(table, names), alike):
         notes += more.notes
         problems += more.problems
     notes += soundness.bright_masks(table)

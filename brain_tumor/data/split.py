@@ -101,7 +101,7 @@ class Split:
             assert self.fold is not None
             return np.equal(_folds(table, labels, self.folds, self.split_seed), self.fold)
         if method == "cases":
-            return _named(table, self.test_cases or ())
+            return _named(table, [str(name) for name in self.test_cases or ()])  # 101 is given as a number
         return _fraction(table, method, self.test_fraction, np.random.default_rng(self.split_seed))
 
     def _take_validation(self, parts: NDArray[np.str_], table: pd.DataFrame, method: str) -> None:
