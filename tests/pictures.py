@@ -4,7 +4,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ def write_png16(path: Path, values: NDArray[np.uint16], clear: Sequence[int] = (
 
 
 def write_tiff(
-    path: Path, values: NDArray[Any], order: str = "<", packed: bool = False, **tags: int | list[int]
+    path: Path, values: NDArray[Any], order: Literal["<", ">"] = "<", packed: bool = False, **tags: int | list[int]
 ) -> None:
     """Write a TIFF of one strip: (H, W) or (H, W, channels) of any numbers.
 

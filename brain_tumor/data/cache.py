@@ -135,8 +135,8 @@ def _decode(listing: Listing, size: int, home: Path) -> str:
         facts: list[tuple[str, str, bool, int, int]] = []
         with ExitStack() as files:
             # Written, not mapped: a full disk kills a process that writes into a map.
-            images = files.enter_context(_array(temporary / "images.npy", (count, size, size, 3)))
-            masks = files.enter_context(_array(temporary / "masks.npy", (count if masked else 0, size, size)))
+            images = _array(files, temporary / "images.npy", (count, size, size, 3))
+            masks = _array(files, temporary / "masks.npy", (count if masked else 0, size, size))
             originals = files.enter_context((temporary / "originals.bin").open("wb"))
             for result in read(listing, size, "decoding"):
                 if isinstance(result, ValueError):
@@ -163,9 +163,9 @@ def _decode(listing: Listing, size: int, home: Path) -> str:
         return key
 
 
-def _array(path: Path, shape: tuple[int, ...]) -> BinaryIO:
+def _array(files: ExitStack, path: Path, shape: tuple[int, ...]) -> BinaryIO:
     """Open a file for the values of a uint8 array, in order, whose header is written."""
-    file = path.open("wb")
+    file = files.enter_context(path.open("wb"))
     write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
     return file
 

@@ -117,7 +117,7 @@ def _load(image: Image.Image, content: bytes) -> tuple[NDArray[np.float64] | Non
     """Decode an image and turn it upright; return its values and opacity where it has more than 8 bits a channel."""
     low = _low_bytes(content, image) if _cuts(image) else None
     grey_alpha = low is not None and _raw_mode(image) == "LA;16B"
-    if image.tile and image.tile[0].codec_name == "libtiff":
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.use_load_libtiff:
         # libtiff brings bytes into this machine's order; Pillow takes signed and real numbers to be in the file's.
         _retile(image, _raw_mode(image).replace("BS", "NS").replace("BF", "NF"))
     for own in (image, *([] if low is None else [low])):

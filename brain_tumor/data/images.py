@@ -183,7 +183,7 @@ def _foreground(colours: NDArray[Any], path: Path) -> NDArray[np.uint8]:
             f"{path}: a mask must have two values, black and one other colour; this one has {len(found)} colours, "
             f"such as {shown}. Merge its labels into a lossless image of black, and white where anything is to be found"
         )
-    return colours.any(-1).astype(np.uint8)
+    return np.asarray(colours.any(-1), dtype=np.uint8)
 
 
 def _to_rgb(opened: Opened, path: Path) -> NDArray[np.uint8]:

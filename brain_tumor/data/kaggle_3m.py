@@ -20,7 +20,8 @@ def list_slices(root: Path) -> Listing:
     """List `kaggle_3m/<case>/<case>_<slice>.tif` and `..._mask.tif`.
 
     `root` is `kaggle_3m` itself or a folder that holds it. The published archive holds the tree twice
-    (`kaggle_3m/` and `lgg-mri-segmentation/kaggle_3m/`); the first one found is read, others are named in `copies`.
+    (`kaggle_3m/` and `lgg-mri-segmentation/kaggle_3m/`); the first one found is read, others are named in `copies`,
+    and must hold the same slices.
 
     Raises:
         ValueError: `root` is missing, one of our own results, or no slice lies under it.
@@ -33,6 +34,11 @@ def list_slices(root: Path) -> Listing:
         )
     tree, *copies = trees
     files, problems, notes = roots.look(tree)
+    problems += [
+        f"{copy}: holds other slices than {tree}, which would be read alone. Give one of them as data.root"
+        for copy in copies
+        if _masks(copy) != _masks(tree)
+    ]
     rows: list[tuple[str, str, str, int, str, str, int]] = []
     cases: dict[str, list[Path]] = defaultdict(list)
     for path in files:
@@ -85,8 +91,10 @@ def find_trees(root: Path) -> list[Path]:
     """
     roots.require_folder(root)
     candidates = [root, root / "kaggle_3m", root / "lgg-mri-segmentation" / "kaggle_3m"]
-    return [tree for tree in candidates if any(map(_is_slice, tree.glob("*/*_mask.[tT][iI][fF]")))]
+    return [tree for tree in candidates if _masks(tree)]
 
 
-def _is_slice(path: Path) -> bool:
-    return not (is_hidden(path.name) or is_hidden(path.parent.name))
+def _masks(tree: Path) -> set[str]:
+    """Name the masks in the case folders of a tree."""
+    found = (path.relative_to(tree).parts for path in tree.glob("*/*_mask.[tT][iI][fF]"))
+    return {"/".join(parts) for parts in found if not any(map(is_hidden, parts))}

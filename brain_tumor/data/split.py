@@ -40,7 +40,7 @@ class Split:
     split_seed: int = 0
     folds: int | None = None
     fold: int | None = None
-    test_cases: Sequence[str] | None = None
+    test_cases: Sequence[str | int] | None = None
 
     def __post_init__(self) -> None:
         if self.split is not None and self.split not in METHODS:

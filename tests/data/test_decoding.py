@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -75,7 +75,7 @@ def test_16_bits_a_channel_of_png(tmp_path: Path, channels: int) -> None:
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("dtype", ["u2", "i2", "i4", "f4", "rgb"])
-def test_numbers_of_tiff(tmp_path: Path, dtype: str, order: str, packed: bool) -> None:
+def test_numbers_of_tiff(tmp_path: Path, dtype: str, order: Literal["<", ">"], packed: bool) -> None:
     values = np.repeat(_grey()[..., None], 3, 2) if dtype == "rgb" else _grey(dtype)
     write_tiff(tmp_path / "deep.tif", values, order, packed)
     assert _levels(tmp_path / "deep.tif") == [0, 102, 255]

@@ -147,7 +147,7 @@ CORE[4:6, 3:5] = True
 
 def _colours(*colours: tuple[int, ...]) -> NDArray[np.uint8]:
     """The background, the tumour and, where there are three, its core in colours."""
-    pixels = np.array(colours, np.uint8)[DRAWN.astype(int)]
+    pixels: NDArray[np.uint8] = np.array(colours, np.uint8)[DRAWN.astype(int)]
     if len(colours) > 2:
         pixels[CORE] = colours[2]
     return pixels
