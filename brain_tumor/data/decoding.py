@@ -19,7 +19,16 @@ _PHOTOMETRIC, _SAMPLE_FORMAT, _BITS, _PLANES, _SUBFILE = 262, 339, 258, 284, 254
 _WHITE_IS_ZERO, _SIGNED, _APART = 0, 2, 2  # their values
 # Pillow keeps the upper of a channel's two bytes. In the other order of bytes it takes the lower one for it.
 _SWAPPED = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
-_BROKEN = (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error, Image.DecompressionBombError)
+_BROKEN = (
+    OSError,
+    EOFError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    struct.error,
+    Image.DecompressionBombError,
+)
 
 
 class Opened(NamedTuple):
@@ -73,6 +82,16 @@ def open_image(path: Path, limited: bool = False) -> Opened:
     if refusal:
         raise ValueError(f"{path}: {refusal}")
     return Opened(image, deep, opacity, hashlib.sha256(content).hexdigest())
+
+
+def require_finite(values: NDArray[np.float64], path: Path) -> None:
+    """Refuse values that are no numbers.
+
+    Raises:
+        ValueError: some are not.
+    """
+    if not np.isfinite(values).all():
+        raise ValueError(f"{path}: has pixels that are no numbers (NaN or infinite). Replace them")
 
 
 def _refusal(image: Image.Image, content: bytes, limited: bool) -> str:

@@ -24,6 +24,8 @@ _TRUTHS = frozenset(
     {"label", "labels", "annotation", "annotations", "segmentation", "segmentations", "seg", "gt", "groundtruth"}
 )
 _PART = re.compile(rf"^({'|'.join(PARTS)})[ _-]?(set|data|images?|imgs?)$", re.IGNORECASE)
+_LABEL = "masks?|seg|segmentation|labels?|annotation|gt|roi"
+_MASK_NAME = re.compile(rf"^(?:(?P<before>.+)[ ._-](?:{_LABEL})|(?:{_LABEL})[ ._-](?P<after>.+))$", re.IGNORECASE)
 _OTHER_FORMATS = (
     ".webp", ".gif", ".jfif", ".jpe", ".jp2", ".heic", ".avif", ".ppm", ".pgm", ".dcm", ".ima", ".nii", ".nii.gz",
     ".mha", ".mhd", ".nrrd", ".mgz", ".npy", ".npz",
@@ -47,13 +49,15 @@ def mistakes(table: pd.DataFrame) -> list[str]:
     ]
     problems += [line for name in classes if (line := _no_class(name))]
     for name, inside in _inside(table).items():
-        if again := sorted(inside & (set(classes) - {name})):
+        if masks := sorted(own for own in inside if own.lower() in MASKS | _TRUTHS):
+            problems.append(f"{name}/: holds {'/, '.join(masks)}/; give masks/{name}/ and images/{name}/ instead")
+        elif again := sorted(inside & (set(classes) - {name})):
             problems.append(f"{name}/: holds {'/, '.join(again)}/ again, which are classes beside it. Keep one of both")
         elif parts := sorted(own for own in inside if own.lower() in PARTS or FOLD.match(own)):
             problems.append(f"{name}/: holds {'/, '.join(parts)}/; turn it round, with the classes inside of these")
         elif len(inside) == 2 and positive.guess(sorted(inside)) and len(classes) > 1:
             problems.append(f"{name}/: holds {'/, '.join(sorted(inside))}/, which look like the classes. Give these")
-    return problems
+    return problems + _masks_by_other_names(table["path"])
 
 
 def unread_formats(root: Path, ignored: Iterable[str]) -> list[str]:
@@ -71,6 +75,19 @@ def _no_class(name: str) -> str:
     if match := _PART.match(name):
         return f"{name}/: no class by its name. Call it {PARTS[match[1].lower()]}/, with the classes inside"
     return ""
+
+
+def _masks_by_other_names(paths: Iterable[str]) -> list[str]:
+    """Name, in one line, images that are called as masks of other images are, though not as `pairing` knows them."""
+    stems = {path.rpartition(".")[0] for path in paths}
+    found = []
+    for stem in sorted(stems):
+        folder, slash, name = stem.rpartition("/")
+        match = _MASK_NAME.match(name)
+        if match and f"{folder}{slash}{match['before'] or match['after']}" in stems:
+            found.append(stem)
+    line = "called as the mask of another image there; masks are called NAME_mask"
+    return [f"{roots.named(found)}: {line}"] if found else []
 
 
 def _inside(table: pd.DataFrame) -> dict[str, set[str]]:

@@ -220,6 +220,8 @@ def test_a_name_that_is_no_text_is_a_problem(tmp_path: Path) -> None:
         (["train_images/1.png"], "train_images/: no class by its name. Call it train/"),
         (["a/train/1.png", "a/test/1.png"], "a/: holds test/, train/; turn it round"),
         (["a/fold1/1.png"], "a/: holds fold1/; turn it round"),
+        (["a/images/1.png", "a/masks/1.png"], "a/: holds masks/; give masks/a/ and images/a/ instead"),
+        (["a/1_seg.png", "b/label-2.png"], "a/1_seg (and 1 more): called as the mask of another image there"),
         (["set1/yes/1.png", "set1/no/1.png"], "set1/: holds no/, yes/, which look like the classes"),
         (["3.png", "4.png"], "3.png (and 1 more): in no class folder"),
         (["a/3.webp", "b/3.dcm"], "a/3.webp (and 1 more): only .bmp .jpeg .jpg .png .tif .tiff are read"),
@@ -238,6 +240,7 @@ def test_folders_that_mean_something_else(tmp_path: Path, more: list[str], probl
     [
         ["readme.txt", "a/axial/1.png", "b/axial/1.png"],
         ["HER2+/1.png", "HER2-/1.png"],
+        ["a/7_seg.png", "b/roi.png"],
         ["a/1.PNG.png", "a/2.png.PNG"],
         ["pred.nii.gz"],
     ],
