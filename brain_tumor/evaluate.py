@@ -139,7 +139,7 @@ def _open(run: "Trained", scored: "Trained", config: dict[str, Any]) -> "tuple[S
     if scored is not run:  # whose answers are its own classes', whatever the data's are called
         return data, overlap.refuse(scored.folder, tested, config["allow_overlap"])
     known = run.record["data"]["classes"]
-    named = config["classes"] or known
+    named = [str(name) for name in config["classes"] or known]
     if sorted(named) != sorted(data.classes):
         raise ValueError(
             f"data: has the classes {', '.join(data.classes)}; the run tells {', '.join(known)} apart. "
