@@ -113,8 +113,8 @@ def _draw() -> Head:
     i, j, k = np.mgrid[:56, :64, :20]
     values = np.where(((i - 27.5) / 24) ** 2 + ((j - 31.5) / 28) ** 2 + ((k - 9.5) / 9.8) ** 2 < 1, BRAIN, AIR)
     values[((i - 15) / 5) ** 2 + ((j - 43) / 6) ** 2 + ((k - 12) / 3) ** 2 < 1] = LESION
-    affine = np.diag([3.0, 3.0, 5.0, 1.0])
-    affine[:3, 3] = (-80, -94, -41)
+    affine = np.diag([2.5, 2.5, 5.0, 1.0])
+    affine[:3, 3] = (-66, -81, -41)
     return Head(values.astype(np.float32), affine)
 
 

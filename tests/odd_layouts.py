@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tests.odd import RIGHT, Outcome, refused, right_or, right_with, warned
+from tests.odd import RIGHT, Outcome, refused, right_or, warned
 from tests.odd_folders import (
     AREA,
     Layout,
@@ -90,8 +90,8 @@ LAYOUTS = [
     Layout("an unreadable picture", 1, every(_YES, also("yes/x.png", content=b"no picture")), refused(r"x\.png")),
     Layout("an empty picture", 1, every(_YES, also("yes/x.png", content=b"")), refused(r"x\.png")),
     Layout("formats that are not read", 12, every(_YES, also("yes/x.webp", "yes/y.dcm", content=b"RIFF")),
-           right_with(r"x\.webp")),
-    Layout("a class in such a format", 12, every(_YES, also("maybe/x.webp", content=b"RIFF")), right_with(r"x\.webp")),
+           warned(r"x\.webp")),
+    Layout("a class in such a format", 12, every(_YES, also("maybe/x.webp", content=b"RIFF")), warned(r"x\.webp")),
     # What else lies there
     Layout("what systems leave", 13, every(
         _YES, also("yes/.ipynb_checkpoints/a.png", "__MACOSX/yes/b.png", "no/@eaDir/c.png", ".trash/d.png"),
