@@ -1,6 +1,7 @@
 """What `predict` itself answers to a disguise, by a network that marks what is bright, and what is wrong with that."""
 
 import contextlib
+import functools
 import io
 import re
 import warnings
@@ -99,12 +100,8 @@ class Answer:
 def ask(given: Given, folder: Path, run: Exact | None = None) -> Answer:
     """Let `predict` answer in a folder as from the command line; what a user can mend becomes words."""
     run, output, printed = run or Exact(), folder / given.output, io.StringIO()
-    config: Any = OmegaConf.to_container(OmegaConf.load(Path(cli.CONF) / "predict.yaml"))
-    config |= {"run": "exact", "output_dir": given.output, "overlays": False}
-    if given.sequences:
-        config["sequences"] |= given.sequences
-    else:
-        config["input"] = given.input
+    config = {**_configuration(), "run": "exact", "output_dir": given.output, "overlays": False}
+    config |= {"sequences": given.sequences} if given.sequences else {"input": given.input}
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.chdir(folder))
         stack.enter_context(warnings.catch_warnings(action="ignore"))  # of odd files, as the command has it
@@ -112,13 +109,20 @@ def ask(given: Given, folder: Path, run: Exact | None = None) -> Answer:
         stack.enter_context(contextlib.redirect_stdout(printed))
         stack.enter_context(contextlib.redirect_stderr(printed))
         try:
-            predict.predict({name: value for name, value in config.items() if name not in {"hydra", "defaults"}})
+            predict.predict(config)
         except (ValueError, OSError) as error:
             print(f"error: {cli.one_line(error)}")
     cases, slices = (_table(output / name) for name in ("cases.csv", "slices.csv"))
     words = [printed.getvalue(), *(cases[name].str.cat(sep="\n") for name in ("warnings", "reason"))]
     seen = np.concatenate([np.empty((0, _SIZE, _SIZE)), *run.seen])
     return Answer(cases, slices, output, seen, "\n".join(words))
+
+
+@functools.cache
+def _configuration() -> dict[str, Any]:
+    """Return what the command is given by default."""
+    file: Any = OmegaConf.to_container(OmegaConf.load(Path(cli.CONF) / "predict.yaml"))
+    return {name: value for name, value in file.items() if name not in {"hydra", "defaults"}}
 
 
 def _table(path: Path) -> pd.DataFrame:

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from pydicom import uid
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.fileset import FileSet
+from pydicom.tag import Tag
 
 from tests.odd import HEAD, Array, Given, Head, Write
 
@@ -249,6 +251,20 @@ def cut(image: Dataset, place: int) -> None:
     """Leave out the end of one image's pixels."""
     if place == 3:
         image.PixelData = image.PixelData[:-100]
+
+
+def commas(image: Dataset, _: int) -> None:
+    """Write an image's spacing as some languages do."""
+    image.PixelSpacing = None
+    image["PixelSpacing"] = RawDataElement(Tag("PixelSpacing"), "DS", 8, b"2,5\\2,5 ", 0, False, True)
+
+
+def long_numbers(image: Dataset, _: int) -> None:
+    """Write an image's position with more digits than are allowed."""
+    whole = b"\\".join(b"%.20f" % number for number in image.ImagePositionPatient)
+    image["ImagePositionPatient"] = RawDataElement(
+        Tag("ImagePositionPatient"), "DS", len(whole), whole + b" " * (len(whole) % 2), 0, False, True
+    )
 
 
 def ringed(value: int, dtype: str) -> Callable[[Array, int], Array]:

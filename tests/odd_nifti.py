@@ -217,6 +217,7 @@ NIFTI = [
     Disguise("one voxel far too bright", 0, nifti(values=_one_voxel(1e5)), right_or("bright|percentile|outlier")),
     Disguise("all one value", 0, nifti(values=lambda v: v * 0 + 7), right_or("constant|one value|contrast|empty")),
     Disguise("NaN for air", 0, nifti(values=lambda v: np.where(v == AIR, np.nan, v)), right_or("no numbers")),
+    Disguise("a mask for a scan", 0, nifti(values=lambda v: (v > 200) * 1.0), right_or("mask|values|levels")),
     Disguise("one infinite voxel", 0, nifti(values=_one_voxel(np.inf)), refused("no numbers")),
     # Files
     Disguise("big endian", 0, nifti(made=_BIG)),

@@ -9,6 +9,7 @@ from pydicom import uid
 from tests.odd import AXES, HEAD, SLICE, Array, Disguise, refused, right_or, right_with, warned
 from tests.odd_dicom import (
     another_size,
+    commas,
     copied,
     cut,
     dicom,
@@ -19,6 +20,7 @@ from tests.odd_dicom import (
     headless,
     in_colours,
     jittering,
+    long_numbers,
     mosaic,
     nodding,
     off,
@@ -36,6 +38,7 @@ _PLANE = "(?i)localizer|scout|planes?|sagittal|coronal|one slice|single slice|on
 _MOSAIC = "(?i)mosaic|montage|tiles"
 _LOCALIZER = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
 _CIRCLE = ringed(65535, "<u2")
+_HIGHER = off((0, 0, 1), lambda _: 2.5)
 _NO_POSITION = without(2, off((0, 0, 0), float))
 _NO_ORIENTATION = without(2, lambda _: [1, 0, 0, 0, 1, 0])
 _EVERY = {"SeriesInstanceUID": lambda place: f"1.2.392.200036.9116.1.{place + 1}"}
@@ -85,6 +88,9 @@ DICOM = [
     Disguise("three times", 4, together(*(
         dicom(name=f"{n}-{{:d}}", TemporalPositionIdentifier=n, stored=_brighter(n), **_ONE) for n in (1, 2, 3))),
         right_or("times"), cases=3),
+    Disguise("two patients under one UID", 4, together(
+        dicom(PatientID="a", **_ONE), dicom(PatientID="b", name="b{:d}", ImagePositionPatient=_HIGHER, **_ONE)),
+        right_or("patient|series|belong"), cases=2),
     Disguise("a slice of another size", 4, another_size, warned(f"size|{_GAP}")),
     # Places in space
     *(Disguise(f"axes {axes}", 0, dicom(axes=axes)) for axes in (
@@ -109,6 +115,12 @@ DICOM = [
     Disguise("a slice is missing", 0, dicom(places=[*range(3), *range(4, 20)]), warned(_GAP)),
     Disguise("two slabs with a gap", 0, dicom(places=[*range(6), *range(9, 20)]), warned(_GAP)),
     Disguise("half as dense above", 0, dicom(places=[*range(11), *range(12, 20, 2)]), warned(_GAP)),
+    Disguise("a slice turned half round", 0, dicom(ImageOrientationPatient=lambda place: [
+        -1, 0, 0, 0, -1, 0] if place == 12 else [1, 0, 0, 0, 1, 0]), warned(f"orientation|turned|{_GAP}")),
+    Disguise("a slice of larger pixels", 0, dicom(PixelSpacing=lambda place: [5, 5] if place == 12 else [2.5, 2.5]),
+             warned(f"spacing|pixels|{_GAP}")),
+    Disguise("commas for points", 0, dicom(change=commas), right_or(_ORDER)),
+    Disguise("positions far too long", 0, dicom(change=long_numbers)),
     Disguise("a tilted gantry", 0, dicom(ImagePositionPatient=off((0, 1, 0), float)), warned("tilt")),
     Disguise("a sagittal localizer", 10, dicom(axes="PIR", places=[15], ImageType=_LOCALIZER), warned(_PLANE)),
     Disguise("one coronal slice", 10, dicom(axes="LIP", places=[20]), warned(_PLANE)),
