@@ -130,7 +130,8 @@ def _step(first: "Dataset", steps: NDArray[np.float64]) -> tuple[float, list[str
         return (1.0, unknown) if thickness is None else (thickness, [])
     step = float(np.median(steps))
     if np.abs(steps - step).max() > _UNEVEN * step:
-        return step, [f"slices are not evenly spaced ({steps.min():.2f} to {steps.max():.2f} mm)"]
+        spread = f"{steps.min():.2f} to {steps.max():.2f} mm"
+        return step, [f"slices are not evenly spaced ({spread}): their places are averaged, no volume is given"]
     if step > (_MOST_STEP if thickness is None else _GAP * thickness):
         thick = "" if thickness is None else f" and {thickness:g} mm thick"
         return step, [f"slices are {step:g} mm apart{thick}; nobody sees what lies between: no volume is given"]
@@ -145,7 +146,7 @@ def _tilt_doubts(places: NDArray[np.float64], normal: NDArray[np.float64], step:
     way = places[-1] - places[0]
     drift = np.linalg.norm(way - (way @ normal) * normal)
     tilted = drift > _UNEVEN * step * max(1, len(places) - 1)
-    return ["slices are tilted against their direction"] if tilted else []
+    return ["slices are tilted against their direction: no volume is given"] if tilted else []
 
 
 def _turn_doubts(images: "Sequence[Dataset]") -> list[str]:

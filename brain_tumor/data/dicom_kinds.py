@@ -61,6 +61,8 @@ def problem(header: "Dataset") -> str:
     if name and name != "MR":
         what = f"{_OTHERS[name]} ({name})" if name in _OTHERS else "of a modality that is not known"
         return f"is {what}, not MR; the runs have seen MR only"
+    if not name and (other := _other_class(header)):
+        return f"is no image of MR ({other}); the runs have seen MR only"
     if (number(header, "NumberOfFrames") or 1) != 1 or str(header.get("SOPClassUID", "")) in _ENHANCED:
         return "several frames in one file (enhanced multi-frame DICOM), which is not read; convert it to NIfTI"
     for word in words(header, "ImageType"):
@@ -96,6 +98,15 @@ def doubts(header: "Dataset") -> list[str]:
 
 def _modality(header: "Dataset") -> str:
     return next(iter(words(header, "Modality")), "")
+
+
+def _other_class(header: "Dataset") -> str:
+    """Return what an image is by its class where that is another than MR's; "" for MR, captures and unknown ones."""
+    from pydicom.uid import UID
+
+    name = UID(str(header.get("SOPClassUID", ""))).name
+    known = "Image Storage" in name and not _is_capture(header)
+    return name if known and "MR Image" not in name else ""
 
 
 def _is_capture(header: "Dataset") -> bool:

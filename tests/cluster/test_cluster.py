@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from brain_tumor import processes, trained
+from brain_tumor import processes, trained, walk
 from brain_tumor.cluster import files, scoring, sweep, task
 from brain_tumor.cluster.task import Run
 from brain_tumor.prediction import Predictor
@@ -252,6 +252,39 @@ def test_a_series_is_one_row(tmp_path: Path) -> None:
     assert len({wholes[path] for path in paths if "/a/" in path}) == 1
     assert len(set(wholes.values())) == 3
     assert wholes[str(tmp_path / "b.png")] == str(tmp_path / "b.png")
+
+
+@needs_arrow
+def test_images_are_put_together_as_predict_does(tmp_path: Path) -> None:
+    """A series' UID for each image: what no hash of one file knows, the study's images together do; at URLs, too."""
+    pytest.importorskip("pydicom")
+    import numpy as np
+    import pyarrow
+
+    from brain_tumor.data import cases
+    from tests.test_predict import _write_series
+
+    drawn = np.random.default_rng(0).integers(0, 200, (6, 16, 16), dtype=np.uint16)
+    _write_series(tmp_path / "a", drawn, SeriesInstanceUID=lambda place: f"1.2.{place}", StudyInstanceUID="1")
+    _write_series(tmp_path / "b", drawn, SeriesInstanceUID=lambda place: f"1.3.{place}", StudyInstanceUID="1")
+    walk.make_own(tmp_path / "out")
+    write_image(tmp_path / "out" / "mask.png")
+    write_image(tmp_path / "@eaDir" / "a.png")
+    (tmp_path / "gone.nii").symlink_to("nowhere")
+    here = files.find(str(tmp_path))
+    there = files.find(tmp_path.as_uri())
+    assert [Path(path).name for path in here] == [*(f"00{place}" for place in range(6))] * 2 + ["gone.nii"]
+    assert there == [f"file://{path}" for path in here[:-1]]
+    (found,) = files.belonging(iter([pyarrow.RecordBatch.from_pydict({"path": there})]))
+    assert len(set(found.column("whole").to_pylist())) == 1
+    known = [case.name for folder in "ab" for case in cases.find(str(tmp_path / folder), {}).cases]
+    read = scoring._read(there, scoring.Settings("maximum", 1, ()), False)
+    assert sorted(own.case for own in read) == sorted(known)
+    assert {own.path.split("/")[-2] for own in read} == {"a", "b"}
+    for own in read:
+        assert not isinstance(own.slices, str)
+        assert len(own.slices.images) == 6
+        assert own.slices.warnings == ["6 images without a common series UID were put together by their geometry"]
 
 
 @pytest.mark.parametrize("path", sorted(DOCS.glob("*.sh")), ids=lambda path: path.name)

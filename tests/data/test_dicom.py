@@ -228,6 +228,7 @@ CSA = b"SV10" + b"\0" * 12 + b"NumberOfImagesInMosaic".ljust(64, b"\0") + b"\1\0
         ({"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}, "is a screenshot"),
         ({"SOPClassUID": SecondaryCaptureImageStorage, "ImagePositionPatient": None}, "is a secondary capture"),
         ({"Modality": "CT", "SOPClassUID": CTImageStorage}, r"is a computed tomography \(CT\), not MR"),
+        ({"Modality": None, "SOPClassUID": CTImageStorage}, r"is no image of MR \(CT Image Storage\)"),
         ({"Modality": "DX"}, r"is an X-ray \(DX\), not MR"),
         ({"Modality": "US"}, r"is ultrasound \(US\), not MR"),
         ({"Modality": "PT"}, r"is PET \(PT\), not MR"),

@@ -179,6 +179,8 @@ def test_other_negative_values_have_their_word(values: NDArray[np.float32]) -> N
     assert volumes.to_bytes(found, "maximum")[10, 12, 5] >= 25
     found, _ = intensities.lift(np.full((4, 4, 4), -1, np.float32))
     assert not found.any()
+    found, _ = intensities.lift((values - 100) * np.float32(3e36))
+    np.testing.assert_allclose(volumes.to_bytes(found, "maximum"), volumes.to_bytes(values, "maximum"), atol=1)
 
 
 def test_masks_and_empty_volumes_are_told(values: NDArray[np.float32], tmp_path: Path) -> None:

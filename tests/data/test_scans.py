@@ -63,6 +63,22 @@ def test_nothing_of_a_folder_is_lost_without_a_word(tmp_path: Path) -> None:
     assert len(reasons) == 2
 
 
+def test_a_folder_that_cannot_be_opened_has_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_image(tmp_path / "in" / "a.png")
+    write_image(tmp_path / "in" / "closed" / "b.png")
+    closed = tmp_path / "in" / "closed"
+    scandir, access = os.scandir, os.access
+
+    def refuse(path: Path) -> Any:
+        if path == closed:
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(os, "access", lambda path, mode: path != closed and access(path, mode))
+    assert found(tmp_path / "in") == {"a": "", "closed": "cannot be opened (Permission denied)"}
+
+
 def test_what_is_named_itself_has_its_row(tmp_path: Path) -> None:
     (tmp_path / "gone.nii.gz").symlink_to("nowhere")
     (tmp_path / "self.nii").symlink_to("self.nii")
