@@ -241,7 +241,7 @@ class _Network:
 
     def __init__(self, run: Run) -> None:
         self._network, self._size, self._classes = run.network(), run.size, len(run.classes)
-        self._channels = run.sequences
+        self._name, self._channels = run.name, run.sequences
         self._by_way_of = volumes.PUBLISHED if self._channels == cases_.SEQUENCES else None
 
     @property
@@ -258,6 +258,8 @@ class _Network:
         with ThreadPoolExecutor(1) as pool:
             parts = [work[start : start + self.batch] for start in range(0, len(work), self.batch)]
             outputs = [self._network(fitted) for fitted in prefetch(pool, self._fit, parts)]
+        if not all(np.isfinite(own.probabilities).all() for own in outputs):
+            raise ValueError(f"run={self._name}: its network gives no numbers (NaN); train it again")
         return _divide(outputs, [len(part) for part in chosen])
 
     def explain(self, case: Slices, target: int) -> NDArray[np.float32] | None:

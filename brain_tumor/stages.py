@@ -119,7 +119,7 @@ def probabilities(detector: "Trained", data: "SliceDataModule", rows: NDArray[np
     """Return the detector's calibrated probability of a tumour for rows of data of its size: (n,), as predict's.
 
     Raises:
-        ValueError: the data shows other sequences than those that the detector has learnt from.
+        ValueError: the data shows other sequences than those that the detector has learnt from, or it gives no numbers.
     """
     assert detector.positive is not None, "refused before"
     shown, wanted = tuple(data.sequences), detector.sequences
@@ -127,7 +127,10 @@ def probabilities(detector: "Trained", data: "SliceDataModule", rows: NDArray[np
         raise ValueError(f"detector={detector.name}: sees {_named(wanted)}, but the data shows {_named(shown)}")
     network, place = detector.network(), detector.classes.index(detector.positive)
     parts = np.split(rows, range(network.batch, len(rows), network.batch))
-    return np.concatenate([network(data.decoded.images[part]).probabilities[:, place] for part in parts])
+    found = np.concatenate([network(data.decoded.images[part]).probabilities[:, place] for part in parts])
+    if not np.isfinite(found).all():
+        raise ValueError(f"detector={detector.name}: its network gives no numbers (NaN); train it again")
+    return found
 
 
 def score(

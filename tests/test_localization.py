@@ -1,7 +1,9 @@
 """Masks on the ruler: by hand, against MONAI's definitions where they agree, and what sees no pixel."""
 
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,7 @@ from PIL import Image, ImageOps
 from scipy import ndimage
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from brain_tumor import evaluate, trained
-from brain_tumor import trained as trained_
+from brain_tumor import evaluate, stages, trained
 from brain_tumor.data import cases
 from brain_tumor.data.batches import Balanced, Rows
 from brain_tumor.data.images import fit_image, read_files, unfit
@@ -263,13 +264,13 @@ def test_a_detector_goes_before_a_segmenter(
 ) -> None:
     output = command("evaluate", f"run={segmenter}", f"detector={detector}", "masks=true", cwd=home).stdout
     assert "tumour slices lost their mask" in output
-    trained, found = json.loads((segmenter / "results.json").read_text()), _evaluation(segmenter, 1)
-    again = {name: value for name, value in trained["test"].items() if name not in {"epoch", "checkpoint"}}
+    recorded, found = json.loads((segmenter / "results.json").read_text()), _evaluation(segmenter, 1)
+    again = {name: value for name, value in recorded["test"].items() if name not in {"epoch", "checkpoint"}}
     assert found["test"] == again
-    stages, limit = found["stages"], json.loads((detector / "results.json").read_text())["threshold"]
-    assert (stages["threshold"], stages["threshold_from"]) == (limit["value"], limit["origin"])
-    assert stages["alone"]["dice"] == found["test"]["dice"]
-    assert stages["gated_by_truth"]["empty_clean"]["value"] == 1
+    scored, limit = found["stages"], json.loads((detector / "results.json").read_text())["threshold"]
+    assert (scored["threshold"], scored["threshold_from"]) == (limit["value"], limit["origin"])
+    assert scored["alone"]["dice"] == found["test"]["dice"]
+    assert scored["gated_by_truth"]["empty_clean"]["value"] == 1
 
     assert "## Two stages" in page.markdown("", compose.compose(collect([segmenter])))
     written = sorted((segmenter / "evaluations" / "1" / "masks").rglob("*.png"))
@@ -280,16 +281,71 @@ def test_a_detector_goes_before_a_segmenter(
     # What predict says of the same files, calibrated, to the last digit.
     files = [str(phantoms / "kaggle_3m" / path) for path in predictions["path"]]
     by_name = {own.sources[""].paths[0]: own for own in cases.find(files, {})[0]}
-    told = Predictor(trained_.open_run(detector)).predict(
+    told = Predictor(trained.open_run(detector)).predict(
         [cases.read(by_name[Path(file)], "maximum", True) for file in files]
     )
     np.testing.assert_allclose(
-        predictions["detector p(tumour)"], [own.table["p(tumour)"].item() for own in told], rtol=0, atol=1e-3
+        predictions["detector p(tumour)"], [own.table["p(tumour)"].item() for own in told], rtol=1e-6
     )
-    gone = predictions["detector p(tumour)"] < stages["threshold"]
+    gone = predictions["detector p(tumour)"] < scored["threshold"]
     assert (
-        stages["tumour_slices_lost"] == (gone & (predictions["area"] > 0) & (predictions["predicted_area"] > 0)).sum()
+        scored["tumour_slices_lost"] == (gone & (predictions["area"] > 0) & (predictions["predicted_area"] > 0)).sum()
     )
+
+
+def test_a_detector_may_call_its_classes_as_it_likes(
+    segmenter: Path, detector: Path, cache_dir: Path, tmp_path: Path
+) -> None:
+    """Whatever they are called, and whichever comes first; what it sees is no matter of names."""
+    run = trained.open_run(segmenter)
+    config: dict[str, Any] = {
+        "data": {"size": None},
+        "classes": None,
+        "allow_overlap": True,
+        "cache_dir": str(cache_dir),
+    }
+    chances = {}
+    for name, changes in (
+        ("same", {}),
+        ("named", {"classes": ["healthy", "ill"], "positive": "ill"}),
+        ("turned", {"classes": ["ill", "healthy"], "positive": "ill"}),
+        ("contrast", {"sequences": ["t1ce"] * 3}),
+    ):
+        shutil.copytree(detector, tmp_path / name)
+        record = json.loads((detector / "results.json").read_text())
+        record["data"] |= changes
+        (tmp_path / name / "results.json").write_text(json.dumps(record))
+        own = trained.open_run(tmp_path / name)
+        stages.refuse_misfit(run, own)
+        data, _ = evaluate._open(run, own, config)
+        assert data.size == own.size
+        if name == "contrast":
+            with pytest.raises(ValueError, match="sees t1ce, but the data shows t1, flair, t1ce"):
+                stages.probabilities(own, data, data.rows["test"])
+        else:
+            chances[name] = stages.probabilities(own, data, data.rows["test"])
+    np.testing.assert_array_equal(chances["named"], chances["same"])
+    np.testing.assert_allclose(chances["turned"], 1 - chances["same"])
+
+
+@pytest.mark.parametrize(
+    ("classes", "positive", "sequences", "said"),
+    [
+        (["healthy", "ill"], "ill", (), []),
+        (["ill", "healthy"], "ill", (), ["classes=[ill,healthy]: ill means a tumour, and is taken for no"]),
+        (["ill", "healthy"], None, (), []),
+        (["healthy", "ill"], "ill", ("t1ce",) * 3,
+         ["the data shows t1ce, t1ce, t1ce, and the run was trained on t1, flair, t1ce"]),
+    ],
+)  # fmt: skip
+def test_scores_on_other_data_say_what_speaks_against_them(
+    classes: list[str], positive: str | None, sequences: tuple[str, ...], said: list[str]
+) -> None:
+    run = SimpleNamespace(
+        record={"data": {"classes": ["no", "yes"], "positive": "yes"}}, sequences=("t1", "flair", "t1ce")
+    )
+    data = SimpleNamespace(classes=classes, positive=positive, sequences=sequences)
+    assert evaluate._doubts(run, data) == said  # type: ignore[arg-type]
 
 
 def test_a_frozen_classifier_says_where_it_looks(detector: Path, command: Command, home: Path) -> None:

@@ -158,7 +158,7 @@ def test_a_file_that_vanishes_fails_alone(scans: Path, tmp_path: Path) -> None:
     table, _ = _run(Slow(told), scans, tmp_path / "out")
     assert (table["status"] == "ok").sum() == 8
     assert table.loc["NA", "status"] == "failed"
-    assert "NA.png" in table.loc["NA", "reason"]
+    assert "NA.png" in str(table.loc["NA", "reason"])
 
 
 def test_a_volume_that_vanishes_before_its_mask_is_written_fails_alone(tmp_path: Path) -> None:
@@ -186,9 +186,9 @@ def test_a_file_that_changes_meanwhile_is_done_again(scans: Path, tmp_path: Path
         return real(fitted)
 
     first, _ = _run(Predictor(Told(say, YES.classes, YES.positive)), scans, tmp_path / "out")
-    assert float(first.loc["NA", "p_max"]) == pytest.approx(200 / 255)
+    assert float(str(first.loc["NA", "p_max"])) == pytest.approx(200 / 255)
     table, _ = _run(Predictor(Told(real, YES.classes, YES.positive)), scans, tmp_path / "out")
-    assert float(table.loc["NA", "p_max"]) == pytest.approx(20 / 255)
+    assert float(str(table.loc["NA", "p_max"])) == pytest.approx(20 / 255)
     times = _times(tmp_path / "out")
     _run(Predictor(Told(real, YES.classes, YES.positive)), scans, tmp_path / "out")
     assert _times(tmp_path / "out") == times
@@ -214,6 +214,29 @@ def test_what_is_kept_damaged_or_of_another_format_is_done_again(scans: Path, tm
     assert (out / "masks" / "NA_mask.png").exists()
 
 
+def test_pictures_of_other_models_and_of_what_a_file_was_before_go(scans: Path, tmp_path: Path) -> None:
+    def written() -> set[str]:
+        out = tmp_path / "out"
+        return {path.name for name in ("masks", "pages") for path in (out / name).glob("[!.]*")}
+
+    names = ("001", "1e5", "NA")
+    _run(Predictor(segmenter()), scans, tmp_path / "out", pages=True)
+    assert written() == {f"{name}{suffix}" for name in names for suffix in ("_mask.png", ".html")}
+    _run(Predictor(segmenter()), scans, tmp_path / "out")
+    assert len(written()) == 6, "nothing is done again for want of a wish"
+    (scans / "NA.png").write_text("no picture")
+    _run(Predictor(segmenter()), scans, tmp_path / "out", pages=True)
+    assert written() == {f"{name}{suffix}" for name in names[:2] for suffix in ("_mask.png", ".html")}
+    _run(Predictor(YES), scans, tmp_path / "out")
+    assert written() == set()
+
+
+def test_a_network_that_gives_no_numbers_is_no_verdict() -> None:
+    told = Told(lambda fitted: Outputs(np.full((len(fitted), 2), np.nan), None, None), YES.classes, "yes")
+    with pytest.raises(ValueError, match=r"run=told: its network gives no numbers \(NaN\)"):
+        Predictor(told).predict([cases.Slices(np.zeros((1, 8, 8, 3), np.uint8))])
+
+
 def test_what_it_writes_is_marked_as_no_input(scans: Path) -> None:
     """Also where it is written into the folder of the input itself, which is not marked."""
     _, written = _run(Predictor(segmenter()), scans, scans / "predictions", pages=True)
@@ -224,7 +247,7 @@ def test_what_it_writes_is_marked_as_no_input(scans: Path) -> None:
 def test_a_name_that_is_no_unicode_ends_nothing(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     _write(tmp_path / "a.png", 100)
-    shutil.copy(tmp_path / "a.png", os.fsencode(tmp_path / "in") + b"/T\xeate.png")
+    shutil.copy(tmp_path / "a.png", tmp_path / "in" / os.fsdecode(b"T\xeate.png"))
     table, written = _run(Predictor(YES), tmp_path / "in", tmp_path / "out")
     assert list(table["status"]) == ["ok"]
     assert table["source"].item().endswith(r"T\udceate.png")

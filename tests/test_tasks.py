@@ -14,6 +14,7 @@ from tensorboard.context import RequestContext
 from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams.backend_context import Context
 
+from brain_tumor import trained
 from tests.conftest import SMALL, Command, environment, run_folder
 
 TOY = ["--config-dir=mine", "model=area", *SMALL[:3], "trainer.max_epochs=6", "data.size=64"]
@@ -51,6 +52,9 @@ def test_a_second_task_trains_resumes_evaluates_and_is_reported(command: Command
     command("evaluate", f"run={folder}", "trusted=[tests.toy]", cwd=home)
     again = json.loads((folder / "evaluations" / "1" / "results.json").read_text())["test"]
     assert again == {name: value for name, value in found["test"].items() if name not in {"epoch", "checkpoint"}}
+
+    with pytest.raises(ValueError, match="predict knows classifiers and segmenters; this run's task is area"):
+        trained.open_run(folder, ["tests.toy"]).network()
 
     classifier = command("train", *SMALL, "data.size=64", "model.strategy=freeze", cwd=home)
     command("report", "outputs", cwd=home)

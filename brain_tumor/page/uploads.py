@@ -135,6 +135,8 @@ def _bounded(source: Source, limits: Limits) -> Source:
         return source
     try:
         size = _voxels(source)
+    except MemoryError:
+        raise
     except Exception as error:  # files come from anywhere
         return Source(source.case, source.kind, source.paths, f"cannot be read ({type(error).__name__})")
     if size <= limits.voxels:

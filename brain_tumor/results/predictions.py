@@ -25,6 +25,7 @@ _SHOWN = {
     "warnings": "note"
 }  # fmt: skip
 _FORMS = {"p_max": "{:.3f}", "detector_p_max": "{:.3f}", "volume_ml": "{:.1f}"}
+_FILES = ("masks/{}.nii.gz", "masks/{}_mask.png", "overlays/{}.png", "pages/{}.html")  # of a case
 _LAST = ["status", "reason"]
 _WHOLE = ["slices", "emptied_slices", "emptied_px"]  # numbers without a fraction, which failed cases have not
 _FORMAT = 3  # of what a case is kept in
@@ -81,9 +82,12 @@ class Predictions:
             table: for slices.csv.
             files: what else has been written of it.
         """
+        names = [path.relative_to(self.folder).as_posix() for path in files]
+        for stale in {pattern.format(case) for pattern in _FILES} - set(names):
+            (self.folder / stale).unlink(missing_ok=True)  # of other models, or of what the file has held before
         content = {
             "made with": self._made_with(stamp),
-            "files": [path.relative_to(self.folder).as_posix() for path in files],
+            "files": names,
             "row": {name: _text(value) for name, value in {"case": case, "status": "ok", "reason": "", **row}.items()},
             "slices": table.to_dict("records"),
         }
