@@ -124,10 +124,10 @@ LAYOUTS = [
     Layout("train alone", 0, classes("no", "yes", home="train"), refused("counterpart")),
     Layout("patients in train and test", 15, every(
         classes("no", "yes", count=16, home="train", **_BY_FOUR),
-        classes("no", "yes", first=16, count=8, home="test", **_BY_EIGHT)), refused("patient"), settings=_PATIENT),
+        classes("no", "yes", first=16, count=8, home="test", **_BY_EIGHT)), warned("patient"), settings=_PATIENT),
     Layout("patients in two folds", 15, every(*(
         classes("no", "yes", first=8 * fold, count=8, home=f"fold{fold}", file=lambda n: f"p{n % 4 // 2}_{n}.png")
-        for fold in range(3))), refused("patient"), settings={**_PATIENT, "fold": 0}),
+        for fold in range(3))), warned("patient"), settings={**_PATIENT, "fold": 0}),
     Layout("a picture in train and test", 14, every(_TRAIN, _TEST, copied("train/no/000.png", "test/no/copy.png")),
            warned("identical")),
     # Masks
