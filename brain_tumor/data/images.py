@@ -1,7 +1,5 @@
 """Read images and masks, in whatever form they come, and fit them into squares of uint8."""
 
-import hashlib
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from brain_tumor.data.binary_masks import read_mask
+from brain_tumor.data.decoding import Opened, open_image, require_finite
+
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
-_MOST_PIXELS = 2**24  # of a scan: 4,096 x 4,096
-_MOST_BYTES = 2**28  # of its file
+_RINGING = 0.01  # of the maximum: so far below 0 may resampling have brought values that were 0
 
 
 @dataclass(frozen=True)
@@ -69,29 +69,27 @@ class Content:
 def read_files(image: Path, mask: Path | None = None) -> Content:
     """Read an image and, where it has one, its mask from files that Pillow knows.
 
-    Any Pillow mode is taken: transparency is laid over black, a palette is resolved, and 16-bit, 32-bit and
-    floating-point grey values are divided by the image's own maximum, since MRI intensities have no unit. A mask has
-    two values; its foreground becomes 1.
+    Both are turned as a viewer shows them (EXIF). Any mode is taken: transparency is laid over black, a palette is
+    resolved, and where a channel has more than 8 bits, or floating-point values, all are divided by the image's own
+    maximum over its channels, since MRI intensities have no unit. A mask has two values, black and one other, and no
+    transparency; what is not black becomes 1.
 
     Raises:
-        ValueError: a file is empty, truncated or no image, the image has pixels that are not finite, or the mask more
-            than two values.
+        ValueError: a file cannot be read (see `decoding.open_image`), the image has pixels that are not finite, or
+            negative ones, or the mask more than two values.
     """
-    opened, digest = _open(image)
-    rgb = np.array(_to_rgb(opened, image), dtype=np.uint8)
-    return Content(rgb, digest) if mask is None else Content(rgb, digest, *_read_mask(mask))
+    opened = open_image(image)
+    rgb = _to_rgb(opened, image)
+    return Content(rgb, opened.digest) if mask is None else Content(rgb, opened.digest, *read_mask(mask))
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """Decode an image of one page and no more than 16 million pixels to RGB at its own size: uint8 (H, W, 3).
+    """Decode an image of no more than 16 million pixels to RGB at its own size: uint8 (H, W, 3).
 
     Raises:
         ValueError: it is larger, or as for `read_files`.
     """
-    size = path.stat().st_size
-    if size > _MOST_BYTES:
-        raise ValueError(f"{path}: has {size:,} bytes, more than {_MOST_BYTES:,}")
-    return np.array(_to_rgb(_open(path, alone=True)[0], path), dtype=np.uint8)
+    return _to_rgb(open_image(path, limited=True), path)
 
 
 def fit_image(rgb: NDArray[np.uint8], size: int, digest: str) -> Picture:
@@ -122,52 +120,33 @@ def unfit_image(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np
     return np.stack(channels, -1).astype(np.uint8)
 
 
-def _read_mask(path: Path) -> tuple[NDArray[np.uint8], str]:
-    """Read a mask (H, W) of 0 and 1, and its file's digest."""
-    image, digest = _open(path)
-    values = np.asarray(image if image.mode in {"1", "L", "I;16", "I"} else image.convert("L"))
-    # Counting bytes is twenty times as fast as sorting them.
-    levels = np.flatnonzero(np.bincount(values.ravel())) if values.dtype == np.uint8 else np.unique(values)
-    if len(levels) > 2 or (len(levels) == 2 and levels[0] != 0):
-        raise ValueError(
-            f"{path}: a mask must have two values, 0 and one other; this one has {len(levels)} "
-            f"from {levels[0]} to {levels[-1]}. Save it as a lossless two-valued image"
-        )
-    return (values > 0).astype(np.uint8), digest
-
-
-def _to_rgb(image: Image.Image, path: Path) -> Image.Image:
+def _to_rgb(opened: Opened, path: Path) -> NDArray[np.uint8]:
+    image = opened.image
+    if opened.deep is not None:
+        return _scale(opened.deep, opened.opacity, path)
     if image.mode in {"LA", "La", "PA", "RGBA", "RGBa"} or "transparency" in image.info:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "black"), rgba)
-    elif image.mode.startswith(("I", "F")):
-        values = np.asarray(image, dtype=np.float64).clip(min=0)
-        if not np.isfinite(values).all():
-            raise ValueError(f"{path}: has pixels that are no numbers (NaN or infinite). Replace them")
-        image = Image.fromarray((values * (255.0 / max(values.max(), 1e-12))).round().astype(np.uint8))
-    return image.convert("RGB")
-
-
-def _refuse_large(image: Image.Image) -> None:
-    pages = getattr(image, "n_frames", 1)
-    if pages > 1:
-        raise ValueError(f"has {pages} pages; give each by itself")
-    if image.width * image.height > _MOST_PIXELS:
-        raise ValueError(f"has {image.width} x {image.height} pixels, more than {_MOST_PIXELS:,}")
-
-
-def _open(path: Path, alone: bool = False) -> tuple[Image.Image, str]:
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror}). Check its permissions") from error
-    if not content:
-        raise ValueError(f"{path}: the file is empty (0 bytes). Restore or remove it")
-    try:
-        image = Image.open(io.BytesIO(content))
-        if alone:
-            _refuse_large(image)
-        image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: not a readable image, or cut short ({error}). Restore or remove it") from error
-    return image, hashlib.sha256(content).hexdigest()
+        return np.array(image.convert("RGB"), dtype=np.uint8)
+    except ValueError as error:
+        raise ValueError(f"{path}: has {image.mode} colours, which cannot be shown in RGB. Save it as RGB") from error
+
+
+def _scale(values: NDArray[np.float64], opacity: NDArray[np.float64] | None, path: Path) -> NDArray[np.uint8]:
+    """Bring values (H, W) or (H, W, 3) of any range into uint8 (H, W, 3), the largest as 255, 0 and below as 0.
+
+    Raises:
+        ValueError: some are not finite, or further below 0 than resampling brings them.
+    """
+    require_finite(values, path)
+    if opacity is not None:
+        values = values * (opacity if values.ndim == 2 else opacity[..., None])
+    if values.min() < -_RINGING * abs(values.max()):
+        raise ValueError(
+            f"{path}: has values from {values.min():g} to {values.max():g}; those below 0 would all be black. "
+            "Save it with black as 0"
+        )
+    values = values.clip(min=0)
+    grey = (values * (255.0 / max(values.max(), 1e-12))).round().astype(np.uint8)
+    return grey if grey.ndim == 3 else np.repeat(grey[..., None], 3, 2)

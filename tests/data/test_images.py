@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from brain_tumor.data.images import Mask, Picture, fit_image, fit_mask, read_files
 from tests.conftest import write_image
+from tests.pictures import write_png16
 
 
 def _picture(path: Path, size: int) -> Picture:
@@ -135,3 +137,82 @@ def test_refuses_a_grey_mask(tmp_path: Path) -> None:
     Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).save(tmp_path / "mask.tif")
     with pytest.raises(ValueError, match=r"two values.*has 256"):
         _mask(tmp_path / "mask.tif", 16)
+
+
+DRAWN = np.zeros((16, 12), bool)
+DRAWN[3:9, 2:7] = True
+CORE = np.zeros_like(DRAWN)
+CORE[4:6, 3:5] = True
+
+
+def _colours(*colours: tuple[int, ...]) -> NDArray[np.uint8]:
+    """The background, the tumour and, where there are three, its core in colours."""
+    pixels: NDArray[np.uint8] = np.array(colours, np.uint8)[DRAWN.astype(int)]
+    if len(colours) > 2:
+        pixels[CORE] = colours[2]
+    return pixels
+
+
+def _palette(indices: NDArray[np.uint8], *colours: int) -> Image.Image:
+    image = Image.fromarray(indices, "L")
+    image.putpalette([*colours, *[0] * (768 - len(colours))])
+    return image
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        Image.fromarray(_colours((0, 0, 0), (1, 0, 0))),  # one-hot, one label
+        Image.fromarray(_colours((0, 0, 0), (0, 0, 255))),
+        Image.fromarray(_colours((0, 0, 0), (3, 3, 3))),
+        Image.fromarray(_colours((0, 0, 0, 255), (0, 255, 0, 255))),
+        Image.fromarray(_colours((0, 255), (9, 255))),
+        _palette(DRAWN.astype(np.uint8), 0, 0, 0, 128, 0, 0),
+        _palette(DRAWN.astype(np.uint8) * 2, 0, 0, 0, 9, 9, 9, 128, 0, 0),
+        Image.fromarray(DRAWN),
+        Image.fromarray(DRAWN.astype(np.uint16) * 300),
+        Image.fromarray(DRAWN.astype(np.int32) * -1),
+        Image.fromarray(DRAWN.astype(np.float32) * 0.25),
+    ],
+)
+def test_every_kind_of_mask_keeps_every_pixel(tmp_path: Path, image: Image.Image) -> None:
+    image.save(tmp_path / "mask.tif")
+    Image.fromarray(np.zeros((16, 12), np.uint8)).save(tmp_path / "image.png")
+    np.testing.assert_array_equal(read_files(tmp_path / "image.png", tmp_path / "mask.tif").mask, DRAWN)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (Image.fromarray(_colours((0, 0, 0), (1, 0, 0), (0, 1, 0))), r"this one has 3 colours, such as \(0, 0, 0\)"),
+        (Image.fromarray(_colours((1, 0, 0), (0, 1, 0))), "this one has 2 colours"),  # one-hot, with the background
+        (Image.fromarray(_colours((0, 0, 0, 255), (255, 0, 0, 128))), "the mask is transparent in places"),
+        (Image.fromarray(_colours((255, 0), (255, 255))), "the mask is transparent in places"),
+        (_palette(DRAWN.astype(np.uint8), 255, 255, 255, 0, 0, 0), "palette shows index 0 in a colour"),
+        (_palette(DRAWN.astype(np.uint8), 0, 0, 0, 0, 0, 0), "or another one in black"),
+        (_palette(DRAWN.astype(np.uint8) + CORE, 0, 0, 0, 9, 9, 9, 128, 0, 0), "this one has 3 from 0 to 2"),
+        (Image.fromarray(np.where(DRAWN, 2, 1).astype(np.uint16)), "this one has 2 from 1 to 2"),
+        (Image.fromarray(np.where(DRAWN, 0.5, np.nan).astype(np.float32)), "NaN"),
+        (Image.new("CMYK", (12, 16)), "a mask in CMYK colours"),
+    ],
+)
+def test_refuses_masks_that_can_be_read_in_two_ways(tmp_path: Path, image: Image.Image, message: str) -> None:
+    image.save(tmp_path / "mask.tif" if image.mode != "LA" else tmp_path / "mask.png")
+    path = next(tmp_path.iterdir())
+    with pytest.raises(ValueError, match=message) as error:
+        _mask(path, 16)
+    assert str(path) in str(error.value)
+
+
+def test_a_deep_mask_in_colours(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((16, 12), np.uint8)).save(tmp_path / "image.png")
+    for name, colours, clear in (("one", 1, 65535), ("clear", 1, 9), ("two", 2, 65535)):
+        pixels = np.zeros((16, 12, 4), np.uint16)
+        pixels[DRAWN, 0] = 1
+        pixels[CORE, colours - 1] = 1
+        pixels[..., 3] = clear
+        write_png16(tmp_path / f"{name}.png", pixels)
+    np.testing.assert_array_equal(read_files(tmp_path / "image.png", tmp_path / "one.png").mask, DRAWN)
+    for name, message in (("clear", "transparent in places"), ("two", "has 3 colours")):
+        with pytest.raises(ValueError, match=message):
+            read_files(tmp_path / "image.png", tmp_path / f"{name}.png")
