@@ -10,23 +10,28 @@ The key is made of the files' contents, so equal data shares one entry wherever 
 sizes and modification times: it finds the key without reading 1 GB, and a changed file changes it.
 """
 
+import errno
 import hashlib
+import shutil
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 import pandas as pd
 from filelock import FileLock
-from numpy.lib.format import open_memmap
+from numpy.lib.format import write_array_header_1_0
 from numpy.typing import NDArray
 
 from brain_tumor import atomic
 from brain_tumor.data.slices import Listing, read
 
-FORMAT = 2  # raised whenever the same files would decode to other arrays
+FORMAT = 3  # raised whenever the same files would decode to other arrays
 _Count = TypeVar("_Count", int, NDArray[np.int64])
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_MAKE_ROOM = "Make room there, or choose another cache_dir"
 FACTS = ["digest", "mask_digest", "positive", "height", "width"]
 
 
@@ -60,6 +65,13 @@ class Slices:
         packed = self._packed[self._ends[row] - _packed_size(height * width) : self._ends[row]]
         return np.unpackbits(packed, count=height * width).reshape(height, width)
 
+    def drawn_mask(self, row: int) -> tuple[tuple[int, ...], bytes]:
+        """Tell masks apart: a mask's size and pixels; nothing for a slice without one."""
+        if not self.facts["mask_digest"].iloc[row]:
+            return (), b""
+        mask = self.original_mask(row)
+        return mask.shape, mask.tobytes()
+
     @cached_property
     def _ends(self) -> NDArray[np.int64]:
         """Where each slice's mask ends in `_packed`: int64 (N,)."""
@@ -77,17 +89,35 @@ def load(listing: Listing, size: int, cache_dir: Path) -> Slices:
     """Return the listing's slices, decoding them first if no earlier run has.
 
     Raises:
-        ValueError: a file is unreadable, unpaired, or does not fit its mask; nothing is cached then.
+        ValueError: a file is unreadable, unpaired, or does not fit its mask, or there is no room; nothing is cached
+            then.
     """
     if listing.problems:
         raise ValueError(summarise(listing.problems))
     home = cache_dir / "slices"
     home.mkdir(parents=True, exist_ok=True)
     stamp = home / f"{_stamp(listing, size)}.key"
-    with FileLock(home / f"{stamp.stem}.lock"):
-        if not (stamp.exists() and (home / stamp.read_text() / "facts.csv").exists()):
-            _write_atomically(stamp, _decode(listing, size, home))
+    try:
+        with FileLock(home / f"{stamp.stem}.lock"):
+            if not (stamp.exists() and (home / stamp.read_text() / "facts.csv").exists()):
+                _require_room(listing, size, cache_dir)
+                _write_atomically(stamp, _decode(listing, size, home))
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise ValueError(f"cache_dir={cache_dir}: {error.strerror} while slices were decoded. {_MAKE_ROOM}") from error
     return _open(home, stamp.read_text())
+
+
+def _require_room(listing: Listing, size: int, cache_dir: Path) -> None:
+    """Refuse a disk that is too small for the images and masks; masks at their own sizes come on top of that."""
+    masked = bool((listing.table["mask"] != "").any())
+    needed, free = len(listing.table) * size * size * (3 + masked), shutil.disk_usage(cache_dir).free
+    if needed > free:
+        raise ValueError(
+            f"cache_dir={cache_dir}: {len(listing.table)} decoded slices take {needed / 1e6:,.1f} MB, and "
+            f"{free / 1e6:,.1f} are free there. {_MAKE_ROOM}"
+        )
 
 
 def summarise(problems: list[str]) -> str:
@@ -100,30 +130,29 @@ def _decode(listing: Listing, size: int, home: Path) -> str:
     """Decode into a temporary folder, then rename it to its key; return the key."""
     count, masked = len(listing.table), bool((listing.table["mask"] != "").any())
     with atomic.folder(home, "decoding") as temporary:
-        images = open_memmap(temporary / "images.npy", mode="w+", dtype=np.uint8, shape=(count, size, size, 3))
-        masks = open_memmap(
-            temporary / "masks.npy", mode="w+", dtype=np.uint8, shape=(count if masked else 0, size, size)
-        )
         content = hashlib.sha256(f"{FORMAT} {size}{listing.decoding}".encode())
         problems: list[str] = []
         facts: list[tuple[str, str, bool, int, int]] = []
-        with (temporary / "originals.bin").open("wb") as originals:
-            for row, result in enumerate(read(listing, size, "decoding")):
+        with ExitStack() as files:
+            # Written, not mapped: a full disk kills a process that writes into a map.
+            images = _array(files, temporary / "images.npy", (count, size, size, 3))
+            masks = _array(files, temporary / "masks.npy", (count if masked else 0, size, size))
+            originals = files.enter_context((temporary / "originals.bin").open("wb"))
+            for result in read(listing, size, "decoding"):
                 if isinstance(result, ValueError):
                     problems.append(str(result))
+                if isinstance(result, ValueError) or problems:
                     continue
                 image, mask = result
-                images[row] = image.pixels
+                images.write(image.pixels.tobytes())
+                if masked:
+                    masks.write((np.zeros((size, size), np.uint8) if mask is None else mask.pixels).tobytes())
                 if mask is not None:
-                    masks[row] = mask.pixels
                     originals.write(np.packbits(mask.original).tobytes())
                 facts.append((image.digest, mask.digest if mask else "", bool(mask and mask.positive), *image.shape))
                 content.update(repr(facts[-1][:2]).encode())
         if problems:
             raise ValueError(summarise(problems))
-        images.flush()
-        masks.flush()
-        del images, masks  # Windows renames and removes no file that is mapped
         if not masked:
             (temporary / "masks.npy").unlink()
             (temporary / "originals.bin").unlink()
@@ -132,6 +161,13 @@ def _decode(listing: Listing, size: int, home: Path) -> str:
         if not (home / key).exists():
             temporary.rename(home / key)
         return key
+
+
+def _array(files: ExitStack, path: Path, shape: tuple[int, ...]) -> BinaryIO:
+    """Open a file for the values of a uint8 array, in order, whose header is written."""
+    file = files.enter_context(path.open("wb"))
+    write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return file
 
 
 def _open(home: Path, key: str) -> Slices:

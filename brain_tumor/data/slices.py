@@ -14,8 +14,9 @@ and, where several cases may be one person, `person`, the name that these share.
 """
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from tqdm import tqdm
 from brain_tumor.data.images import Content, Mask, Picture, fit_image, fit_mask, read_files
 from brain_tumor.data.regions import Crop
 
+_AHEAD = 4  # slices a thread that may wait for whoever takes them
 COLUMNS = ["path", "mask", "case", "slice", "class", "part", "fold"]
 # Reads an image and its mask, if it has one, from their files; ValueError says what is wrong with them.
 Reader = Callable[[Path, Path | None], Content]
@@ -38,6 +40,7 @@ class Listing:
         root: the folder that every path in `table` is relative to.
         table: one row a slice (see the module's docstring).
         problems: what is wrong with the files' names and pairing, a line each.
+        notes: what is worth knowing but no fault, likewise.
         ignored: files that are neither image nor mask.
         copies: other folders that hold the same tree again, left out.
         reader: reads a slice's files.
@@ -48,6 +51,7 @@ class Listing:
     root: Path
     table: pd.DataFrame
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     copies: list[Path] = field(default_factory=list)
     reader: Reader = read_files
@@ -76,8 +80,21 @@ def read(listing: Listing, size: int, title: str) -> Iterator[tuple[Picture, Mas
             return error
 
     pairs = list(zip(listing.table["path"], listing.table["mask"], strict=True))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from tqdm(pool.map(one, pairs), title, len(pairs), unit=" slices", leave=False, disable=None)
+    workers = os.cpu_count() or 1
+    waiting: deque[Future[tuple[Picture, Mask | None] | ValueError]] = deque()
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        tqdm(desc=title, total=len(pairs), unit=" slices", leave=False, disable=None) as bar,
+    ):
+        for names in pairs:
+            # No more at a time: slices that wait for a slow disk would fill the memory.
+            if len(waiting) == _AHEAD * workers:
+                yield waiting.popleft().result()
+                bar.update()
+            waiting.append(pool.submit(one, names))
+        while waiting:
+            yield waiting.popleft().result()
+            bar.update()
 
 
 def _read_slice(listing: Listing, name: str, mask_name: str, size: int) -> tuple[Picture, Mask | None]:
@@ -94,15 +111,3 @@ def _read_slice(listing: Listing, name: str, mask_name: str, size: int) -> tuple
         image, mask = listing.crop.cut(name, image, mask)
     picture = fit_image(image, size, content.digest)
     return picture, None if mask is None else fit_mask(mask, size, content.mask_digest)
-
-
-def require_folder(root: Path) -> None:
-    """Refuse a data set's root that is no folder, or an empty one.
-
-    Raises:
-        ValueError: it is.
-    """
-    if not root.is_dir():
-        raise ValueError(f"data.root={root}: no such folder. Give the folder that holds the images")
-    if not any(root.iterdir()):
-        raise ValueError(f"data.root={root}: the folder is empty. Give the folder that holds the images")

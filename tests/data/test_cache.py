@@ -1,19 +1,28 @@
 """Decoded once, shared, noticed when changed, and never half written."""
 
+import errno
 import os
 import shutil
+import subprocess
+import sys
+import threading
+import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from brain_tumor.data import cache, folders, kaggle_3m
-from brain_tumor.data.images import fit_image, fit_mask, read_files
+from brain_tumor.data.images import Content, fit_image, fit_mask, read_files
+from brain_tumor.data.slices import Listing, read
 from brain_tumor.data.sources import FolderDataModule, LggDataModule
 from brain_tumor.data.transforms import Transforms
-from tests.conftest import write_image
+from tests.conftest import environment, write_image
 
 
 @pytest.fixture
@@ -108,3 +117,89 @@ def test_processes_that_start_together_decode_once(root: Path, tmp_path: Path) -
     assert len(keys) == 1
     assert len(list((tmp_path / "slices").glob("*/images.npy"))) == 1
     assert list((tmp_path / "slices").glob("decoding-*")) == []
+
+
+def _left(cache_dir: Path) -> list[Path]:
+    return [path for path in (cache_dir / "slices").iterdir() if path.suffix != ".lock"]
+
+
+def test_a_disk_that_is_too_small_is_refused_before_decoding(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=6 * 32 * 32 * 3 - 1))
+    monkeypatch.setattr(cache, "_decode", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(ValueError, match=rf"cache_dir={tmp_path}: 6 decoded slices take 0.0 MB, and 0.0 are free"):
+        _load(root, tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=6 * 32 * 32 * 3))
+    with pytest.raises(pytest.fail.Exception):
+        _load(root, tmp_path)
+
+
+def test_a_disk_that_fills_meanwhile_ends_in_one_line(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> Any:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(np, "packbits", full)
+    monkeypatch.setattr(cache, "write_array_header_1_0", full)
+    with pytest.raises(
+        ValueError, match=r"cache_dir=.*: No space left on device while slices were decoded\. Make room"
+    ):
+        _load(root, tmp_path)
+    assert _left(tmp_path) == []
+
+
+def test_a_really_full_disk(tmp_path: Path) -> None:
+    """A mount of 3 MB: less than it has free at first is needed, and another file takes the rest meanwhile."""
+    for index in range(20):
+        write_image(tmp_path / "data" / ("yes" if index % 2 else "no") / f"{index}.png", seed=index, size=(300, 300))
+    (tmp_path / "small").mkdir()
+    script = (
+        "import shutil; from pathlib import Path; from types import SimpleNamespace\n"
+        "from brain_tumor.data import cache, folders\n"
+        "shutil.disk_usage = lambda _: SimpleNamespace(free=10**12)\n"
+        "cache.load(folders.list_slices(Path('data')), 300, Path('small'))\n"
+    )
+    mounted = f'mount -t tmpfs -o size=3m tmpfs small && "{sys.executable}" -c "$0"; echo "exit $?"; du -s small'
+    finished = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", mounted, script],
+        cwd=tmp_path, env=environment(tmp_path / "small"), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if "exit" not in finished.stdout or "mount:" in finished.stderr:
+        pytest.skip(f"no mounts for users here: {finished.stderr.strip()[:80]}")
+    assert "ValueError: cache_dir=small: No space left on device" in finished.stderr
+    assert "exit 1\n0\tsmall" in finished.stdout
+
+
+def test_reads_in_order_and_not_far_ahead(tmp_path: Path) -> None:
+    taken, most, guard = [0], [0], threading.Lock()
+    started = [0]
+
+    def slow(path: Path, _: Path | None) -> Content:
+        with guard:
+            started[0] += 1
+            most[0] = max(most[0], started[0] - taken[0])
+        if path.stem.endswith("0"):
+            time.sleep(0.01)
+        return Content(np.full((4, 4, 3), int(path.stem), np.uint8), path.stem)
+
+    count = 40 * (os.cpu_count() or 1)
+    table = pd.DataFrame({"path": [f"{number % 256}.png" for number in range(count)], "mask": ""})
+    digests = []
+    for result in read(Listing(tmp_path, table, reader=slow), 4, "reading"):
+        assert not isinstance(result, ValueError)
+        digests.append(result[0].digest)
+        taken[0] += 1
+    assert digests == [str(number % 256) for number in range(count)]
+    assert most[0] <= 5 * (os.cpu_count() or 1)
+
+
+def test_too_little_memory_is_no_bad_file(root: Path) -> None:
+    def hungry(*_: Any) -> Content:
+        raise MemoryError
+
+    listing = folders.list_slices(root)
+    listing.reader = hungry
+    with pytest.raises(MemoryError):
+        list(read(listing, 4, "reading"))
