@@ -11,6 +11,7 @@ import re
 import zipfile
 import zlib
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from brain_tumor import atomic
-from brain_tumor.data import matlab
+from brain_tumor.data import matlab, roots
 from brain_tumor.data.images import Content
 from brain_tumor.data.slices import COLUMNS, Listing
+from brain_tumor.walk import is_hidden
 
 CLASSES = {1: "meningioma", 2: "glioma", 3: "pituitary tumour"}
 PUBLISHED = {"meningioma": 708, "glioma": 1426, "pituitary tumour": 930}
@@ -36,6 +38,7 @@ BY_HAND = (
     "and give their folder as data.root"
 )
 _SLICE = re.compile(r"^\d+\.mat$")
+_CUT = "cut short, or no zip"
 _BRIGHTEST = 99.9  # percentile that becomes white
 
 
@@ -47,15 +50,21 @@ def list_slices(root: Path, together: bool = True) -> Listing:
         together: whether names that differ by one last letter are one person.
 
     Raises:
-        ValueError: there are no such files, what reads them is not installed, or two of one name.
+        ValueError: there are no such files, what reads them is not installed, or it is a folder of our own results.
     """
     require_reader()
+    roots.require_folder(root)
     tree = _unpacked(root)
-    files = {int(path.stem): path for path in sorted(tree.rglob("*.mat")) if _SLICE.match(path.name)}
+    listed, problems, notes = roots.look(tree)
+    files: dict[int, Path] = {}
+    for path in listed:
+        if _SLICE.match(path.name) and (first := files.setdefault(int(path.stem), path)) != path:
+            problems.append(f"{path}: slice {int(path.stem)} is there twice, also as {first}. Keep one of them")
     if not files:
         raise ValueError(f"data.root={root}: no slices there (1.mat, 2.mat, ...), nor the zips that hold them")
     numbers = sorted(files)
-    folds, problems = _folds(tree, numbers)
+    folds, wrong = _folds([path for path in listed if path.name == FOLDS], numbers)
+    problems += wrong
     rows = []
     for number, fold in zip(numbers, folds, strict=True):
         try:
@@ -68,9 +77,12 @@ def list_slices(root: Path, together: bool = True) -> Listing:
     table = pd.DataFrame(rows, columns=COLUMNS)
     if together:
         table["person"] = [person(case) for case in table["case"]]
-    kept = {*files.values(), *tree.rglob(FOLDS)}
-    ignored = [path.relative_to(tree).as_posix() for path in sorted(tree.rglob("*.mat")) if path not in kept]
-    return Listing(tree, table, problems, ignored, reader=read)
+    ignored = [
+        path.relative_to(tree).as_posix()
+        for path in listed
+        if path.suffix == ".mat" and not _SLICE.match(path.name) and path.name != FOLDS
+    ]
+    return Listing(tree, table, problems, notes, ignored, reader=read)
 
 
 def person(case: str) -> str:
@@ -152,11 +164,11 @@ def _read_fields(path: Path, only: tuple[str, ...] = ("PID", "label", "image", "
     return found
 
 
-def _folds(tree: Path, numbers: list[int]) -> tuple[list[int], list[str]]:
+def _folds(paths: Sequence[Path], numbers: list[int]) -> tuple[list[int], list[str]]:
     """Return the authors' fold of each file, from 0, and what is wrong with it; -1 where there is no cvind.mat."""
-    path = next(iter(sorted(tree.rglob(FOLDS))), None)
-    if path is None:
+    if not paths:
         return [-1] * len(numbers), []
+    path = paths[0]
     try:
         values = np.asarray(matlab.read_variable(path, "cvind", ())).ravel()
         folds = values.astype(int)
@@ -169,9 +181,7 @@ def _folds(tree: Path, numbers: list[int]) -> tuple[list[int], list[str]]:
 
 def _unpacked(root: Path) -> Path:
     """Return the folder with the .mat files, unpacking zips into it first where there are only these."""
-    if not root.is_dir():
-        raise ValueError(f"data.root={root}: no such folder. Give the folder that holds the .mat files or their zips")
-    archives = sorted(root.glob("*.zip"))
+    archives = sorted(path for path in root.glob("*.zip") if not is_hidden(path.name))
     if not archives or any(_SLICE.match(path.name) for path in root.glob("*.mat")):
         return root
     tree = root / UNPACKED
@@ -183,7 +193,22 @@ def _unpacked(root: Path) -> Path:
                 if (root / FOLDS).exists():
                     (temporary / FOLDS).write_bytes((root / FOLDS).read_bytes())
                 temporary.rename(tree)
+    for archive in archives:
+        if missing := [name for name in _names(archive) if not (tree / name).exists()]:
+            raise ValueError(
+                f"{tree}: lacks {missing[0]} of {archive.name}, which came later. Remove this folder; it is made anew"
+            )
     return tree
+
+
+def _names(archive: Path) -> list[str]:
+    """Name the slices and folds in a zip."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            names = [Path(name).name for name in opened.namelist()]
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{archive}: {_CUT} ({error}). Remove it and fetch it again") from error
+    return [name for name in names if _SLICE.match(name) or name == FOLDS]
 
 
 def _unpack(archive: Path, folder: Path) -> None:
@@ -195,7 +220,7 @@ def _unpack(archive: Path, folder: Path) -> None:
                 if _SLICE.match(name) or name == FOLDS:
                     (folder / name).write_bytes(opened.read(member))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise ValueError(f"{archive}: cut short, or no zip ({error}). Remove it and fetch it again") from error
+        raise ValueError(f"{archive}: {_CUT} ({error}). Remove it and fetch it again") from error
 
 
 def compare(listing: Listing) -> list[str]:
@@ -215,14 +240,9 @@ def compare(listing: Listing) -> list[str]:
 
 
 def contradictions(listing: Listing) -> list[str]:
-    """Name patients with several classes or several of the authors' folds, a line each."""
-    kinds = listing.table.groupby("case")[["class", "fold"]].nunique()
-    return [
-        f"{case}: has {count} {'labels' if name == 'class' else 'folds'}; a patient has one"
-        for name in ("class", "fold")
-        for case, count in kinds[name].items()
-        if count > 1
-    ]
+    """Name patients with several classes, a line each."""
+    kinds = listing.table.groupby("case")["class"].nunique()
+    return [f"{case}: has {count} labels; a patient has one" for case, count in kinds.items() if count > 1]
 
 
 def together(listing: Listing) -> list[str]:

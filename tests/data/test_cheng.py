@@ -3,6 +3,7 @@
 import hashlib
 import http.server
 import json
+import shutil
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -276,3 +277,27 @@ def test_without_a_network_it_says_how_to_do_it_by_hand(command: Command, tmp_pa
     assert last.startswith("error: ")
     assert "cannot be fetched" in last
     assert "doi.org/10.6084/m9.figshare.1512427" in last
+
+
+def test_a_slice_that_is_there_twice_is_a_problem(small: Path, tmp_path: Path) -> None:
+    shutil.copytree(small, tmp_path / "data")
+    (tmp_path / "data" / "again").mkdir()
+    shutil.copy(small / "3.mat", tmp_path / "data" / "again" / "3.mat")
+    (tmp_path / "data" / "._3.mat").write_bytes(b"Mac OS X")
+    listing = cheng.list_slices(tmp_path / "data")
+    assert len(listing.table) == 30
+    (problem,) = listing.problems
+    assert f"{tmp_path}/data/again/3.mat: slice 3 is there twice, also as {tmp_path}/data/3.mat" in problem
+
+
+def test_a_zip_that_came_later_is_noticed(small: Path, tmp_path: Path) -> None:
+    for name, numbers in (("first.zip", range(1, 16)), ("second.zip", range(16, 31))):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            for number in numbers:
+                archive.write(small / f"{number}.mat", f"{number}.mat")
+        if name == "first.zip":
+            assert len(cheng.list_slices(tmp_path).table) == 15
+    with pytest.raises(ValueError, match=r"unpacked: lacks 16\.mat of second\.zip, which came later"):
+        cheng.list_slices(tmp_path)
+    shutil.rmtree(tmp_path / cheng.UNPACKED)
+    assert len(cheng.list_slices(tmp_path).table) == 30

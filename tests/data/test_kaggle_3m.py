@@ -68,3 +68,40 @@ def test_inspection_finds_each_defect(tree: Path) -> None:
     assert f"identical files: {case.name}/{case.name}_7.tif, {case.name}/{case.name}_8.tif" in text
     assert "1 other file(s) ignored" in text
     assert text.endswith("NOT SOUND: 3 problem(s)")
+
+
+def test_systems_leftovers_and_links(tree: Path, tmp_path: Path) -> None:
+    case = _first_case(tree)
+    whole = kaggle_3m.list_slices(tree).table
+    for folder in (case / ".ipynb_checkpoints", tree / "kaggle_3m" / ".ipynb_checkpoints", tree / "kaggle_3m/@eaDir"):
+        folder.mkdir()
+        shutil.copy(case / f"{case.name}_1.tif", folder / f"{case.name}_1.tif")
+        shutil.copy(case / f"{case.name}_1_mask.tif", folder / f"{case.name}_1_mask.tif")
+    (case / f"._{case.name}_1.tif").write_bytes(b"Mac OS X")
+    shutil.move(case, tmp_path / "store" / "somewhere" / case.name)
+    case.symlink_to(tmp_path / "store" / "somewhere" / case.name)
+    listing = kaggle_3m.list_slices(tree)
+    assert listing.table.equals(whole)
+    assert (listing.problems, listing.notes, listing.ignored) == ([], [], [])
+    (case / f"{case.name}_1.tif").unlink()
+    (case / f"{case.name}_1.tif").symlink_to(tmp_path / "annex")
+    problems = kaggle_3m.list_slices(tree).problems
+    assert [line.rpartition("/")[2] for line in problems] == [
+        f"{case.name}_1.tif: a link to nothing; fetch what it stands for",
+        f"{case.name}_1_mask.tif: mask without image",
+    ]
+
+
+def test_a_slice_of_another_patient_in_a_case_is_a_problem(tree: Path) -> None:
+    case = _first_case(tree)
+    for ending in ("", "_mask"):
+        (case / f"{case.name}_3{ending}.tif").rename(case / f"OTHER_3{ending}.tif")
+    (problem,) = kaggle_3m.list_slices(tree).problems
+    assert problem.endswith(": slices of several cases in one folder; give each case its own")
+    assert "OTHER_3.tif" in problem
+
+
+def test_trees_that_are_no_copies_of_each_other_are_a_problem(tree: Path) -> None:
+    shutil.copytree(_first_case(tree), tree / "one case")
+    (problem,) = kaggle_3m.list_slices(tree).problems
+    assert problem.startswith(f"{tree}/kaggle_3m: holds other slices than {tree}, which would be read alone")
