@@ -65,6 +65,8 @@ def train(config: dict[str, Any], folder: Path) -> "Record | None":
     )
     if model.uses_masks:
         data.serve_masks()
+    else:
+        data.require_classes()
     model.weights.refuse_overlap(data.table.iloc[data.rows["test"]], allow=config["allow_overlap"])
     settings = config["trainer"]
     arithmetic = precision.resolve(settings.get("precision", "auto"), settings.get("accelerator", "auto"))

@@ -28,7 +28,7 @@ def main(cfg: DictConfig) -> None:
     listing = data.listing()
     if config["published"] and data.kind not in {"lgg", "cheng"}:
         raise ValueError("published=true: only data=lgg and data=cheng are known as they were published")
-    found = inspection.inspect(listing, "class" if data.kind == "cheng" else None)
+    found = inspection.inspect(listing, data.target, data.positive, data.min_patients)
     if config["published"]:
         found.problems += lgg.compare(listing.root) if data.kind == "lgg" else cheng.compare(listing)
     if data.kind == "cheng":

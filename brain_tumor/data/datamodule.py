@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler, default_convert
 
-from brain_tumor.data import cache, regions, targets
+from brain_tumor.data import cache, contradictions, regions, targets
 from brain_tumor.data.batches import Balanced, Batch, Rows
 from brain_tumor.data.images import unfit_image
 from brain_tumor.data.slices import Listing
@@ -197,6 +197,9 @@ class SliceDataModule(L.LightningDataModule):
         found = targets.classify(self.table, self.target, listing.patients, self.min_patients)
         self.classes, labels, self.left_out = found.classes, found.values, found.left_out
         self.positive = targets.positive_class(self.classes, self.target, self.positive)
+        names = ["" if label < 0 else self.classes[label] for label in labels]
+        if wrong := contradictions.find(self.table, names, self._slices.drawn_mask):
+            raise ValueError(cache.summarise(wrong))
         parts = np.full(len(labels), "", dtype="<U5")
         parts[labels >= 0] = self.split.draw(self.table[labels >= 0].reset_index(drop=True), labels[labels >= 0])
         if self.masks is not None:
@@ -205,13 +208,21 @@ class SliceDataModule(L.LightningDataModule):
         self.key = targets.content_key(self.table, labels, self.classes, self.size)
         self.table["label"], self.table["part"] = labels, parts
         self.rows = {part: np.flatnonzero(parts == part) for part in ("train", "val", "test")}
-        if len(self.rows["train"]):
-            self._require_classes()
+        # A model of masks needs no empty slices; whether it is one stands when it is built.
+        if not (self._slices.masks is not None and self.table["positive"].iloc[self.rows["train"]].any()):
+            self.require_classes()
         # Stored channels last; this view is (N, 3, size, size) without a copy.
         images = torch.from_numpy(self._slices.images).permute(0, 3, 1, 2)
         self.store = Store(images, torch.tensor(labels), self.transforms, self.resident)
 
-    def _require_classes(self) -> None:
+    def require_classes(self) -> None:
+        """Refuse a training part without a slice of each class, in which nothing can learn to tell them apart.
+
+        Raises:
+            ValueError: there is none of some class.
+        """
+        if not len(self.rows["train"]):
+            return
         present = set(self.table["label"].iloc[self.rows["train"]])
         for index, name in enumerate(self.classes):
             if index not in present:

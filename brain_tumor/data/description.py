@@ -53,7 +53,16 @@ def describe_split(data: SliceDataModule) -> dict[str, Any]:
     """Return how the split was drawn, and what each part holds."""
     dropped = int((_labelled(data)["part"] == "").sum())
     parts = {part: _count(data, data.table.iloc[rows]) for part, rows in data.rows.items()}
-    return {**data.drawn, "duplicates_dropped": dropped, **parts}
+    shared = _patients_on_both_sides(data.table)
+    return {**data.drawn, "duplicates_dropped": dropped, "patients_on_both_sides": shared, **parts}
+
+
+def _patients_on_both_sides(table: pd.DataFrame) -> int:
+    """Count the patients, as far as they are known, who are tested and have been trained or validated on."""
+    names = table.get("person", table["case"])
+    tested = table["part"] == "test"
+    seen = table["part"].isin(["train", "val"])
+    return len((set(names[tested]) & set(names[seen])) - {""})
 
 
 def _uses_regions(data: SliceDataModule) -> bool:

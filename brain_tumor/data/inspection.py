@@ -1,13 +1,17 @@
 """Read every file of a listing and report what is there."""
 
-from collections import Counter, defaultdict
-from dataclasses import dataclass
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from brain_tumor.data import targets, twins
+from brain_tumor.data import soundness, targets, twins
+from brain_tumor.data.images import Mask
 from brain_tumor.data.slices import Listing, read
+from brain_tumor.data.targets import Labels
 
 
 @dataclass
@@ -34,69 +38,100 @@ class Inspection:
         return "\n".join([*lines, verdict])
 
 
-def inspect(listing: Listing, target: str | None = None) -> Inspection:
-    """Read every image and mask of `listing`, and count its slices by a target; None for the first it allows."""
-    table = listing.table
-    problems = list(listing.problems)
-    sizes: Counter[tuple[int, int]] = Counter()
-    masked = (target or next(iter(targets.available(table)), "")) == "tumour"
-    classes: list[str] = table["class"].tolist()
-    found: dict[int, str] = {}
-    equal: dict[str, list[int]] = defaultdict(list)
-    pictures: dict[str, NDArray[np.uint8]] = {}
+@dataclass
+class _Read:
+    """What the readable files of a listing hold.
 
-    for row, result in enumerate(read(listing, twins.SIZE, "reading")):
-        if isinstance(result, ValueError):
-            problems.append(str(result))
-            continue
-        image, mask = result
-        equal[image.digest].append(row)
-        pictures[image.digest] = twins.small(image.pixels)
-        sizes[image.shape] += 1
-        found[row] = targets.TUMOUR_CLASSES[mask.positive] if masked and mask else classes[row]
+    Attributes:
+        table: their rows: the listing's columns, and those of `soundness`.
+        pictures: a small version (n, SIZE, SIZE) of each.
+        sizes: counted, as height and width.
+        problems: what is wrong with other files, a line each.
+    """
 
-    copies = [rows for rows in equal.values() if len(rows) > 1]
-    notes = [f"the same tree stands again in {copy}; it is not counted" for copy in listing.copies]
-    for rows in copies:
-        names = ", ".join(table["path"].iloc[rows])
-        if len(set(table["part"].iloc[rows])) > 1:
-            problems.append(f"identical files across train/, val/ and test/: {names}; keep one of them")
-        elif len({found[row] for row in rows}) > 1:
-            problems.append(f"identical files in different classes: {names}; keep the one whose class is right")
-        else:
-            notes.append(f"identical files: {names}; they will stay on one side of any split")
-    alike = _twins(listing, [rows[0] for rows in equal.values()], list(pictures.values()))
-    problems += [line for line, across in alike.items() if across]
-    notes += [line for line, across in alike.items() if not across]
+    table: pd.DataFrame
+    pictures: list[NDArray[np.uint8]] = field(default_factory=list)
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+
+
+def inspect(
+    listing: Listing, target: str | None = None, positive: str | None = None, min_patients: int = 1
+) -> Inspection:
+    """Read every image and mask of `listing`, count its slices by a target, and say what training would stumble over.
+
+    Args:
+        listing: the slices.
+        target: what is to be told of a slice (see `targets.classify`), as training would.
+        positive: the class that means a tumour (see `targets.positive_class`).
+        min_patients: of a class of patients; those of rarer ones are left out.
+    """
+    found = _read(listing)
+    table = found.table
+    notes = listing.notes + [f"the same tree stands again in {copy}; it is not counted" for copy in listing.copies]
+    problems = listing.problems + found.problems
+    try:
+        labels = targets.classify(table, target, listing.patients, min_patients)
+        targets.positive_class(labels.classes, target, positive)
+    except ValueError as error:
+        problems.append(str(error))
+        labels = Labels([], np.full(len(table), -1), {})
+    names = ["" if label < 0 else labels.classes[label] for label in labels.values]
+    alike = soundness.near_copies(table, names, found.pictures)
+    present = soundness.classes(table, names) if labels.classes and len(table) else soundness.Findings([], [])
+    for more in (present, soundness.copies(table, names), alike):
+        notes += more.notes
+        problems += more.problems
+    notes += soundness.bright_masks(table)
+    problems += soundness.shared_patients(table) + soundness.masks_as_images(table)
     if listing.ignored:
         notes.append(f"{len(listing.ignored)} other file(s) ignored, such as {listing.ignored[0]}")
-    counts = Counter(found.values())
-    if len(counts) < 2:
-        problems.append("slices of one class only; a classifier needs at least two")
-    named = targets.TUMOUR_CLASSES if masked else sorted(set(classes))
+    facts = _facts(listing, found, labels, names)
+    facts["re-saved or re-scaled"] = f"{len(alike.notes) + len(alike.problems)} pairs"
+    return Inspection(facts, notes, problems)
+
+
+def _read(listing: Listing) -> _Read:
+    found = _Read(pd.DataFrame())
+    rows: list[int] = []
+    facts: list[tuple[str, str, bool, str, float]] = []
+    for row, result in enumerate(read(listing, twins.SIZE, "reading")):
+        if isinstance(result, ValueError):
+            found.problems.append(str(result))
+            continue
+        image, mask = result
+        rows.append(row)
+        facts.append((image.digest, *_mask_facts(mask)))
+        found.pictures.append(twins.small(image.pixels))
+        found.sizes[image.shape] += 1
+    columns = ["digest", "mask_digest", "positive", "drawn", "share"]
+    read_ = pd.DataFrame(facts, columns=columns).astype({"positive": bool, "share": float})
+    found.table = listing.table.iloc[rows].reset_index(drop=True).join(read_)
+    return found
+
+
+def _mask_facts(mask: Mask | None) -> tuple[str, bool, str, float]:
+    if mask is None:
+        return "", False, "", 0.0
+    drawn = hashlib.sha256(repr(mask.original.shape).encode() + mask.original.tobytes()).hexdigest()
+    return mask.digest, mask.positive, drawn, float(mask.original.mean())
+
+
+def _facts(listing: Listing, found: _Read, labels: Labels, names: list[str]) -> dict[str, str]:
+    table, counts = listing.table, Counter(names)
     cases = table["case"].replace("", np.nan)
+    sizes = (f"{width}x{height}: {count}" for (height, width), count in found.sizes.most_common(5))
     facts = {
         "folder": str(listing.root),
         "cases": str(cases.nunique()) if cases.notna().any() else "unknown",
         "slices": str(len(table)),
-        "readable": str(sum(sizes.values())),
-        **{f"class '{name}'": str(counts[name]) for name in named},
-        "sizes (w x h)": ", ".join(f"{width}x{height}: {count}" for (height, width), count in sizes.most_common(5)),
-        "identical files": str(sum(map(len, copies))),
-        "re-saved or re-scaled": f"{len(alike)} pairs",
+        "readable": str(len(found.table)),
+        **{f"class '{name}'": str(counts[name]) for name in labels.classes},
+        **{f"patients left out {why}": str(count) for why, count in labels.left_out.items()},
+        "sizes (w x h)": ", ".join(sizes),
+        "identical files": str(int(found.table["digest"].duplicated(keep=False).sum())),
     }
     if cases.notna().any():
         per_case = table.groupby("case").size()
         facts["slices a case"] = f"{per_case.min()} to {per_case.max()}"
-    return Inspection(facts, notes, problems)
-
-
-def _twins(listing: Listing, rows: list[int], pictures: list[NDArray[np.uint8]]) -> dict[str, bool]:
-    """Name the pairs that are the same picture in other files, and say of each if it stands across parts."""
-    table, lines = listing.table.iloc[rows], {}
-    for pair in twins.pairs(np.array(pictures, dtype=np.uint8).reshape(-1, twins.SIZE, twins.SIZE)):
-        both = table.iloc[list(pair)]
-        across = both["part"].nunique() > 1
-        what = "one picture, re-saved or re-scaled" + " across train/, val/ and test/" * across
-        lines[f"{what}: {' and '.join(both['path'])}; no split knows that they are the same, keep one"] = across
-    return lines
+    return facts

@@ -53,6 +53,7 @@ class Split(TypedDict):
     folds: int | None
     fold: int | None
     duplicates_dropped: int
+    patients_on_both_sides: NotRequired[int]  # older records lack it
     train: Count
     val: Count
     test: Count

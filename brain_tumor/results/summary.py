@@ -30,13 +30,14 @@ def summary(record: Record) -> str:
     ranked = "auroc" in test
     lines = [f"{'':{width}}  {measure:8}  95 % interval  {'  AUROC' * ranked}".rstrip()]
     for title, scores in rows:
-        area = f"  {scores['auroc']['value'] or float('nan'):.3f}" if "auroc" in scores else ""
-        lines.append(f"{title:{width}}  {percent(scores[measure])}{area}")
+        area = scores["auroc"]["value"] if "auroc" in scores else None
+        shown = "" if area is None else f"  {area:.3f}"
+        lines.append(f"{title:{width}}  {percent(scores[measure])}{shown}".rstrip())
     lines.append(
         f"({record['split']['test']['slices']} test slices, intervals over {test['resampled']}s, "
         f"{split_title(record['split'])}, epoch {test['epoch']})"
     )
-    if "nearest_slice" in record["baselines"]:
+    if "nearest_slice" in record["baselines"] or record["split"].get("patients_on_both_sides"):
         lines.append(
             "Patients stand on both sides of this split: a test slice's neighbours were in training. "
             "data.split=patient keeps them apart."
