@@ -128,7 +128,7 @@ def _open(run: "Trained", scored: "Trained", config: dict[str, Any]) -> "tuple[S
     size, transforms = config["data"]["size"] or scored.size, scored.transforms()
     data = _other_data(config, size, transforms) if other else _own_data(run, config, size, transforms)
     known = run.record["data"]["classes"]
-    named = config["classes"] or known
+    named = [str(name) for name in config["classes"] or known]
     if sorted(named) != sorted(data.classes):
         raise ValueError(
             f"data: has the classes {', '.join(data.classes)}; the run tells {', '.join(known)} apart. "

@@ -40,7 +40,7 @@ class Split:
     split_seed: int = 0
     folds: int | None = None
     fold: int | None = None
-    test_cases: Sequence[str] | None = None
+    test_cases: Sequence[str | int] | None = None
 
     def __post_init__(self) -> None:
         if self.split is not None and self.split not in METHODS:
@@ -101,7 +101,7 @@ class Split:
             assert self.fold is not None
             return np.equal(_folds(table, labels, self.folds, self.split_seed), self.fold)
         if method == "cases":
-            return _named(table, self.test_cases or ())
+            return _named(table, [str(name) for name in self.test_cases or ()])  # 101 is given as a number
         return _fraction(table, method, self.test_fraction, np.random.default_rng(self.split_seed))
 
     def _take_validation(self, parts: NDArray[np.str_], table: pd.DataFrame, method: str) -> None:

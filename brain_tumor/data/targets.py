@@ -84,6 +84,7 @@ def positive_class(classes: list[str], target: str | None, asked: str | None) ->
     Raises:
         ValueError: no class of that name.
     """
+    asked = None if asked is None else str(asked)  # a folder 1 is given as a number
     if asked is not None and asked not in classes:
         raise ValueError(f"data.positive={asked}: the classes are {', '.join(classes)}")
     if asked is not None or is_of_patients(target):

@@ -150,6 +150,8 @@ def test_named_patients_are_tested() -> None:
     table, labels = _varied(20)
     parts = Split(test_cases=["c3", "c7"]).draw(table, labels)
     assert set(table["case"][parts == "test"]) == {"c3", "c7"}
+    numbered = table.assign(case=table["case"].str.removeprefix("c"))
+    assert set(numbered["case"][Split(test_cases=[3, "7"]).draw(numbered, labels) == "test"]) == {"3", "7"}
     with pytest.raises(ValueError, match=r"data.test_cases: c99: no such patient; the data names them like c0"):
         Split(test_cases=["c3", "c99"]).draw(table, labels)
     with pytest.raises(ValueError, match="names nobody"):
