@@ -80,7 +80,7 @@ def test_the_archive_that_holds_itself_is_refused(tmp_path: Path) -> None:
     assert sum("identical files in different classes" in line for line in problems) == 12
 
 
-def test_an_unequal_pair_of_the_same_picture_is_a_problem_across_classes(tmp_path: Path) -> None:
+def test_the_same_picture_in_other_files_is_named_with_what_differs(tmp_path: Path) -> None:
     root = _write(tmp_path / "data")
     for folder, wrong in (("no", False), ("yes", True)):
         for path in root.glob("*/saved.png"):
@@ -88,7 +88,7 @@ def test_an_unequal_pair_of_the_same_picture_is_a_problem_across_classes(tmp_pat
         Image.open(root / "no" / "1.png").save(root / folder / "saved.png", compress_level=0)
         found = inspect(folders.list_slices(root))
         line = f"one picture, re-saved or re-scaled{' in different classes' * wrong}: no/1.png and {folder}/saved.png"
-        assert [own.partition(";")[0] for own in (found.problems if wrong else found.notes)] == [line]
+        assert [own.partition(";")[0] for own in found.notes] == [line]
         assert found.facts["re-saved or re-scaled"] == "1 pairs"
 
 
