@@ -1,7 +1,6 @@
 """What trained runs say of cases: fitted, classified and marked, and brought back to their own grid."""
 
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,11 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from brain_tumor import stages
-from brain_tumor.data import cases as cases_
 from brain_tumor.data import skull, volumes
 from brain_tumor.data.cases import Slices
+from brain_tumor.fitted_network import FittedNetwork
 from brain_tumor.models.outputs import Outputs, Run
-from brain_tumor.prefetch import prefetch
 from brain_tumor.results.predictions import columns
 
 BEFORE = "area_px_before_detector"
@@ -110,9 +108,9 @@ class Predictor:
                 raise ValueError(f"{key}={own.name}: was trained on crops around tumours, which scans do not come with")
             if own.positive not in (None, *own.classes):
                 raise ValueError(f"{key}={own.name}: its record is damaged: {own.positive} is none of its classes")
-        self._network = _Network(run)
-        self._detecting = _Network(detector) if detector else None
-        self._typing = _Network(types) if types else None
+        self._network = FittedNetwork(run)
+        self._detecting = FittedNetwork(detector) if detector else None
+        self._typing = FittedNetwork(types) if types else None
 
     @property
     def batch(self) -> int:
@@ -234,57 +232,6 @@ class Predictor:
         if not found:
             seen = f"looks skull-stripped, while {runs} heads with their skulls"
         return [f"{seen}: do not trust its masks and probabilities"]
-
-
-class _Network:
-    """One run's network, and how it wants its pictures."""
-
-    def __init__(self, run: Run) -> None:
-        self._network, self._size, self._classes = run.network(), run.size, len(run.classes)
-        self._name, self._channels = run.name, run.sequences
-        self._by_way_of = volumes.PUBLISHED if self._channels == cases_.SEQUENCES else None
-
-    @property
-    def batch(self) -> int:
-        return self._network.batch
-
-    def __call__(self, cases: Sequence[Slices], rows: Sequence[NDArray[np.intp]] | None = None) -> list[Outputs]:
-        """Return what the network says of each case, or of its chosen rows; the next are fitted meanwhile."""
-        shown = [case.of(self._channels) for case in cases]
-        chosen = [np.arange(len(own)) for own in shown] if rows is None else rows
-        work = [(case, own[row]) for case, own, part in zip(cases, shown, chosen, strict=True) for row in part]
-        if not work:
-            return [Outputs(np.empty((0, self._classes)), None) for _ in cases]
-        with ThreadPoolExecutor(1) as pool:
-            parts = [work[start : start + self.batch] for start in range(0, len(work), self.batch)]
-            outputs = [self._network(fitted) for fitted in prefetch(pool, self._fit, parts)]
-        if not all(np.isfinite(own.probabilities).all() for own in outputs):
-            raise ValueError(f"run={self._name}: its network gives no numbers (NaN); train it again")
-        return _divide(outputs, [len(part) for part in chosen])
-
-    def explain(self, case: Slices, target: int) -> NDArray[np.float32] | None:
-        """Return how much each place speaks for a class, float32 (n, size, size) from 0 up; None if it cannot tell."""
-        return self._network.explain(self._fit([(case, image) for image in case.of(self._channels)]), target)
-
-    def _fit(self, work: Sequence[tuple[Slices, NDArray[np.uint8]]]) -> NDArray[np.uint8]:
-        """Fit slices of cases into squares: uint8 (n, size, size, 3)."""
-        fitted = [
-            volumes.fit(image, self._size, case.millimetres, self._by_way_of if case.volume is not None else None)
-            for case, image in work
-        ]
-        return np.stack(fitted)
-
-
-def _divide(outputs: Sequence[Outputs], counts: Sequence[int]) -> list[Outputs]:
-    """Put batches together, and divide them into so many slices each."""
-    ends = np.cumsum(counts)[:-1]
-
-    def divided(parts: Iterable[NDArray[Any] | None]) -> list[Any]:
-        known = [part for part in parts if part is not None]
-        return np.split(np.concatenate(known), ends) if known else [None] * len(counts)
-
-    fields = (divided(parts) for parts in zip(*outputs, strict=True))
-    return [Outputs(*own) for own in zip(*fields, strict=True)]
 
 
 def _unlike(output: Outputs, trained: str) -> list[str]:
