@@ -51,7 +51,7 @@ def run(
         return {name: _SUFFIXES[name] for name, wanted in folders.items() if wanted}
 
     # Taken once, before anything is read: what changes from now on is done again by the next call.
-    stamps = {case.name: _stamp(case) for case in cases}
+    stamps = {case.name: case.stamp() for case in cases}
     todo = [case for case in cases if not written.done(case.name, stamps[case.name], pictures(case))]
 
     def read(batch: Sequence[Case]) -> list[tuple[Case, Slices | str]]:
@@ -66,14 +66,6 @@ def run(
             for case, found in batch:
                 _write(written, case, stamps[case.name], found, pictures(case))
             bar.update(len(batch))
-
-
-def _stamp(case: Case) -> str:
-    """Identify a case's files; one that has gone is no reason to stop, since reading it will fail."""
-    try:
-        return case.stamp()
-    except OSError:
-        return ""
 
 
 def _write(
@@ -91,7 +83,7 @@ def _write(
             files.append(case_files.write_mask(written.home("masks"), case, own, said.masks))
         except Exception:
             # The mask takes its header from the scan, which may have gone meanwhile. Anything else is not the scan's.
-            if _stamp(case) == stamp:
+            if case.stamp() == stamp:
                 raise
             written.fail(case.name, stamp, "has changed, or gone, while it was looked at", case.origin)
             return

@@ -107,8 +107,8 @@ def fit_mask(original: NDArray[np.uint8], size: int, digest: str) -> Mask:
 def unfit(probabilities: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
     """Bring a map (size, size) over a fitted image back to its own (height, width): bilinear, padding cut off."""
     size = len(probabilities)
-    inner_height = size if width <= height else round(height / width * size)
-    inner_width = size if height <= width else round(width / height * size)
+    inner_height = size if width <= height else max(1, round(height / width * size))
+    inner_width = size if height <= width else max(1, round(width / height * size))
     top, left = round((size - inner_height) / 2), round((size - inner_width) / 2)
     inner = Image.fromarray(probabilities[top : top + inner_height, left : left + inner_width])
     return np.asarray(inner.resize((width, height), Image.Resampling.BILINEAR))
