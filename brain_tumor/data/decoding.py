@@ -17,6 +17,7 @@ _MOST_PIXELS = 2**24  # of a scan: 4,096 x 4,096
 _MOST_BYTES = 2**28  # of its file
 _PHOTOMETRIC, _SAMPLE_FORMAT, _BITS, _PLANES, _SUBFILE = 262, 339, 258, 284, 254  # tags of TIFF
 _WHITE_IS_ZERO, _SIGNED, _APART = 0, 2, 2  # their values
+_LONGEST = 32  # of a picture's longer side to its shorter one: beyond, a fitted one is thinner than a few pixels
 # Pillow keeps the upper of a channel's two bytes. In the other order of bytes it takes the lower one for it.
 _SWAPPED = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
 _BROKEN = (
@@ -98,6 +99,8 @@ def _refusal(image: Image.Image, content: bytes, limited: bool) -> str:
     """Say why an image that is not loaded yet cannot be taken; "" where it can."""
     if (pages := _count_pages(image, content)) > 1:
         return f"has {pages} pages; give each by itself"
+    if max(image.size) > _LONGEST * min(image.size):
+        return f"has {image.width} x {image.height} pixels: a strip, of which no square would show anything"
     if limited and image.width * image.height > _MOST_PIXELS:
         return f"has {image.width} x {image.height} pixels, more than {_MOST_PIXELS:,}"
     if isinstance(image, TiffImagePlugin.TiffImageFile):

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from brain_tumor.data.images import Mask, Picture, fit_image, fit_mask, read_files
+from brain_tumor.data.images import Mask, Picture, fit_image, fit_mask, read_files, read_rgb
 from tests.conftest import write_image
 from tests.pictures import write_png16
 
@@ -216,3 +216,11 @@ def test_a_deep_mask_in_colours(tmp_path: Path) -> None:
     for name, message in (("clear", "transparent in places"), ("two", "has 3 colours")):
         with pytest.raises(ValueError, match=message):
             read_files(tmp_path / "image.png", tmp_path / f"{name}.png")
+
+
+def test_a_strip_is_no_slice(tmp_path: Path) -> None:
+    """Fitted into a square it would be thinner than a pixel, and black."""
+    Image.new("L", (3000, 1), 200).save(tmp_path / "line.png")
+    for read in (read_rgb, read_files):
+        with pytest.raises(ValueError, match=r"line\.png: has 3000 x 1 pixels: a strip"):
+            read(tmp_path / "line.png")
