@@ -64,6 +64,8 @@ def belonging(batches: "Iterator[RecordBatch]") -> "Iterator[RecordBatch]":
 def _whole(path: str) -> str:
     if path.lower().endswith(_ALONE):
         return path
+    if path.lower().removesuffix(".gz").endswith((".hdr", ".img")):  # a volume of two files
+        return path[: path.lower().rindex(".hdr" if ".hdr" in path.lower()[-7:] else ".img")]
     try:
         with at_hand([path]) as (local,):
             if kinds.of(local).name == "dicom":

@@ -124,7 +124,9 @@ def _read(paths: Sequence[str], settings: Settings, mixed: bool) -> list[_Read]:
             home = dict(zip(local, paths, strict=True))
             sources = scans.discover([str(path) for path in local]).sources
             cases = [Case(source.case, {"": source}) for source in sources]
-            read = [(home[case.paths[0]], case.name, try_read(case, settings.preset, mixed)) for case in cases]
+            read = [
+                (home.get(case.paths[0], paths[0]), case.name, try_read(case, settings.preset, mixed)) for case in cases
+            ]
     except (ValueError, OSError) as error:
         read = [(paths[0], name, " ".join(str(error).split())[:300])]
     return [_Read(*own) for own in read or [(paths[0], name, "holds nothing to predict")]]

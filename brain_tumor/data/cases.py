@@ -226,17 +226,9 @@ def _slices(own: Mapping[str, Volume], channels: tuple[str, ...], preset: str, d
     for name, volume in own.items():
         values, shifted = intensities.lift(volume.values)
         cut[name] = volumes.to_bytes(grid.slices(values), preset)
-        said = [*volume.warnings, *filter(None, [shifted, _flatness(values)])]
+        said = [*volume.warnings, *filter(None, [shifted]), *intensities.doubts(values, preset)]
         warnings += [f"{name}: {text}" if name else text for text in said]
     images = np.stack([cut[name] for name in channels], -1)
     return Slices(
         images, channels if all(channels) else (), grid.millimetres, first, grid, list(dict.fromkeys(warnings))
     )
-
-
-def _flatness(values: NDArray[np.float32]) -> str:
-    """Say where a volume is no image: one value, or two as a mask has; "" for others."""
-    low, high = values.min(), values.max()
-    if low == high:
-        return "all its voxels have one value"
-    return "has two values only, as a mask has" if ((values == low) | (values == high)).all() else ""

@@ -22,6 +22,9 @@ _FACTS = (
 )  # fmt: skip
 
 
+_PERSON = ("PatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID")
+
+
 @dataclass(frozen=True)
 class Header:
     """What of a file's header decides where it belongs.
@@ -31,6 +34,7 @@ class Header:
         series: the series' UID; "" without.
         instance: the image's UID; "" without.
         facts: a hash of the file's folder and of what images of one series share.
+        person: a hash of whom it shows, and of the study.
         size: rows and columns.
         direction: of rows and columns; () without.
         place: in space; () without.
@@ -43,6 +47,7 @@ class Header:
     series: str
     instance: str
     facts: str
+    person: str
     size: tuple[int, int]
     direction: tuple[float, ...]
     place: tuple[float, ...]
@@ -57,12 +62,13 @@ class Header:
         placed = len(direction) == 6 and len(place) == 3 and np.linalg.norm(direction) > 1
         spacing = numbers(header, "PixelSpacing")
         known = len(spacing) == 2 and bool((spacing > 0).all())
-        facts = repr([str(path.absolute().parent), *(str(header.get(name, "")) for name in _FACTS)])
+        facts = [str(path.absolute().parent), *(str(header.get(name, "")) for name in _FACTS)]
         return cls(
             path,
             str(header.get("SeriesInstanceUID") or ""),
             str(header.get("SOPInstanceUID") or ""),
-            hashlib.sha256(facts.encode(errors="surrogateescape")).hexdigest(),
+            _digest(facts),
+            _digest([str(header.get(name, "")) for name in _PERSON]),
             (int(header.Rows), int(header.Columns)),
             tuple(direction.tolist()) if placed else (),
             tuple(place.tolist()) if placed else (),
@@ -70,6 +76,10 @@ class Header:
             dicom_kinds.problem(header),
             tuple(dicom_kinds.doubts(header)),
         )
+
+
+def _digest(facts: list[str]) -> str:
+    return hashlib.sha256(repr(facts).encode(errors="surrogateescape")).hexdigest()
 
 
 def angle(first: ArrayLike, second: ArrayLike) -> float:

@@ -22,7 +22,7 @@ _MADE = {
     "PLAN": "a plan",
 }  # fmt: skip
 _NOT_SLICES = {
-    "MOSAIC": "a mosaic, many slices as tiles of one image", "VFRAME": "a mosaic, many slices as tiles of one image",
+    **dict.fromkeys(("MOSAIC", "MONTAGE", "VFRAME"), "a mosaic, many slices as tiles of one image"),
     "LOCALIZER": "a localizer, a few slices to plan a scan by",
     **dict.fromkeys(
         ("PROJECTION IMAGE", "MIP", "MIN IP", "MINIP", "MNIP", "CSA MIP", "MAXIP"),

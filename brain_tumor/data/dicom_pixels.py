@@ -19,11 +19,9 @@ def read(image: "Dataset") -> NDArray[np.float32]:
     Raises:
         ValueError: it cannot be decoded, or has pixels that are no numbers.
     """
-    from pydicom.pixels.processing import apply_rescale
-
     _refuse_other_bits(image)
     stored = _decode(image)
-    values = np.array(apply_rescale(stored, image), dtype=np.float32)
+    values = np.array(_rescaled(stored, image), dtype=np.float32)
     if values.shape != (image.Rows, image.Columns):
         raise ValueError(f"an image of {values.shape}, where {image.Rows} x {image.Columns} were announced")
     padded = _padded(stored, image)
@@ -32,6 +30,19 @@ def read(image: "Dataset") -> NDArray[np.float32]:
     if padded is not None:
         values[padded] = np.nan
     return values
+
+
+def _rescaled(stored: NDArray[Any], image: "Dataset") -> NDArray[Any]:
+    """Rescale by an image's own table, or by slope and intercept; one that is missing or empty is 1 or 0."""
+    from pydicom.pixels.processing import apply_rescale
+
+    slope, intercept = image.get("RescaleSlope"), image.get("RescaleIntercept")
+    empty = {None, ""}
+    if "ModalityLUTSequence" in image or (slope not in empty and intercept not in empty):
+        return apply_rescale(stored, image)
+    if slope in empty and intercept in empty:
+        return stored
+    return stored * float(1 if slope in empty else slope) + float(0 if intercept in empty else intercept)
 
 
 def _refuse_other_bits(image: "Dataset") -> None:

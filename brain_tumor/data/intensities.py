@@ -10,6 +10,9 @@ _STRAY = 0.1  # share of the range that strays lie below it
 _GAP = 0.2  # share of the range that may lie between a background and the head's lowest value
 _CENTRED = 0.01  # of a standard deviation: how far from 0 the mean of a z-scored volume may lie
 _DARKEST = 0.1  # share of the range at which the head's median lies at least
+_PALE = 0.1  # share of the maximum that a background lies below
+_GLARE = 5.0  # times as bright as nearly all of a volume that its maximum may be
+_SAMPLE = 2**21  # voxels that percentiles are taken of
 _WIDEST = 1e38  # range from which on differences leave float32
 _AIR = -900.0  # Hounsfield units; in CT, air lies below
 
@@ -57,6 +60,35 @@ def lift(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], str]:
     zero = min(low, middle - _DARKEST / (1 - _DARKEST) * (top - middle))
     lifted = (values - np.float32(zero)).clip(min=0) + np.float32((top - zero) / 255)
     return np.where(inside, lifted, np.float32(0)), f"{what}; shifted so that the head lies just above the background"
+
+
+def doubts(values: NDArray[np.float32], preset: str) -> list[str]:
+    """Say where scaling leaves no image that a network has seen the like of.
+
+    Args:
+        values: float32, a whole volume with nothing negative.
+        preset: what it is scaled by (see `volumes.to_bytes`).
+    """
+    low, high = float(values.min()), float(values.max())
+    if low == high:
+        return ["all its voxels have one value"]
+    if ((values == low) | (values == high)).all():
+        return ["has two values only, as a mask has"]
+    some = values.ravel()[:: max(1, values.size // _SAMPLE)]
+    found = []
+    if (darkest := float(np.percentile(some, 1))) > _PALE * high:
+        found.append(f"nothing in it is dark, since its values begin at {darkest:g} of {high:g}: no background of 0")
+    lit = some[some > 0]
+    others = lit[lit < high]
+    if not len(others):
+        return found
+    most = float(np.percentile(others, 99.5))
+    overall = float(np.percentile(lit, 99.5))
+    top = high if preset == "maximum" else overall
+    if top > _GLARE * most:
+        hint = "preset=percentile leaves it out" if overall <= _GLARE * most else "is it padding?"
+        found.append(f"its maximum {high:g} is {high / most:.0f} times as bright as nearly all of it; {hint}")
+    return found
 
 
 def _is_centred(values: NDArray[np.float32]) -> bool:

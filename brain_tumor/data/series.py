@@ -83,6 +83,14 @@ def _divide(images: list[Header]) -> list[Series]:
         bad = [made_of(own, own[0].problem if len(problems) > 1 else "", own[0].problem) for own in problems]
         bad = [own for own in bad if own.problem]
         return bad + (_divide(good) if good else [])
+    persons = put_together(images, lambda own: own.person)
+    if len(persons) > 1 and min(map(len, persons)) > 1:
+        return [
+            replace(own, doubts=(f"its series has images of {len(persons)} patients or studies", *own.doubts))
+            for person in persons
+            for own in _divide(person)
+        ]
+    mixed = ["its images name several patients or studies"] if len(persons) > 1 else []
     parts = [
         part
         for size in put_together(images, lambda own: own.size)
@@ -90,10 +98,13 @@ def _divide(images: list[Header]) -> list[Series]:
         for part in by_direction(spacing)
     ]
     if len(parts) == 1:
-        return [_case(parts[0], "")]
+        return [_case(parts[0], "", *mixed)]
     note = f"its series has images of {len(parts)} sizes, spacings or directions; each is a case of its own"
     spacings = {part[0].spacing for part in parts}
-    return [_case(part, repr(part[0].spacing) if len(spacings) > 1 and part[0].place else "", note) for part in parts]
+    return [
+        _case(part, repr(part[0].spacing) if len(spacings) > 1 and part[0].place else "", note, *mixed)
+        for part in parts
+    ]
 
 
 def _case(images: list[Header], extra: str, *doubts: str) -> Series:

@@ -277,6 +277,9 @@ def test_images_are_put_together_as_predict_does(tmp_path: Path) -> None:
     assert there == [f"file://{path}" for path in here[:-1]]
     (found,) = files.belonging(iter([pyarrow.RecordBatch.from_pydict({"path": there})]))
     assert len(set(found.column("whole").to_pylist())) == 1
+    pair = {"path": ["/a/s.hdr", "/a/s.IMG.GZ", "/a/t.img"]}
+    (found,) = files.belonging(iter([pyarrow.RecordBatch.from_pydict(pair)]))
+    assert found.column("whole").to_pylist() == ["/a/s", "/a/s", "/a/t"]
     known = [case.name for folder in "ab" for case in cases.find(str(tmp_path / folder), {}).cases]
     read = scoring._read(there, scoring.Settings("maximum", None, 1, ()), False)
     assert sorted(own.case for own in read) == sorted(known)

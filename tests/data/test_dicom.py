@@ -124,6 +124,9 @@ PUT_TOGETHER = "12 images without a common series UID were put together by their
         ({"Modality": None}, ["does not say its modality; the runs have seen MR only"]),
         ({"EchoTime": lambda place: 20 + place % 2}, ["its images have several echo times"]),
         ({"RescaleSlope": lambda place: None if place else 1}, [UNSCALED]),
+        ({"RescaleSlope": "", "RescaleIntercept": ""}, []),
+        ({"RescaleSlope": "2"}, []),
+        ({"PatientID": str}, ["its images name several patients or studies"]),
         ({"LossyImageCompression": "01"}, ["was compressed with loss"]),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "P"]}, ["shows phases, not magnitudes"]),
     ],
@@ -131,7 +134,7 @@ PUT_TOGETHER = "12 images without a common series UID were put together by their
 def test_what_belongs_together_is_one_volume(
     changes: dict[str, Any], warnings: list[str], slices: NDArray[np.uint16], tmp_path: Path
 ) -> None:
-    if changes.get("RescaleSlope"):
+    if callable(changes.get("RescaleSlope")):
         changes = {**changes, "RescaleIntercept": 0}
     found = one(write(tmp_path, slices, **changes))
     np.testing.assert_array_equal(found.images[..., 0], scaled(slices))
@@ -190,13 +193,15 @@ def test_unlike_images_of_one_uid_are_cases_of_their_own(slices: NDArray[np.uint
     write(tmp_path / "sizes", slices[6:, :16], "small{:03d}.dcm")
     write(tmp_path / "spacing", slices, PixelSpacing=lambda place: [1 + place // 6, 1 + place // 6])
     write(tmp_path / "reversed", slices, ImageOrientationPatient=lambda place: [1, 0, 0, 0, 1 - 2 * (place // 6), 0])
-    for name in ("sizes", "spacing", "reversed"):
+    write(tmp_path / "patients", slices, PatientID=lambda place: f"471{place // 6}")
+    for name in ("sizes", "spacing", "reversed", "patients"):
         found = look(tmp_path / name)
-        assert len(found) == 2
+        assert len({case.name for case, _ in found}) == 2
         for _, read in found:
             assert isinstance(read, Slices)
             assert len(read.images) == 6
-            assert "2 sizes, spacings or directions; each is a case of its own" in read.warnings[0]
+            words = "2 patients or studies" if name == "patients" else "2 sizes, spacings or directions; each is a case"
+            assert words in read.warnings[0]
 
 
 def test_images_that_may_belong_together_say_so(slices: NDArray[np.uint16], tmp_path: Path) -> None:

@@ -183,6 +183,24 @@ def test_other_negative_values_have_their_word(values: NDArray[np.float32]) -> N
     np.testing.assert_allclose(volumes.to_bytes(found, "maximum"), volumes.to_bytes(values, "maximum"), atol=1)
 
 
+def test_what_scaling_leaves_dark_or_pale_is_told(values: NDArray[np.float32], tmp_path: Path) -> None:
+    spike, ring = values.copy(), values.copy()
+    spike[0, 0, 0] = 1e5
+    ring[:2] = 65535
+    said = {}
+    for name, own in {"plain": values, "added": values + 1000, "spike": spike, "ring": ring}.items():
+        path = save(tmp_path / f"{name}.nii", own)
+        said[name] = [good(path, preset).warnings for preset in volumes.PRESETS]
+    pale = ["nothing in it is dark, since its values begin at 1000 of 1200: no background of 0"]
+    assert said["plain"] == [[], []]
+    assert said["added"] == [pale, pale]
+    times = 1e5 / np.percentile(values[values > 0], 99.5)
+    glare = f"its maximum 100000 is {times:.0f} times as bright as nearly all of it; preset=percentile leaves it out"
+    assert said["spike"] == [[glare], []]
+    assert said["ring"][0] == said["ring"][1]
+    assert said["ring"][0][0].endswith("times as bright as nearly all of it; is it padding?")
+
+
 def test_masks_and_empty_volumes_are_told(values: NDArray[np.float32], tmp_path: Path) -> None:
     assert good(save(tmp_path / "mask.nii", (values > 0).astype(np.uint8))).warnings == [
         "has two values only, as a mask has"
