@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from brain_tumor.data import targets
+from brain_tumor.data import skull, targets
 from brain_tumor.data.datamodule import SliceDataModule
 
 
@@ -33,13 +33,14 @@ def hyperparameters(data: SliceDataModule) -> dict[str, bool | int | float | str
 
 def describe(data: SliceDataModule) -> dict[str, Any]:
     """Return kind, content key, classes, what they and the channels mean, and how many slices, patients, labels."""
+    trained = data.rows["train"]
     facts = {
         "kind": data.kind,
         "key": data.key,
         "classes": data.classes,
         "positive": data.positive,
         "sequences": list(data.sequences),
-        "skull": None,
+        "skull": skull.training_skull(data.decoded.images, trained, list(data.table["case"].iloc[trained])),
         **_count(data, _labelled(data)),
     }
     if _uses_regions(data):
