@@ -110,7 +110,7 @@ def _cases(found: Mapping[str, Mapping[str, Source]]) -> dict[str, Case]:
 
 
 def _suffix(content: bytes) -> str:
-    """Return the suffix that nibabel tells NIfTI files by; "" for what is none."""
+    """Return the suffix of a packed file, or of NIfTI; "" for what is neither."""
     if content[:2] == b"\x1f\x8b":
         return ".nii.gz"
     return ".nii" if content[344:347] in {b"n+1", b"ni1"} or content[4:7] in {b"n+2", b"ni2"} else ""
@@ -133,6 +133,9 @@ def _bounded(source: Source, limits: Limits) -> Source:
     """Let a source say that it is too large, before it is decoded."""
     if source.problem:
         return source
+    if source.kind == "dicom" and any(path.suffix for path in source.paths):
+        problem = "a packed DICOM file, which is not read here; unpack it first"
+        return Source(source.case, source.kind, source.paths, problem)
     try:
         size = _voxels(source)
     except MemoryError:

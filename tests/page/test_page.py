@@ -210,6 +210,7 @@ def _hostile() -> dict[str, bytes]:
         "voxels.nii.gz": gzip.compress(header.binaryblock + b"\0" * 4_000_000),
         "pixels.png": b"\x89PNG\r\n\x1a\n" + chunk,
         "deflated.dcm": content.getvalue(),
+        "packed.dcm.gz": gzip.compress(content.getvalue()),
         "no preamble.dcm": content.getvalue()[132:],
         "../../../outside.png": b"\x89PNG\r\n\x1a\n",
         "/etc/cron.d/x": b"",
@@ -228,6 +229,7 @@ def test_hostile_files_have_a_reason_and_no_place(temporary: Path) -> None:
     assert all(isinstance(reason, str) and len(reason) > 10 for reason in reasons.values())
     assert "voxels, more than the" in str(reasons["voxels.nii.gz"])
     assert "deflated" in str(reasons["deflated.dcm"])
+    assert "a packed DICOM file" in str(reasons["packed.dcm.gz"])
     assert psutil.Process().memory_info().rss - before < 100e6
     assert not list(temporary.glob(OURS))
     too_many = [Sent(f"{place}.png", b"") for place in range(10_000)]
