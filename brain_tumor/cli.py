@@ -50,16 +50,18 @@ def enter(main: Callable[[], Any]) -> None:
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show ends nothing
     if not Path(CONF).is_dir():
         sys.exit(f"error: {CONF}: the configuration is missing; install brain_tumor again")
-    verbose = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    asked = os.environ.get("HYDRA_FULL_ERROR", "0")
     # Makes Hydra hand errors on instead of printing them.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         sys.argv[1:] = [_quote_path(_quote_rows(argument)) for argument in sys.argv[1:]]
         main()
     except (ValueError, OSError, HydraException, OmegaConfBaseException) as error:
-        if verbose:
+        if asked == "1":
             raise
         sys.exit(f"error: {one_line(error)}")
+    finally:
+        os.environ["HYDRA_FULL_ERROR"] = asked
 
 
 def _quote_rows(argument: str) -> str:

@@ -69,6 +69,8 @@ def list_slices(root: Path, patient_pattern: str | None = None) -> Listing:
     table = pd.DataFrame(rows, columns=COLUMNS)
     classes = sorted(set(table["class"]) - {""})
     if len(classes) < 2 and not (table["mask"] != "").any():
+        if problems:  # which may be why there are no more
+            raise ValueError(problems[0] + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""))
         raise ValueError(
             f"data.root={root}: found {len(classes)} class folder(s) with images{_named(classes)}; at least two are "
             f"needed, such as yes/ and no/, or masks (images/ and masks/, or NAME_mask beside NAME), with files ending "
