@@ -69,11 +69,13 @@ def _line(own: Pool) -> dict[str, object]:
 
 def _baselines(divided: Sequence[Pool]) -> list[dict[str, object]]:
     """Score, once for each way of dividing the patients, what sees no pixel."""
-    return [
-        {"model": BASELINE_TITLES[name] + f", {len(own.folds)} folds" * (len(divided) > 1), **flat(scores)}
-        for own in divided
-        for name, scores in own.baselines.items()
-    ]
+    lines = []
+    for own in divided:
+        positive = own.example.record["data"]["positive"]
+        more = f", {len(own.folds)} folds" * (len(divided) > 1)
+        more += f", '{positive}' positive" * (positive not in (None, "tumour"))
+        lines += [{"model": BASELINE_TITLES[name] + more, **flat(scores)} for name, scores in own.baselines.items()]
+    return lines
 
 
 def _minutes(table: pd.DataFrame) -> Figure:
