@@ -76,6 +76,7 @@ def evaluate(run: "Trained", config: dict[str, Any]) -> Evaluation:
     from brain_tumor import explanation, stages, trained
     from brain_tumor.data import description
     from brain_tumor.models import precision
+    from brain_tumor.results import summary
 
     cli.quieten_lightning()
     detector = trained.open_run(Path(config["detector"]), config["trusted"]) if config["detector"] else None
@@ -98,6 +99,8 @@ def evaluate(run: "Trained", config: dict[str, Any]) -> Evaluation:
     data.classes = run.record["data"]["classes"]  # what the predictions' columns are called
     data.positive = run.record["data"]["positive"]
     scores, predictions = model.score(data)
+    scores["without_numbers"] = model.without_numbers
+    doubts += filter(None, [summary.without_numbers(scores)])
     found = {
         "run": str(run.folder),
         "checkpoint": str(config["checkpoint"] or run.checkpoint),

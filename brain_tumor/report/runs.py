@@ -62,6 +62,7 @@ class Run:
         split, weights = record["split"], record["weights"]
         transformed = [word for name, word in _TRANSFORMS.items() if settings.get(name)]
         words = [f"experiment {row}" * bool(row), summary.model_title(record), *transformed, settings["optimizer"]]
+        words += ["gave no numbers (NaN)"] * bool(record["test"].get("without_numbers"))
         if (positive := record["data"]["positive"]) not in (None, "tumour"):
             words.append(f"'{positive}' positive")
         return cls(
@@ -82,6 +83,13 @@ class Run:
     def accuracy(self) -> float:
         """The test accuracy of a classification."""
         return float(self.record["test"]["accuracy"]["value"])
+
+    @property
+    def diverged(self) -> bool:
+        """Whether its network gave no numbers for some slices, so that its scores mean nothing."""
+        tested = self.record["test"]
+        loss = tested.get("loss")  # of a classifier; older records have no more
+        return bool(tested.get("without_numbers")) or (loss is not None and loss["value"] is None)
 
     @property
     def scores(self) -> dict[str, Interval]:
