@@ -164,6 +164,9 @@ def _doubts(run: "Trained", data: "SliceDataModule") -> list[str]:
     taken = None if data.positive is None else known[data.classes.index(data.positive)]
     if None not in (taken, wanted) and taken != wanted:
         found.append(f"classes=[{','.join(data.classes)}]: {data.positive} means a tumour, and is taken for {taken}")
+    elif swapped := [own for own, its in zip(data.classes, known, strict=True) if own != its and own in known]:
+        its = known[data.classes.index(swapped[0])]
+        found.append(f"classes=[{','.join(data.classes)}]: {swapped[0]} is a class of the run, and is taken for {its}")
     shown = tuple(data.sequences)
     if shown and run.sequences and shown != run.sequences:
         found.append(f"the data shows {', '.join(shown)}, and the run was trained on {', '.join(run.sequences)}")
