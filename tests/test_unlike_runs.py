@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from brain_tumor import evaluate, train
+from brain_tumor.data import targets
 
 
 def test_a_finished_run_has_started_from_the_same_weights(tmp_path: Path) -> None:
@@ -45,3 +46,11 @@ def test_classes_that_change_places_are_named(positive: str | None, classes: lis
     run: Any = SimpleNamespace(record=record, sequences=())
     data: Any = SimpleNamespace(classes=classes, positive=positive, sequences=())
     assert evaluate._doubts(run, data) == said
+
+
+def test_no_tumour_is_not_what_means_one() -> None:
+    """A segmenter's threshold would be of one class, and what is held against it of the other."""
+    with pytest.raises(ValueError, match=r"data\.positive=no tumour: is to name the class that means a tumour"):
+        targets.positive_class(["no tumour", "tumour"], None, "no tumour")
+    assert targets.positive_class(["no tumour", "tumour"], None, None) == "tumour"
+    assert targets.positive_class(["glioma", "no tumour"], "class", "glioma") == "glioma"

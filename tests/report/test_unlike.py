@@ -67,7 +67,7 @@ def test_sensitivity_says_to_what(tmp_path: Path) -> None:
 def _evaluate(run: Run, number: int, checkpoint: str, data: dict[str, Any], slices: int) -> None:
     folder = run.folder / "evaluations" / str(number)
     folder.mkdir(parents=True)
-    own = {name: run.record["data"][name] for name in ("kind", "classes", "slices", "patients", "labels")}  # type: ignore[literal-required]
+    own = {name: run.record["data"][name] for name in ("kind", "classes", "slices", "patients", "labels")}
     found = {"data": {**own, **data}, "checkpoint": f"a/{checkpoint}.ckpt", "test": {"slices": slices}}
     storage.write_json(folder / "results.json", {**found, "explanation": {"number": number}})
 

@@ -69,7 +69,7 @@ def _line(own: Pool) -> dict[str, object]:
 
 def _baselines(divided: Sequence[Pool]) -> list[dict[str, object]]:
     """Score, once for each way of dividing the patients, what sees no pixel."""
-    lines = []
+    lines: list[dict[str, object]] = []
     for own in divided:
         positive = own.example.record["data"]["positive"]
         more = f", {len(own.folds)} folds" * (len(divided) > 1)
