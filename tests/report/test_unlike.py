@@ -7,7 +7,7 @@ import pytest
 
 from brain_tumor.report.cells import Groups
 from brain_tumor.report.chapters import folds
-from brain_tumor.report.page import Table
+from brain_tumor.report.page import Table, Text
 from brain_tumor.report.pools import pool
 from brain_tumor.report.runs import Run, collect
 from brain_tumor.results import record, storage
@@ -83,3 +83,28 @@ def test_evaluations_of_other_data_stand_for_no_run(tmp_path: Path) -> None:
     found = run.evaluation("explanation")
     assert found is not None
     assert found[1] == {"number": 1}
+
+
+@pytest.mark.parametrize(("first", "kind"), [(0, "cheng"), (0, "folder"), (1, "folder")])
+def test_folds_of_the_data_begin_where_they_begin(tmp_path: Path, first: int, kind: str) -> None:
+    _in_folds(tmp_path, {(0, 0): [], (1, 0): []})
+    for run in collect([tmp_path]).runs:
+        number = first + (run.record["split"]["fold"] or 0)
+        half = {**run.record["split"]["test"], "slices": 60}
+        _change(run.folder, split={"method": "given", "folds": None, "fold": number, "test": half}, data={"kind": kind})
+    runs = collect([tmp_path]).runs
+    (own,) = pool(runs)
+    assert own.missing == []
+    assert len(own.tables[0]) == 120
+    (cut,) = pool([run for run in runs if run.record["split"]["fold"] == first])
+    assert (cut.missing, cut.runs) == ([f"fold {first + 1} of seed 0"], {})
+
+
+def test_folds_without_patients_do_not_say_that_they_are_apart(tmp_path: Path) -> None:
+    _in_folds(tmp_path, {(0, 0): [], (1, 0): []})
+    said = "the model knew other slices"
+    text = [own.text for own in folds.chapter(Groups(collect([tmp_path]).runs)) if isinstance(own, Text)]
+    assert not any(said in own for own in text)
+    _change(collect([tmp_path]).runs[0].folder, split={"patients_on_both_sides": 2})
+    text = [own.text for own in folds.chapter(Groups(collect([tmp_path]).runs)) if isinstance(own, Text)]
+    assert any(said in own for own in text)
