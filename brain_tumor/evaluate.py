@@ -76,6 +76,7 @@ def evaluate(run: "Trained", config: dict[str, Any]) -> Evaluation:
     from brain_tumor import explanation, stages, trained
     from brain_tumor.data import description
     from brain_tumor.models import precision
+    from brain_tumor.results import summary
 
     cli.quieten_lightning()
     detector = trained.open_run(Path(config["detector"]), config["trusted"]) if config["detector"] else None
@@ -98,6 +99,8 @@ def evaluate(run: "Trained", config: dict[str, Any]) -> Evaluation:
     data.classes = run.record["data"]["classes"]  # what the predictions' columns are called
     data.positive = run.record["data"]["positive"]
     scores, predictions = model.score(data)
+    scores["without_numbers"] = model.without_numbers
+    doubts += filter(None, [summary.without_numbers(scores)])
     found = {
         "run": str(run.folder),
         "checkpoint": str(config["checkpoint"] or run.checkpoint),
@@ -161,6 +164,9 @@ def _doubts(run: "Trained", data: "SliceDataModule") -> list[str]:
     taken = None if data.positive is None else known[data.classes.index(data.positive)]
     if None not in (taken, wanted) and taken != wanted:
         found.append(f"classes=[{','.join(data.classes)}]: {data.positive} means a tumour, and is taken for {taken}")
+    elif swapped := [own for own, its in zip(data.classes, known, strict=True) if own != its and own in known]:
+        its = known[data.classes.index(swapped[0])]
+        found.append(f"classes=[{','.join(data.classes)}]: {swapped[0]} is a class of the run, and is taken for {its}")
     shown = tuple(data.sequences)
     if shown and run.sequences and shown != run.sequences:
         found.append(f"the data shows {', '.join(shown)}, and the run was trained on {', '.join(run.sequences)}")

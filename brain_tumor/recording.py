@@ -143,7 +143,12 @@ def write(
         **facts,
         "history": model.history,
         "threshold": confidence.threshold,
-        "test": {**scores, "epoch": model.tested_epoch, "checkpoint": scored_checkpoint(data)},
+        "test": {
+            **scores,
+            "epoch": model.tested_epoch,
+            "checkpoint": scored_checkpoint(data),
+            "without_numbers": model.without_numbers,
+        },
         "timing": {
             **seconds,
             "epoch_seconds": model.epoch_seconds,

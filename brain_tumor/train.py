@@ -41,15 +41,16 @@ def main(cfg: DictConfig) -> None:
 
 
 def refuse_changed(config: dict[str, Any], folder: Path) -> None:
-    """Refuse to call a run finished, when it is asked for again, whose data is no longer what it was.
+    """Refuse to call a run finished, when it is asked for again, whose data or first weights are not what they were.
 
-    Data that is not at hand cannot be compared.
+    What is not at hand cannot be compared.
 
     Raises:
         ValueError: it has changed, or can no longer be used.
     """
     from brain_tumor.results import record, run_folder
 
+    _refuse_other_weights(config["model"].get("weights"), record.read(folder)["weights"]["detail"], folder)
     root = Path(config["data"].get("root") or "").expanduser()
     if not config["data"].get("root") or not root.is_dir():
         return
@@ -66,6 +67,30 @@ def refuse_changed(config: dict[str, Any], folder: Path) -> None:
             f"{data.key}); restore it, or train anew by resume=false"
         )
     run_folder.note_begun(folder, {**known, "files": files})
+
+
+def _refuse_other_weights(asked: str | None, known: str, folder: Path) -> None:
+    """Refuse a file or run of weights that has changed since the run in a folder has started from it.
+
+    Args:
+        asked: as `model.weights`.
+        known: the file's SHA-256, or the run's id, when the run has started.
+        folder: the run's.
+    """
+    from brain_tumor.results import record, run_folder
+
+    path = Path((asked or "").removeprefix("run:")).expanduser()
+    if (asked or "").startswith("run:") and run_folder.finished(path):
+        now = record.read(path)["id"]
+    elif asked not in {None, "auto", "imagenet", "none"} and path.is_file():
+        now = hashlib.sha256(path.read_bytes()).hexdigest()
+    else:
+        return
+    if known and now != known:
+        raise ValueError(
+            f"{folder}: finished before, but model.weights={asked} has changed since; restore it, or train anew by "
+            "resume=false"
+        )
 
 
 def train(config: dict[str, Any], folder: Path) -> "Record | None":
@@ -184,6 +209,8 @@ def _require_trainable(config: dict[str, Any], data: "SliceDataModule", model: "
 
     if trainer.max_epochs is not None and trainer.max_epochs < 1 and trainer.max_steps < 1:
         raise ValueError(f"trainer.max_epochs={trainer.max_epochs}: must be at least 1")
+    if settings := [name for name in ("limit_test_batches", "fast_dev_run") if config["trainer"].get(name) is not None]:
+        raise ValueError(f"trainer.{settings[0]}: would score a part of the test slices as all of them; leave it out")
     if config["experiment"] not in {None, *range(1, 21)}:
         raise ValueError(f"experiment={config['experiment']}: a row of the paper's table, 1 to 20, which paper=N sets")
     size, batch = data.size, data.batch_size

@@ -83,11 +83,13 @@ def positive_class(classes: list[str], target: str | None, asked: str | None) ->
         asked: the name that a user has given.
 
     Raises:
-        ValueError: no class of that name.
+        ValueError: no class of that name, or the one that means no tumour.
     """
     asked = None if asked is None else str(asked)  # a folder 1 is given as a number
     if asked is not None and asked not in classes:
         raise ValueError(f"data.positive={asked}: the classes are {', '.join(classes)}")
+    if asked == TUMOUR_CLASSES[0] and classes == TUMOUR_CLASSES:
+        raise ValueError(f"data.positive={asked}: is to name the class that means a tumour; leave it out")
     if asked is not None or is_of_patients(target):
         return asked
     return TUMOUR_CLASSES[1] if classes == TUMOUR_CLASSES else positive.guess(classes)

@@ -228,6 +228,12 @@ class Task(L.LightningModule, ABC):
         return self._predictions
 
     @property
+    def without_numbers(self) -> int:
+        """For how many slices the last test gave no numbers (NaN), as a network does that has diverged."""
+        _, outcomes = self.predictions
+        return int((~outcomes.isfinite().reshape(len(outcomes), -1).all(1)).sum()) if len(outcomes) else 0
+
+    @property
     def tested_epoch(self) -> int:
         """The epoch, from 1, whose weights the last test scored."""
         return self._tested_epoch or len(self.history)

@@ -100,11 +100,13 @@ class Cell:
 
     @property
     def note(self) -> str:
-        """What the runs differ in from the row: weights that are not torchvision's, and settings."""
+        """What the runs differ in from the row: diverged, weights that are not torchvision's, and settings."""
         if not self.runs:
             return ""
         weights = "" if self.runs[0].weights == WEIGHTS[0] else f"weights: {self.runs[0].weights}"
-        return "; ".join(filter(None, [weights, *paper.deviations(self.runs[0].record, self.row)]))
+        diverged = sum(run.diverged for run in self.runs)
+        numberless = f"{diverged} of {len(self.runs)} gave no numbers (NaN)" if diverged else ""
+        return "; ".join(filter(None, [numberless, weights, *paper.deviations(self.runs[0].record, self.row)]))
 
 
 class Groups:

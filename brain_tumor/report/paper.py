@@ -88,6 +88,13 @@ def deviations(record: Record, number: int) -> list[str]:
     different = [f"{name} {value} instead of {asked[name]}" for name, value in own.items() if value != asked[name]]
     if settings["rotate"] or settings["scale"] != "1":
         different.append("rotation or scaling")
+    # Older records lack them, and had neither.
+    if (schedule := settings.get("schedule", "constant")) != "constant":
+        different.append(f"schedule {schedule}")
+    if settings.get("missing", 0):
+        different.append("sequences missing")
+    if settings.get("empty", -1) >= 0:
+        different.append("empty slices left out")
     return different
 
 

@@ -69,20 +69,24 @@ def pool(runs: Sequence[Run]) -> list[Pool]:
 
 def _pool(seeds: dict[int, dict[int, Run]]) -> Pool:
     example = next(run for own in seeds.values() for run in own.values())
-    folds = example.record["split"]["folds"] or _own_folds(seeds)
-    missing = [
-        f"fold {fold} of seed {seed}" for seed in sorted(seeds) for fold in range(folds) if fold not in seeds[seed]
-    ]
-    whole = {seed: [seeds[seed][fold] for fold in range(folds)] for seed in sorted(seeds) if len(seeds[seed]) == folds}
+    drawn = example.record["split"]["folds"]
+    folds = range(drawn) if drawn else _own_folds(seeds)
+    missing = [f"fold {fold} of seed {seed}" for seed in sorted(seeds) for fold in folds if fold not in seeds[seed]]
+    whole = {seed: [own[fold] for fold in folds] for seed, own in sorted(seeds.items()) if own.keys() >= set(folds)}
     return Pool(whole, missing, example)
 
 
-def _own_folds(seeds: dict[int, dict[int, Run]]) -> int:
-    """Count the folds that the data gives, as far as runs show: if not all slices are tested there is one more."""
+def _own_folds(seeds: dict[int, dict[int, Run]]) -> range:
+    """Number the folds that the data gives, as far as runs show: if not all slices are tested there is one more.
+
+    Folders may begin with any number, other data begins with 0.
+    """
     known = {fold: run.record for own in seeds.values() for fold, run in own.items()}
     tested = sum(record["split"]["test"]["slices"] for record in known.values())
     every = next(iter(known.values()))["data"]["slices"]
-    return max(known) + 1 + (tested < every and len(known) == max(known) + 1)
+    example = next(iter(known.values()))
+    first = min(known) if tested >= every or example["data"]["kind"] == "folder" else 0
+    return range(first, max(known) + 1 + (tested < every and len(known) == max(known) + 1 - first))
 
 
 def unfinished(pools: Sequence[Pool]) -> list[Block]:

@@ -62,6 +62,9 @@ class Run:
         split, weights = record["split"], record["weights"]
         transformed = [word for name, word in _TRANSFORMS.items() if settings.get(name)]
         words = [f"experiment {row}" * bool(row), summary.model_title(record), *transformed, settings["optimizer"]]
+        words += ["gave no numbers (NaN)"] * bool(record["test"].get("without_numbers"))
+        if (positive := record["data"]["positive"]) not in (None, "tumour"):
+            words.append(f"'{positive}' positive")
         return cls(
             folder,
             record,
@@ -82,17 +85,26 @@ class Run:
         return float(self.record["test"]["accuracy"]["value"])
 
     @property
+    def diverged(self) -> bool:
+        """Whether its network gave no numbers for some slices, so that its scores mean nothing."""
+        tested = self.record["test"]
+        loss = tested.get("loss")  # of a classifier; older records have no more
+        return bool(tested.get("without_numbers")) or (loss is not None and loss["value"] is None)
+
+    @property
     def scores(self) -> dict[str, Interval]:
         """The scores of its test, low and high."""
         return records.scores(self.record["test"])
 
     def same_but_for(self, *differ: str) -> str:
-        """Name its configuration without where its data and weights lie, and without its "seed" or its "fold"."""
+        """Name its configuration without its "seed" or its "fold"; data and weights by what they hold, not by place."""
         config, weights = self.record["config"], self.record["weights"]
         model = {**config["model"], "weights": [weights["source"], weights["detail"]]}
-        data = {**config["data"], "root": ""} | ({"fold": None} if "fold" in differ else {})
+        # One configuration has meant two momenta: an earlier version moved the one that was asked for.
+        optimizer = {**config["optimizer"], "used": self.record["hyperparameters"].get("momentum_used")}
+        data = {**config["data"], "root": self.record["data"]["key"]} | ({"fold": None} if "fold" in differ else {})
         seed = {"seed": 0} if "seed" in differ else {}
-        return run_folder.run_id({**config, **seed, "model": model, "data": data})
+        return run_folder.run_id({**config, **seed, "model": model, "optimizer": optimizer, "data": data})
 
     def predictions(self) -> pd.DataFrame:
         """Read the test slices' predictions; a diverged run's probabilities are NaN."""
@@ -107,10 +119,22 @@ class Run:
         return storage.read_csv(self.folder / "split.csv")
 
     def evaluation(self, key: str) -> tuple[Path, dict[str, Any]] | None:
-        """Return the newest of its evaluations that has a key, such as "explanation", and what stands there."""
+        """Return the newest evaluation of its own test that has a key, such as "explanation", and what stands there."""
         kept = sorted(self.folder.glob("evaluations/*/results.json"), key=lambda path: -int(path.parent.name))
         evaluations = ((path.parent, storage.read_json(path)) for path in kept)
-        return next(((folder, content[key]) for folder, content in evaluations if key in content), None)
+        return next(((folder, own[key]) for folder, own in evaluations if key in own and self._is_of_test(own)), None)
+
+    def _is_of_test(self, evaluation: dict[str, Any]) -> bool:
+        """Return whether an evaluation is of the run's own test part and of the checkpoint that was scored."""
+        names = ("kind", "classes", "slices", "patients", "labels")  # keys of one data set have changed with the format
+        own: dict[str, Any] = dict(self.record["data"])
+        alike = all(evaluation["data"][name] == own[name] for name in names)
+        tested, scored = self.record["test"], Path(evaluation["checkpoint"]).stem
+        return (
+            alike
+            and evaluation["test"]["slices"] == self.record["split"]["test"]["slices"]
+            and scored == (tested["checkpoint"])
+        )
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ def one_class(scores: Tensor, predicted: Tensor, actual: Tensor, weights: Tensor
     ranked = ((above + before) / 2 * step).sum(1) / (positives * negatives)
     found = ((above - before) * above / (above + below).clamp(min=1e-12)).sum(1) / positives
     undefined = (positives == 0) | (negatives == 0)
+    if scores.isnan().any():  # which have no order
+        ranked, found = (torch.full_like(area, torch.nan) for area in (ranked, found))
     values = {
         "sensitivity": hit / positives,
         "specificity": 1 - (chosen - hit) / negatives,

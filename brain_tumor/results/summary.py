@@ -48,9 +48,21 @@ def summary(record: Record) -> str:
             f"Calibrated on the validation part: temperature {found['temperature']:.2f}, calibration error of the test "
             f"{raw:.3f}, calibrated {calibrated:.3f}"
         )
+    if diverged := without_numbers(test):
+        lines.append(f"WARNING: {diverged}")
     if record["weights"]["warning"]:
         lines.append(f"WARNING: {record['weights']['warning']}")
     return "\n".join(lines)
+
+
+def without_numbers(test: Mapping[str, Any]) -> str:
+    """Say for how many tested slices the network gave no numbers; "" for none."""
+    if not (count := test.get("without_numbers", 0)):  # which older records lack
+        return ""
+    return (
+        f"the network gives no numbers (NaN) for {count} of {test['slices']} slices: it has diverged, and what is "
+        "scored there is no answer of its; train it again, with a lower optimizer.lr"
+    )
 
 
 def scores(test: Mapping[str, Any]) -> str:

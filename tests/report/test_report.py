@@ -206,6 +206,7 @@ def test_a_diverged_run_does_not_stop_the_report(tmp_path: Path) -> None:
     found = collect([tmp_path])
     text = page.markdown("", compose_report(found))
     assert "| 17 | resnet18, finetune" in text
+    assert "1 of 1 gave no numbers (NaN)" in text
     assert found.runs[1].predictions().filter(regex="^p[(]").isna().all(axis=None)
 
 

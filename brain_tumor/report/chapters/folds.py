@@ -33,6 +33,11 @@ def chapter(groups: Groups) -> list[Block]:
             "change. What another seed would change stands beside them, as the lowest and the highest seed's accuracy."
         ),
     ]
+    if any(_shares_patients(own) for own in groups.pools):
+        text = (
+            "Not so in folds that the data gives without naming patients, or with a patient in several: the model knew "
+        )
+        blocks.append(Text(text + "other slices of those that it is tested on, or may have.", warning=True))
     if lines := [_line(own) for own in groups.pools if own.runs]:
         lines += _baselines(divisions(groups.pools))
         columns = {
@@ -49,6 +54,12 @@ def chapter(groups: Groups) -> list[Block]:
         )
         blocks += [table, Picture.of("minutes", caption, _minutes(table.numbers))]
     return blocks + unfinished(groups.pools)
+
+
+def _shares_patients(own: Pool) -> bool:
+    """Return whether a model may have seen a patient on whom it is tested."""
+    records = [run.record for runs in own.runs.values() for run in runs] or [own.example.record]
+    return any(bool(found["split"].get("patients_on_both_sides")) or not found["data"]["patients"] for found in records)
 
 
 def _line(own: Pool) -> dict[str, object]:
@@ -69,11 +80,13 @@ def _line(own: Pool) -> dict[str, object]:
 
 def _baselines(divided: Sequence[Pool]) -> list[dict[str, object]]:
     """Score, once for each way of dividing the patients, what sees no pixel."""
-    return [
-        {"model": BASELINE_TITLES[name] + f", {len(own.folds)} folds" * (len(divided) > 1), **flat(scores)}
-        for own in divided
-        for name, scores in own.baselines.items()
-    ]
+    lines: list[dict[str, object]] = []
+    for own in divided:
+        positive = own.example.record["data"]["positive"]
+        more = f", {len(own.folds)} folds" * (len(divided) > 1)
+        more += f", '{positive}' positive" * (positive not in (None, "tumour"))
+        lines += [{"model": BASELINE_TITLES[name] + more, **flat(scores)} for name, scores in own.baselines.items()]
+    return lines
 
 
 def _minutes(table: pd.DataFrame) -> Figure:

@@ -2,9 +2,10 @@
 
 from brain_tumor.report.cells import Groups
 from brain_tumor.report.page import Block, Heading, Line, Table, Text
-from brain_tumor.report.wording import flat, intervals
+from brain_tumor.report.wording import flat, intervals, number
 
 _MASKS = {"alone": "alone", "gated": "gated", "gated_by_truth": "gated by the truth"}
+_threshold = number("threshold", "{:.3f}")
 _COUNTS = ("tumour_slices", "tumour_slices_lost", "false_alarms", "false_alarms_cleaned")
 
 
@@ -15,6 +16,7 @@ def chapter(groups: Groups) -> list[Block]:
             "evaluation": str(evaluation[0]),
             "model": run.title,
             "detector": evaluation[1]["detector"],
+            "threshold": evaluation[1].get("threshold"),
             "masks": title,
             **flat(evaluation[1][name]),
             **{count: evaluation[1][count] for count in _COUNTS if name == "gated"},
@@ -29,6 +31,7 @@ def chapter(groups: Groups) -> list[Block]:
     columns = {
         "model": "{model}",
         "masks": "{masks}",
+        "threshold": lambda line: _threshold(line) if line["masks"] == _MASKS["gated"] else "",
         **intervals(titles),
         "tumour slices lost": lambda line: _of(line, "tumour_slices_lost", "tumour_slices"),
         "false alarms cleaned": lambda line: _of(line, "false_alarms_cleaned", "false_alarms"),
