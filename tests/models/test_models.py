@@ -264,6 +264,7 @@ def test_images_in_the_devices_memory_give_the_same_bits(make: Make, cache_dir: 
     assert results[0] == results[1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     precision.resolve("auto", "cpu") != "bf16-mixed", reason="this processor does bfloat16 in software, in minutes"
 )
