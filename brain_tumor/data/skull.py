@@ -6,9 +6,10 @@ not all round at one depth. So each slice is cut into sectors and layers of dept
 the brighter ones outside and inside it. Only ratios within a slice count, which scaling does not change.
 
 Nothing is trained. The numbers below were chosen on every second patient of the LGG data, by name, as they are and
-with their skulls removed in several ways. On the other 55, 55 are told with and, skulls removed 13 pixels deep, 55
-without. In coronal and sagittal slices, cut at the neck, one head in twenty passes for a brain; in even brighter
-background with black around it, or in noise of more than a tenth of the brain's brightness, a head may not be found.
+with their skulls removed in several ways. All 55 others are told with their skulls, and all 55 without, removed 13
+pixels deep or more. Limits: removed 9 pixels deep, some scalp is left, and one in seven passes for whole. Of 233
+patients with axial, coronal and sagittal slices, all with skulls, 12 pass for brains. Noise of a quarter of the brain's
+brightness can make a ring of its own.
 """
 
 from collections.abc import Sequence
@@ -23,9 +24,8 @@ _FEWEST_PIXELS = 48  # of a slice's shorter side: with fewer, its skull is thinn
 _SLICES = 9  # of a case that are looked at
 _MIDDLE = (0.3, 0.7)  # of its slices: faces lie below, and above, slices run along the skull rather than across it
 # A slice's contrast of the dark layer is this in most of its sectors: 0 for none, 1 for black between bright layers.
-# The choosing patients had .40 or more, .22 or more in one sequence alone; without skulls .17 or less, in noise .18.
-# The others had .39 or more, .18 or more in one sequence alone; without skulls .20 or less. A patient from elsewhere
-# without a skull has .08, .17 in noise.
+# The choosing patients had .40 or more, in one sequence alone .22; without skulls .17 or less. The others had .39 or
+# more, in one sequence alone .18 (the next .27); without skulls .20 or less. A patient from elsewhere without: .08.
 _WITHOUT, _WITH = 0.2, 0.25
 _QUANTILE = 0.35  # of the sectors: about two thirds show at least this; faces and cut borders may hide the others
 _SECTORS = 12
@@ -35,7 +35,7 @@ _LEAST_SIGNAL = 0.12  # of the head, between background (0) and the brightest fi
 _LEAST_RANGE = 12  # grey levels between these two, or a channel shows nothing
 _LEAST_HEAD = 0.08  # of a slice: less is a few pixels
 _BOX = 0.93  # a head fills less of its bounding box (an ellipse .79); more is a background taken for a head
-_LEAST_ALONE = 0.2  # likewise where there is no middle to choose: crowns look as brains do (LGG: 70 % wrong)
+_LEAST_ALONE = 0.2  # likewise where there is no middle to choose: three in four such crowns of LGG pass for brains
 
 _TRAINING_CASES, _TRAINING_SLICES = 30, 6
 _MOST = 0.95  # of the decided cases must agree
