@@ -41,20 +41,27 @@ def main(cfg: DictConfig) -> None:
 
 
 def refuse_changed(config: dict[str, Any], folder: Path) -> None:
-    """Refuse to call a run finished, when it is asked for again, whose data or first weights are not what they were.
+    """Refuse to call a run finished, when it is asked for again, whose data, masks or first weights have changed.
 
     What is not at hand cannot be compared.
 
     Raises:
         ValueError: it has changed, or can no longer be used.
     """
+    from brain_tumor.data import regions
     from brain_tumor.results import record, run_folder
 
     _refuse_other_weights(config["model"].get("weights"), record.read(folder)["weights"]["detail"], folder)
+    known, masks = run_folder.begun(folder), config["data"].get("masks")
+    if "" not in {now := regions.identify(masks), known.get("masks", "")} and now != known["masks"]:
+        raise ValueError(
+            f"{folder}: finished before, but what data.masks={masks} says has changed since; restore it, or train anew "
+            "by resume=false"
+        )
     root = Path(config["data"].get("root") or "").expanduser()
     if not config["data"].get("root") or not root.is_dir():
         return
-    known, files = run_folder.begun(folder), walk.stamp(root)
+    files = walk.stamp(root)
     if known.get("files") == files:
         return
     data: SliceDataModule = cli.make(config, "data", transforms=cli.make(config, "transforms"), seed=config["seed"])
@@ -160,10 +167,13 @@ def train(config: dict[str, Any], folder: Path) -> "Record | None":
 
 def _beginning(data: "SliceDataModule", model: "Task") -> dict[str, str]:
     """Identify what a run begins with (see `run_folder.begin`)."""
+    from brain_tumor.data import regions
+
     root, parts = getattr(data, "root", None), data.table[["path", "part", "label"]]
     return {
         "files": walk.stamp(root) if root is not None else "",
         "data": f"{data.key} {data.decoded.key}",
+        "masks": regions.identify(data.masks),
         "split": hashlib.sha256(parts.to_csv(index=False).encode(errors="surrogateescape")).hexdigest()[:16],
         "weights": f"{model.weights.source} {model.weights.detail}".strip(),
     }

@@ -110,10 +110,9 @@ def refuse_own(path: Path, key: str) -> None:
         key: the setting that names it.
 
     Raises:
-        ValueError: it is a folder of our own results, or lies in one.
+        ValueError: it is a folder of our own results, or lies in one, however deep.
     """
-    folder = path if path.is_dir() else path.parent
-    if is_own(folder):
+    if any(is_own(folder) for folder in (path, *path.absolute().parents)):
         raise ValueError(f"{key}={path}: results of brain_tumor, which are no input. Give the data's own folder")
 
 

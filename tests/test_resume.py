@@ -47,7 +47,7 @@ def test_a_run_does_not_go_on_with_other_data(command: Command, tmp_path: Path, 
         (tmp_path / "mine" / ("yes" if number % 2 else "no") / f"{number:03d}.png").unlink()
     (folder,) = tmp_path.glob("outputs/*-*")
     known = run_folder.begun(folder)
-    assert set(known) == {"files", "data", "split", "weights"}
+    assert set(known) == {"files", "data", "masks", "split", "weights"}
     run_folder.begin(folder, known)  # which is refused for nothing but a change
     with pytest.raises(ValueError, match="its weights changed since"):
         run_folder.begin(folder, {**known, "weights": "file 0123"})

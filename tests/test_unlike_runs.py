@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from brain_tumor import evaluate, train
-from brain_tumor.data import targets
+from brain_tumor.data import regions, targets
+from brain_tumor.results import record, run_folder
 
 
 def test_a_finished_run_has_started_from_the_same_weights(tmp_path: Path) -> None:
@@ -22,6 +23,25 @@ def test_a_finished_run_has_started_from_the_same_weights(tmp_path: Path) -> Non
     train._refuse_other_weights(str(tmp_path / "gone.pt"), known, tmp_path)
     for name in (None, "none", "auto", "imagenet"):
         train._refuse_other_weights(name, known, tmp_path)
+
+
+def test_a_finished_run_has_seen_the_same_masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own data has not changed, only what another run says of it."""
+    monkeypatch.setattr(record, "read", lambda _: {"weights": {"detail": ""}})
+    localizer = tmp_path / "localizer"
+    localizer.mkdir()
+    (localizer / "predictions.csv").write_text("first")
+    masks = [f"run:{localizer}"]
+    config: dict[str, Any] = {"model": {}, "data": {"masks": masks}}
+    run_folder.note_begun(tmp_path, {"masks": regions.identify(masks)})
+    train.refuse_changed(config, tmp_path)
+    (localizer / "predictions.csv").write_text("second")
+    with pytest.raises(ValueError, match=r"finished before, but what data\.masks=.* says has changed since"):
+        train.refuse_changed(config, tmp_path)
+    (localizer / "predictions.csv").unlink()
+    train.refuse_changed(config, tmp_path)  # which cannot be compared
+    run_folder.note_begun(tmp_path, {})
+    train.refuse_changed({"model": {}, "data": {}}, tmp_path)  # of an earlier version, without masks
 
 
 @pytest.mark.parametrize("setting", ["limit_test_batches", "fast_dev_run"])

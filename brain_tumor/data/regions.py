@@ -106,6 +106,17 @@ def widen(box: Box, margin: float, height: int, width: int) -> Box:
     )
 
 
+def identify(masks: str | Sequence[str] | None) -> str:
+    """Identify what runs said, as `read` takes them: 16 hexadecimal digits; "" for none, or where one is not there."""
+    content = hashlib.sha256()
+    for text in [masks] if isinstance(masks, str) else masks or []:
+        path = Path(str(text).partition(":")[2]).expanduser() / "predictions.csv"
+        if not path.is_file():
+            return ""
+        content.update(path.read_bytes())
+    return content.hexdigest()[:16] if masks else ""
+
+
 def read(masks: str | Sequence[str]) -> Predicted:
     """Read what runs said of the slices that they were tested on.
 

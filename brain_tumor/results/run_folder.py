@@ -136,7 +136,8 @@ def begin(folder: Path, facts: Mapping[str, str]) -> None:
 
     Args:
         folder: the run's.
-        facts: identify its `data`, `split` and `weights`, and its `files` as they lie on the disk.
+        facts: identify its `data`, with what is cut out of it, its `split` and `weights`, and what only a finished run
+            is held against: the `masks` of other runs, and its `files` as they lie on the disk.
 
     Raises:
         ValueError: the run in the folder has begun with other ones.
