@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import hydra
 from omegaconf import DictConfig
 
-from brain_tumor import cli, walk
+from brain_tumor.config import cli
+from brain_tumor.io import walk
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from brain_tumor.data.datamodule import SliceDataModule
     from brain_tumor.data.transforms import Transforms
-    from brain_tumor.explanation import Explanation
+    from brain_tumor.evaluation.explanation import Explanation
+    from brain_tumor.inference.trained import Trained
     from brain_tumor.models.task import Task
-    from brain_tumor.trained import Trained
 
 
 class Evaluation(NamedTuple):
@@ -44,8 +45,10 @@ class Evaluation(NamedTuple):
 @hydra.main(config_path=cli.CONF, config_name="evaluate", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     """Print the scores and write them into the run's folder, under `evaluations/`."""
-    from brain_tumor import explanation, trained
-    from brain_tumor.results import masks, run_folder, storage, summary
+    from brain_tumor.evaluation import explanation
+    from brain_tumor.inference import trained
+    from brain_tumor.io import run_lengths, tables
+    from brain_tumor.runs import run_folder, summary
 
     config = cli.plain(cfg, "evaluate")
     run = trained.open_run(Path(config["run"]), config["trusted"])
@@ -53,12 +56,12 @@ def main(cfg: DictConfig) -> None:
     for doubt in found["warnings"]:
         print(f"WARNING: {doubt}", file=sys.stderr)
     folder = walk.make_own(run_folder.numbered(run.folder / "evaluations"))
-    storage.write_csv(folder / "predictions.csv", predictions)
+    tables.write_csv(folder / "predictions.csv", predictions)
     if explained:
         explanation.write(folder, explained)
     if config["masks"]:
-        masks.write(walk.make_own(folder / "masks"), predictions, data.table.loc[predictions.index])
-    storage.write_json(folder / "results.json", found)
+        run_lengths.write(walk.make_own(folder / "masks"), predictions, data.table.loc[predictions.index])
+    tables.write_json(folder / "results.json", found)
     if "stages" in found:
         print(f"{summary.stages(found['stages'])}\n")
     if "explanation" in found:
@@ -73,16 +76,17 @@ def evaluate(run: "Trained", config: dict[str, Any]) -> Evaluation:
         ValueError: the data has changed since, other data has other classes or patients that the run was trained on,
             the checkpoint is another model's, or the run cannot do what is asked for.
     """
-    from brain_tumor import explanation, stages, trained
     from brain_tumor.data import description
+    from brain_tumor.evaluation import explanation
+    from brain_tumor.inference import trained, two_stage
     from brain_tumor.models import precision
-    from brain_tumor.results import summary
+    from brain_tumor.runs import summary
 
     cli.quieten_lightning()
     detector = trained.open_run(Path(config["detector"]), config["trusted"]) if config["detector"] else None
     if detector:
-        stages.refuse_misfit(run, detector)
-        limit, origin = stages.threshold(config["threshold"], detector)
+        two_stage.refuse_misfit(run, detector)
+        limit, origin = two_stage.threshold(config["threshold"], detector)
     elif config["threshold"] is not None:
         raise ValueError(f"threshold={config['threshold']}: is the detector's; give detector=... as well")
     if config["masks"] and run.record["task"] != "segmentation":
@@ -111,8 +115,8 @@ def evaluate(run: "Trained", config: dict[str, Any]) -> Evaluation:
     }
     if detector:
         own, seen = _open(run, detector, config)
-        chance = stages.probabilities(detector, own, predictions.index.to_numpy())
-        gated = stages.score(predictions, data, chance, limit)
+        chance = two_stage.probabilities(detector, own, predictions.index.to_numpy())
+        gated = two_stage.score(predictions, data, chance, limit)
         found["stages"] = {
             "detector": str(detector.folder), "overlap": seen, "threshold": limit, "threshold_from": origin, **gated
         }  # fmt: skip
@@ -132,7 +136,7 @@ def _open(run: "Trained", scored: "Trained", config: dict[str, Any]) -> "tuple[S
         scored: whose size and transforms the data gets, and who must not have been trained on it.
         config: the command's.
     """
-    from brain_tumor.results import overlap
+    from brain_tumor.runs import leakage
 
     other = "_target_" in config["data"]
     size = config["data"]["size"] if scored is run else None
@@ -140,7 +144,7 @@ def _open(run: "Trained", scored: "Trained", config: dict[str, Any]) -> "tuple[S
     data = _other_data(*given) if other else _own_data(run, *given)
     tested = data.table.iloc[data.rows["test"]]
     if scored is not run:  # whose answers are its own classes', whatever the data's are called
-        return data, overlap.refuse(scored.folder, tested, config["allow_overlap"])
+        return data, leakage.refuse(scored.folder, tested, config["allow_overlap"])
     known = run.record["data"]["classes"]
     named = [str(name) for name in config["classes"] or known]
     if sorted(named) != sorted(data.classes):
@@ -149,7 +153,7 @@ def _open(run: "Trained", scored: "Trained", config: dict[str, Any]) -> "tuple[S
             "Say which is which by classes=[...], the data's names in the run's order"
         )
     data.reorder(named)
-    return data, overlap.refuse(run.folder, tested, config["allow_overlap"]) if other else []
+    return data, leakage.refuse(run.folder, tested, config["allow_overlap"]) if other else []
 
 
 def _doubts(run: "Trained", data: "SliceDataModule") -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
-from brain_tumor import cli
+from brain_tumor.config import cli
 
 
 @hydra.main(config_path=cli.CONF, config_name="export", version_base="1.3")
@@ -33,19 +33,19 @@ def export(config: dict[str, Any]) -> str:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise ValueError(f"export: needs {error.name}: pip install 'brain-tumor[onnx]'") from error
-    from brain_tumor.data import volumes
+    from brain_tumor.scans import volumes
 
     to = Path(config["to"])
     if to.suffix != ".onnx" or not to.parent.is_dir():
         raise ValueError(f"to={to}: name a file ending in .onnx, in a folder that is there")
     if config["preset"] not in volumes.PRESETS:
         raise ValueError(f"preset={config['preset']}: choose one of {', '.join(volumes.PRESETS)}")
-    from brain_tumor import exporting, trained  # late: they bring torch
-    from brain_tumor.results import card
+    from brain_tumor.inference import export, trained
+    from brain_tumor.runs import card
 
     run = trained.open_run(Path(config["run"]), config["trusted"])
-    files = config["input"] or exporting.tested(run, config["root"], config["cache_dir"])
-    checked = exporting.export(run, to, exporting.pictures(files), config["preset"], config["threshold"])
+    files = config["input"] or export.tested(run, config["root"], config["cache_dir"])
+    checked = export.export(run, to, export.pictures(files), config["preset"], config["threshold"])
     return card.checks(checked)
 
 

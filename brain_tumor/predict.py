@@ -13,18 +13,16 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
 from omegaconf import DictConfig
 
-from brain_tumor import cli
+from brain_tumor.config import cli
 
 if TYPE_CHECKING:
-    from brain_tumor.models.outputs import Run
-    from brain_tumor.prediction import Predictor
+    from brain_tumor.inference.predictor import Predictor
 
 _NAMED = 10  # files that were skipped, named one by one
 
@@ -37,55 +35,18 @@ def main(cfg: DictConfig) -> None:
         sys.exit(1)
 
 
-def open_run(names: str | Sequence[str], trusted: Sequence[str] = ()) -> "Run":
-    """Open a run's folder, or what `export` made of one, for which torch is not needed; of several make one.
-
-    Args:
-        names: a path, a pattern of several paths, or several of these.
-        trusted: modules of the user's own whose classes a run may name.
-
-    Raises:
-        ValueError: there is none, one is damaged, or they have learnt unlike things.
-    """
-    from brain_tumor.models.ensemble import Ensemble
-
-    given = [names] if isinstance(names, str) else names
-    # Each once: two patterns may find the same run, which would then count twice.
-    paths = {path.resolve(): path for name in given for path in _paths(name)}
-    if not paths:
-        raise ValueError(f"run={names}: no run is named")
-    found = [_open(path, trusted) for path in paths.values()]
-    return found[0] if len(found) == 1 else Ensemble(found)
-
-
-def _paths(name: str) -> list[Path]:
-    """Return the path of that name, or the paths that a pattern finds."""
-    if Path(name).exists():
-        return [Path(name)]
-    return sorted(map(Path, glob(name))) or [Path(name)]
-
-
-def _open(path: Path, trusted: Sequence[str]) -> "Run":
-    from brain_tumor.models.onnx_file import SUFFIX, OnnxRun
-
-    if path.suffix.lower() == SUFFIX:
-        return OnnxRun.open(path)
-    from brain_tumor import trained
-
-    return trained.open_run(path, trusted)
-
-
 def predict(config: dict[str, Any]) -> int:
     """Predict every case, write the tables, and return how many cases have failed.
 
     Raises:
         ValueError: the runs or the inputs cannot be used at all.
     """
-    from brain_tumor import pipeline, stages
-    from brain_tumor.data import cases as cases_
-    from brain_tumor.data import volumes
-    from brain_tumor.prediction import Predictor
-    from brain_tumor.results.predictions import Predictions
+    from brain_tumor.inference import pipeline, two_stage
+    from brain_tumor.inference.open import open_run
+    from brain_tumor.inference.output_folder import Predictions
+    from brain_tumor.inference.predictor import Predictor
+    from brain_tumor.scans import cases as cases_
+    from brain_tumor.scans import volumes
 
     # What it says of damaged files stands in the tables. Its level would not last: importing pydicom sets it.
     logging.getLogger("pydicom").propagate = False
@@ -95,7 +56,7 @@ def predict(config: dict[str, Any]) -> int:
         raise ValueError(f"preset={config['preset']}: choose one of {', '.join(volumes.PRESETS)}")
     keys = [key for key in ("run", "detector", "types") if config[key]]
     runs = {key: open_run(config[key], config["trusted"]) for key in keys}
-    refuse = stages.refuse_unlike if config["input"] else stages.refuse_unknown
+    refuse = two_stage.refuse_unlike if config["input"] else two_stage.refuse_unknown
     refuse(runs)
     needed = cases_.needed(run.kind for run in runs.values())
     cases, passed, left_out = cases_.find(config["input"], config["sequences"], needed)

@@ -19,7 +19,9 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from brain_tumor import cli, job, processes, walk
+from brain_tumor.config import cli, processes
+from brain_tumor.io import walk
+from brain_tumor.training import job
 
 if TYPE_CHECKING:  # imported late at run time, so that --help and --cfg answer at once
     import lightning as L
@@ -28,7 +30,7 @@ if TYPE_CHECKING:  # imported late at run time, so that --help and --cfg answer 
 
     from brain_tumor.data.datamodule import SliceDataModule
     from brain_tumor.models.task import Task
-    from brain_tumor.results.record import Record
+    from brain_tumor.runs.record import Record
 
 
 @hydra.main(config_path=cli.CONF, config_name="train", version_base="1.3")
@@ -48,12 +50,12 @@ def refuse_changed(config: dict[str, Any], folder: Path) -> None:
     Raises:
         ValueError: it has changed, or can no longer be used.
     """
-    from brain_tumor.data import regions
-    from brain_tumor.results import record, run_folder
+    from brain_tumor.data import crops
+    from brain_tumor.runs import record, run_folder
 
     _refuse_other_weights(config["model"].get("weights"), record.read(folder)["weights"]["detail"], folder)
     known, masks = run_folder.begun(folder), config["data"].get("masks")
-    if "" not in {now := regions.identify(masks), known.get("masks", "")} and now != known["masks"]:
+    if "" not in {now := crops.identify(masks), known.get("masks", "")} and now != known["masks"]:
         raise ValueError(
             f"{folder}: finished before, but what data.masks={masks} says has changed since; restore it, or train anew "
             "by resume=false"
@@ -84,7 +86,7 @@ def _refuse_other_weights(asked: str | None, known: str, folder: Path) -> None:
         known: the file's SHA-256, or the run's id, when the run has started.
         folder: the run's.
     """
-    from brain_tumor.results import record, run_folder
+    from brain_tumor.runs import record, run_folder
 
     path = Path((asked or "").removeprefix("run:")).expanduser()
     if (asked or "").startswith("run:") and run_folder.finished(path):
@@ -106,9 +108,10 @@ def train(config: dict[str, Any], folder: Path) -> "Record | None":
     import lightning as L
     from lightning.pytorch.loggers import TensorBoardLogger
 
-    from brain_tumor import recording
+    from brain_tumor.metrics import plots
     from brain_tumor.models import checkpoint, features, precision
-    from brain_tumor.results import plots, run_folder
+    from brain_tumor.runs import run_folder
+    from brain_tumor.training import recording
 
     cli.quieten_lightning()
     L.seed_everything(config["seed"], verbose=False)
@@ -167,13 +170,13 @@ def train(config: dict[str, Any], folder: Path) -> "Record | None":
 
 def _beginning(data: "SliceDataModule", model: "Task") -> dict[str, str]:
     """Identify what a run begins with (see `run_folder.begin`)."""
-    from brain_tumor.data import regions
+    from brain_tumor.data import crops
 
     root, parts = getattr(data, "root", None), data.table[["path", "part", "label"]]
     return {
         "files": walk.stamp(root) if root is not None else "",
         "data": f"{data.key} {data.decoded.key}",
-        "masks": regions.identify(data.masks),
+        "masks": crops.identify(data.masks),
         "split": hashlib.sha256(parts.to_csv(index=False).encode(errors="surrogateescape")).hexdigest()[:16],
         "weights": f"{model.weights.source} {model.weights.detail}".strip(),
     }

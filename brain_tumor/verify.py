@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import hydra
 from omegaconf import DictConfig
 
-from brain_tumor import cli
+from brain_tumor.config import cli
 
 if TYPE_CHECKING:
     from brain_tumor.data.datamodule import SliceDataModule
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 @hydra.main(config_path=cli.CONF, config_name="verify", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     """Print what is there; exit with 1 where anything is unsound."""
-    from brain_tumor.data import cheng, inspection, lgg
+    from brain_tumor.data import inspection
     from brain_tumor.data.transforms import Transforms
+    from brain_tumor.datasets import cheng, lgg
 
     config = cli.plain(cfg, "verify")
     data: SliceDataModule = cli.make(config, "data", transforms=Transforms())

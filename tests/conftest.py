@@ -13,7 +13,7 @@ import torch
 from filelock import FileLock
 from PIL import Image
 
-from brain_tumor.data import phantom
+from brain_tumor.datasets import phantom
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # A ResNet on small images for a moment: what every training in the tests shares.

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from brain_tumor.data.datamodule import SliceDataModule
-from brain_tumor.data.images import Content
-from brain_tumor.data.slices import COLUMNS, Listing
+from brain_tumor.datasets.base import COLUMNS, Listing
+from brain_tumor.scans.images import Content
 
 SIDE = 128  # pixels
 PER_CASE = 40  # slices

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 from PIL import Image
 
-from brain_tumor import cli, predict
-from brain_tumor.models.outputs import Outputs
+from brain_tumor import predict
+from brain_tumor.config import cli
+from brain_tumor.inference.base import Outputs
 from tests.odd import LESION, Array, Disguise, Given, Head, nib
 
 _DARK, _BRIGHT = 40, 180  # of 255: air is below, a lesion above

@@ -21,9 +21,11 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
-from brain_tumor import cli, verify, walk
+from brain_tumor import verify
+from brain_tumor.config import cli
 from brain_tumor.data.sources import FolderDataModule
 from brain_tumor.data.transforms import Transforms
+from brain_tumor.io import walk
 from tests.odd import RIGHT, Array, Outcome
 from tests.odd_pictures import UNDONE, deep_png, exif
 

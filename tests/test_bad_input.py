@@ -12,8 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from brain_tumor import cli, evaluate, train, verify
-from brain_tumor.results import run_folder
+from brain_tumor import evaluate, train, verify
+from brain_tumor.config import cli
+from brain_tumor.runs import run_folder
 from tests.conftest import SMALL, write_image
 
 Refusal = Callable[..., str]

@@ -12,8 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
-from brain_tumor import predict, prediction, trained
-from brain_tumor.data import cases, phantom
+from brain_tumor import predict
+from brain_tumor.datasets import phantom
+from brain_tumor.inference import trained
+from brain_tumor.inference.open import open_run
+from brain_tumor.inference.predictor import Predictor, summarise
+from brain_tumor.scans import cases
 from tests.conftest import SMALL, Command, run_folder
 from tests.test_predict import write_nifti
 
@@ -59,7 +63,7 @@ def test_detect_localize_and_type_in_one_command(
 ) -> None:
     write_nifti(tmp_path / "scan.nii.gz", pictures[..., 1])
     (case,), *_ = cases.find(str(tmp_path / "scan.nii.gz"), {})
-    (alone,) = prediction.Predictor(trained.open_run(detector), None, 0.5).predict([cases.read(case, "maximum", True)])
+    (alone,) = Predictor(trained.open_run(detector), None, 0.5).predict([cases.read(case, "maximum", True)])
     threshold = alone.table["p(tumour)"].median()  # which the detector of few epochs gives half of the slices
     runs = [f"run={segmenter}", f"detector={detector}", f"types={types}", f"threshold={threshold}"]
     finished = command("predict", *runs, "input=scan.nii.gz", "output_dir=out", "pages=true", cwd=tmp_path)
@@ -94,13 +98,13 @@ def test_each_run_sees_its_own_sequences(segmenter: Path, cheng: Path, pictures:
     for channel, path in enumerate(paths.values()):
         write_nifti(path, pictures[..., channel])
     runs = [trained.open_run(own) for own in (segmenter, cheng)]
-    predictor = prediction.Predictor(runs[0], None, 0.5, runs[1])
+    predictor = Predictor(runs[0], None, 0.5, runs[1])
     ((case,), *_) = cases.find(None, {name: str(path) for name, path in paths.items()}, ("flair", "t1ce"))
     slices = cases.read(case, "maximum", predictor.mixed)
     (found,) = predictor.predict([slices])
     # The same slices, T1 after contrast alone.
     ((alone,), *_) = cases.find(None, {"t1ce": str(paths["t1ce"])}, ("t1ce",))
-    (expected,) = prediction.Predictor(runs[1], None, 0.5).predict([cases.read(alone, "maximum", True)])
+    (expected,) = Predictor(runs[1], None, 0.5).predict([cases.read(alone, "maximum", True)])
     told = found.tumours
     assert len(told)
     for name in CLASSES:
@@ -116,14 +120,14 @@ def test_types_are_told_of_what_a_classifier_finds(detector: Path, types: Path, 
     found, *_ = cases.find(str(tmp_path), {})
     read = [cases.read(case, "maximum", True) for case in found]
     runs = [trained.open_run(own) for own in (detector, types)]
-    chances = [own.table["p(tumour)"][0] for own in prediction.Predictor(runs[0], None, 0.5).predict(read)]
+    chances = [own.table["p(tumour)"][0] for own in Predictor(runs[0], None, 0.5).predict(read)]
     threshold = float(np.median(chances))
-    together = prediction.Predictor(runs[0], None, threshold, runs[1]).predict(read)
+    together = Predictor(runs[0], None, threshold, runs[1]).predict(read)
     assert [bool(own.table["type"].notna()[0] and own.table["type"][0]) for own in together] == [
         chance >= threshold for chance in chances
     ]
-    none = prediction.Predictor(runs[0], None, 1.0, runs[1]).predict(read)
-    assert prediction.summarise(read[0], none[0])["type"] == ""
+    none = Predictor(runs[0], None, 1.0, runs[1]).predict(read)
+    assert summarise(read[0], none[0])["type"] == ""
 
 
 def test_runs_that_do_not_go_together_are_refused(
@@ -177,19 +181,19 @@ def test_several_runs_answer_together(
     (case,), *_ = cases.find(str(tmp_path / "scan.nii.gz"), {})
     slices = cases.read(case, "maximum", True)
     raw, low, high, same = (
-        prediction.Predictor(predict.open_run(names), None, 0.5).predict([slices])[0].table
+        Predictor(open_run(names), None, 0.5).predict([slices])[0].table
         for names in (str(segmenter), str(same_run), str(other), [str(same_run), str(tmp_path / "again")])
     )
     np.testing.assert_array_equal(raw["area_px"], low["area_px"])
     assert raw["p(tumour)"].ne(low["p(tumour)"]).all()
     pd.testing.assert_frame_equal(same, low)
-    assert predict.open_run([str(other), str(other.parent / "*1")]).name == str(other), "named twice, it counts once"
+    assert open_run([str(other), str(other.parent / "*1")]).name == str(other), "named twice, it counts once"
     command("predict", "run=runs/fold*", "input=scan.nii.gz", "output_dir=out", "overlays=false", cwd=tmp_path)
     found = pd.read_csv(tmp_path / "out" / "slices.csv")
     np.testing.assert_allclose(found["p(tumour)"], (low["p(tumour)"] + high["p(tumour)"]) / 2, rtol=1e-12)
     assert low["area_px"].sum() < found["area_px"].sum() < high["area_px"].sum()
     assert json.loads((tmp_path / "out" / "predict.json").read_text())["run"] == "runs/fold0, runs/fold1"
     with pytest.raises(ValueError, match=f"{detector}: cannot answer together with {types}: its kind is phantom"):
-        predict.open_run([str(types), str(detector)])
+        open_run([str(types), str(detector)])
     with pytest.raises(ValueError, match="no finished run there"):
-        predict.open_run("nothing*")
+        open_run("nothing*")

@@ -15,8 +15,9 @@ from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 
-from brain_tumor import cli, predict
-from brain_tumor.results import run_folder as run_folders
+from brain_tumor import predict
+from brain_tumor.config import cli
+from brain_tumor.runs import run_folder as run_folders
 from tests.conftest import SMALL, Command, environment, run_folder, write_image
 
 REQUIRED = {"config", "data", "split", "weights", "baselines", "history", "test", "timing", "versions"}

@@ -10,7 +10,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from brain_tumor.data import cases
+from brain_tumor.scans import cases
 from tests import damage
 from tests.conftest import environment
 

@@ -18,11 +18,11 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from brain_tumor import exporting, prediction, trained
-from brain_tumor.data import images, phantom
-from brain_tumor.models import onnx_export, resampling
-from brain_tumor.models.onnx_file import OnnxRun
-from brain_tumor.prediction import Predictor
+from brain_tumor.datasets import phantom
+from brain_tumor.inference import export, onnx_export, resampling, trained
+from brain_tumor.inference.onnx_run import OnnxRun
+from brain_tumor.inference.predictor import Predictor
+from brain_tumor.scans import images
 from tests.conftest import REPOSITORY, Command, environment
 from tests.test_predict import write_nifti
 
@@ -70,8 +70,8 @@ def classifier(detector: Path, cache_dir: Path, tmp_path_factory: pytest.TempPat
     """The small frozen classifier's file."""
     to = tmp_path_factory.mktemp("classifier") / "model.onnx"
     run = trained.open_run(detector)
-    slices = exporting.pictures(exporting.tested(run, None, str(cache_dir)))
-    checked = exporting.export(run, to, slices, "percentile", 0.4)
+    slices = export.pictures(export.tested(run, None, str(cache_dir)))
+    checked = export.export(run, to, slices, "percentile", 0.4)
     assert checked["network"]["probabilities"] < 1e-5
     assert checked["exact"]["probabilities"] < 1e-5
     return to
@@ -103,8 +103,8 @@ def test_predict_needs_no_torch(
     finished = _without_torch(program, *given, cwd=tmp_path, cache_dir=cache_dir)
     assert finished.returncode == 0, finished.stderr
     found = pd.read_csv(tmp_path / "out" / "slices.csv", keep_default_na=False)
-    predictor = prediction.Predictor(trained.open_run(segmenter), trained.open_run(detector), 0)
-    expected = predictor.predict(exporting.pictures(str(tmp_path / "in")))
+    predictor = Predictor(trained.open_run(segmenter), trained.open_run(detector), 0)
+    expected = predictor.predict(export.pictures(str(tmp_path / "in")))
     table = pd.concat([own.table for own in expected], ignore_index=True)
     assert set(found) - {"case", "status", "reason"} == set(table)
     for name in ("p(tumour)", "detector p(tumour)"):
@@ -269,11 +269,11 @@ def test_a_file_that_says_something_else_gets_no_name(
     run = trained.open_run(detector)
     real = onnx_export.Whole.forward
     Image.fromarray(pictures[0]).save(tmp_path / "a.png")
-    slices = exporting.pictures(str(tmp_path / "a.png"))
+    slices = export.pictures(str(tmp_path / "a.png"))
     monkeypatch.setattr(onnx_export, "write", lambda _whole, path, _facts: shutil.copy(classifier, path))
     monkeypatch.setattr(onnx_export.Whole, "forward", lambda self, given: (real(self, given)[0].flip(1),))
     with pytest.raises(ValueError, match="differs from its network"):
-        exporting.export(run, tmp_path / "model.onnx", slices, "maximum", 0.5)
+        export.export(run, tmp_path / "model.onnx", slices, "maximum", 0.5)
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
@@ -283,13 +283,13 @@ def test_bad_orders_end_in_one_line(detector: Path, tmp_path: Path, command: Com
     assert finished.stderr.strip().splitlines()[-1].startswith("error: to=model.txt: name a file ending in .onnx")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="holds nothing to predict"):
-        exporting.pictures(str(tmp_path / "empty"))
+        export.pictures(str(tmp_path / "empty"))
     (tmp_path / "empty" / "a.png").write_text("none")
     with pytest.raises(ValueError, match="give pictures to check the file on"):
-        exporting.pictures(str(tmp_path / "empty"))
+        export.pictures(str(tmp_path / "empty"))
     write_nifti(tmp_path / "scan.nii.gz", np.ones((4, 8, 8), np.float32))
     with pytest.raises(ValueError, match="give pictures to check the file on") as error:
-        exporting.pictures(str(tmp_path / "scan.nii.gz"))
+        export.pictures(str(tmp_path / "scan.nii.gz"))
     assert str(error.value).endswith("(PNG, JPEG, TIFF, BMP); a volume cannot check it")
 
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from brain_tumor import cli
+from brain_tumor.config import cli
 from brain_tumor.report import paper
 from tests.conftest import Command, environment
 
@@ -206,7 +206,7 @@ def test_the_whole_grid_survives_two_kills_and_a_failure(command: Command, cache
 @pytest.mark.slow
 def test_twenty_runs_do_not_grow_the_process(cache_dir: Path, tmp_path: Path) -> None:
     watch = (
-        "import resource; from brain_tumor import cli, job, train; inner = job.release_memory\n"
+        "import resource; from brain_tumor import train; from brain_tumor.config import cli; from brain_tumor.training import job; inner = job.release_memory\n"
         "def watched():\n"
         "    inner()\n"
         "    pages = int(open('/proc/self/statm').read().split()[1])\n"

@@ -14,25 +14,27 @@ from PIL import Image, ImageOps
 from scipy import ndimage
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from brain_tumor import evaluate, stages, trained
-from brain_tumor.data import cases
+from brain_tumor import evaluate
 from brain_tumor.data.batches import Balanced, Rows
-from brain_tumor.data.images import fit_image, read_files, unfit
 from brain_tumor.data.sources import PhantomDataModule
 from brain_tumor.data.transforms import Transforms
+from brain_tumor.inference import trained, two_stage
+from brain_tumor.inference.predictor import Predictor
+from brain_tumor.io import run_lengths
+from brain_tumor.metrics import bootstrap, mask_baselines, segmentation
 from brain_tumor.models.segmenter import Segmenter
-from brain_tumor.prediction import Predictor
 from brain_tumor.report import compose, page
 from brain_tumor.report.chapters import localization as report
-from brain_tumor.report.pools import pool
+from brain_tumor.report.pooled import pool
 from brain_tumor.report.runs import collect
-from brain_tumor.results import bootstrap, localization, mask_baselines, masks
+from brain_tumor.scans import cases
+from brain_tumor.scans.images import fit_image, read_files, unfit
 from tests.conftest import Command, write_image
 
 
-def _disc(centre: tuple[int, int], radius: float, side: int = 64) -> localization.Mask:
+def _disc(centre: tuple[int, int], radius: float, side: int = 64) -> segmentation.Mask:
     y, x = np.indices((side, side))
-    disc: localization.Mask = (np.hypot(y - centre[0], x - centre[1]) <= radius).astype(np.uint8)
+    disc: segmentation.Mask = (np.hypot(y - centre[0], x - centre[1]) <= radius).astype(np.uint8)
     return disc
 
 
@@ -43,7 +45,7 @@ THIRDS = (100.0, 1000.0)
 def test_counts_and_overlap() -> None:
     truth, found = _disc((30, 30), 10), _disc((30, 36), 10)
     both, either = (truth & found).sum(), (truth | found).sum()
-    values = localization.compare(found, truth)
+    values = segmentation.compare(found, truth)
     assert (values["tp"], values["fp"], values["fn"]) == (both, found.sum() - both, truth.sum() - both)
     assert values["iou"] == pytest.approx(both / either)
     assert values["dice"] == pytest.approx(2 * both / (truth.sum() + found.sum()))
@@ -51,7 +53,7 @@ def test_counts_and_overlap() -> None:
 
 def test_boundaries() -> None:
     truth = _disc((30, 30), 10)
-    same, near, far = (localization.compare(_disc((30, 30 + by), 10), truth) for by in (0, 2, 12))
+    same, near, far = (segmentation.compare(_disc((30, 30 + by), 10), truth) for by in (0, 2, 12))
     assert (same["surface_dice"], same["hd95"]) == (1, 0)
     assert near["surface_dice"] == 1
     assert near["hd95"] <= 2
@@ -67,7 +69,7 @@ def test_boundary_distances_are_as_brute_force_finds_them() -> None:
         first, second = (torch.tensor(edge, dtype=torch.float64) for edge in edges)
         distances = torch.cdist(first, second).numpy()
         forth, back = distances.min(1), distances.min(0)
-        values = localization.compare(found.astype(np.uint8), truth.astype(np.uint8))
+        values = segmentation.compare(found.astype(np.uint8), truth.astype(np.uint8))
         assert values["hd95"] == pytest.approx(max(np.percentile(forth, 95), np.percentile(back, 95)))
         near = (forth <= 2).sum() + (back <= 2).sum()
         assert values["surface_dice"] == pytest.approx(near / (len(forth) + len(back)))
@@ -83,43 +85,43 @@ def test_monai_finds_the_same_where_definitions_agree() -> None:
     for _ in range(5):
         pair = [(ndimage.gaussian_filter(rng.normal(size=(48, 64)), 4) > 0.02).astype(np.uint8) for _ in range(2)]
         found, truth = (torch.from_numpy(mask)[None, None].float() for mask in pair)
-        values = localization.compare(*pair)
+        values = segmentation.compare(*pair)
         assert values["dice"] == pytest.approx(float(compute_dice(found, truth)))
         assert values["iou"] == pytest.approx(float(compute_iou(found, truth)))
         # MONAI crops to the masks before it looks for edges; a border of zeros makes that the same.
         padded = [torch.nn.functional.pad(mask, (2, 2, 2, 2)) for mask in (found, truth)]
-        bordered = localization.compare(*(mask[0, 0].numpy().astype(np.uint8) for mask in padded))
+        bordered = segmentation.compare(*(mask[0, 0].numpy().astype(np.uint8) for mask in padded))
         distance = compute_hausdorff_distance(padded[0], padded[1], percentile=95)
         assert bordered["hd95"] == pytest.approx(float(distance), abs=1e-4)
     empty = torch.zeros(1, 1, 48, 64)
-    assert float(compute_dice(empty, truth)) == localization.compare(EMPTY[:48], pair[1])["dice"] == 0
+    assert float(compute_dice(empty, truth)) == segmentation.compare(EMPTY[:48], pair[1])["dice"] == 0
     # Without a truth there is nothing to overlap with: neither has a number.
     assert np.isnan(float(compute_dice(found, empty)))
-    assert np.isnan(localization.compare(pair[0], EMPTY[:48])["dice"])
+    assert np.isnan(segmentation.compare(pair[0], EMPTY[:48])["dice"])
 
 
 def test_emptied_slices_count_as_if_nothing_had_been_predicted() -> None:
     truth = _disc((30, 30), 10)
     pairs = [(truth, truth), (_disc((30, 36), 10), truth), (truth, EMPTY)]
-    slices = pd.DataFrame([localization.compare(*pair) for pair in pairs])
+    slices = pd.DataFrame([segmentation.compare(*pair) for pair in pairs])
     gone = np.array([False, True, True])
     expected = pd.DataFrame(
-        [localization.compare(EMPTY if gone[i] else pair[0], pair[1]) for i, pair in enumerate(pairs)]
+        [segmentation.compare(EMPTY if gone[i] else pair[0], pair[1]) for i, pair in enumerate(pairs)]
     )
-    found = localization.emptied(slices, gone, np.full(3, np.hypot(64, 64)))
+    found = segmentation.emptied(slices, gone, np.full(3, np.hypot(64, 64)))
     pd.testing.assert_frame_equal(found, expected, check_dtype=False)
 
 
 def test_terciles_divide_the_tumour_slices() -> None:
-    low, high = localization.terciles(np.array([0, 0, 10, 20, 30, 40, 50, 60]))
+    low, high = segmentation.terciles(np.array([0, 0, 10, 20, 30, 40, 50, 60]))
     assert 20 < low < 30
     assert 40 < high < 50
-    assert localization.terciles(np.zeros(3, np.int64)) == (0, 0)
+    assert segmentation.terciles(np.zeros(3, np.int64)) == (0, 0)
     truth, half = _disc((30, 30), 10), _disc((30, 30), 10)
     half[:, 31:] = 0
     pairs = [("A", half, truth), ("A", _disc((9, 9), 3), _disc((9, 9), 3)), ("B", EMPTY, truth)]
-    slices = pd.DataFrame([{"case": case, **localization.compare(found, true)} for case, found, true in pairs])
-    scores = localization.score(slices, (50, 100))
+    slices = pd.DataFrame([{"case": case, **segmentation.compare(found, true)} for case, found, true in pairs])
+    scores = segmentation.score(slices, (50, 100))
     assert scores["dice_small"]["value"] == 1
     assert scores["dice_medium"]["value"] is None
     assert scores["dice_large"]["value"] == pytest.approx(slices["dice"][0] / 2)
@@ -139,10 +141,10 @@ def test_a_stratified_bootstrap_keeps_the_folds_sizes() -> None:
 
 
 def test_a_miss_and_an_empty_slice() -> None:
-    missed = localization.compare(EMPTY, _disc((30, 30), 10))
+    missed = segmentation.compare(EMPTY, _disc((30, 30), 10))
     assert (missed["dice"], missed["iou"], missed["surface_dice"]) == (0, 0, 0)
     assert missed["hd95"] == pytest.approx(np.hypot(64, 64))
-    empty = localization.compare(_disc((30, 30), 10), EMPTY)
+    empty = segmentation.compare(_disc((30, 30), 10), EMPTY)
     assert all(np.isnan(empty[name]) for name in ("dice", "iou", "surface_dice", "hd95"))
     assert empty["fp"] > 300
 
@@ -153,18 +155,18 @@ def _slices() -> pd.DataFrame:
     half[:, 31:] = 0
     pairs = [("A", truth, truth), ("A", half, truth), ("A", EMPTY, EMPTY), ("B", EMPTY, truth)]
     pairs += [("C", EMPTY, EMPTY), ("C", _disc((30, 30), 2), EMPTY)]
-    return pd.DataFrame([{"case": case, **localization.compare(found, true)} for case, found, true in pairs])
+    return pd.DataFrame([{"case": case, **segmentation.compare(found, true)} for case, found, true in pairs])
 
 
 def test_the_patient_is_the_unit() -> None:
     slices = _slices()
     area, half = slices["area"][0], slices["tp"][1]
-    table = localization.patients(slices, THIRDS).set_index("case")
+    table = segmentation.patients(slices, THIRDS).set_index("case")
     dice = 2 * (area + half) / (2 * (area + half) + area - half)
     assert table["dice"].to_dict() == {"A": pytest.approx(dice), "B": 0, "C": pytest.approx(np.nan, nan_ok=True)}
     assert table["tumour_slices"].to_dict() == {"A": 2, "B": 1, "C": 0}
     assert table["area_error"]["B"] == -1
-    found = localization.score(slices, THIRDS)
+    found = segmentation.score(slices, THIRDS)
     assert found["dice"]["value"] == pytest.approx(dice / 2)
     assert found["dice_median"]["value"] == pytest.approx(dice / 2)
     assert found["empty_clean"]["value"] == pytest.approx((1 + 0.5) / 2)
@@ -181,10 +183,10 @@ def test_the_largest_component_of_a_volume_is_kept() -> None:
     volume[0:3, 2:6, 2:6] = 1
     volume[4, 2:6, 2:6] = 1  # a gap of one slice apart
     volume[2, 6, 6] = 1  # touches by an edge only
-    kept = localization.largest_component(volume)
+    kept = segmentation.largest_component(volume)
     assert kept.sum() == 3 * 16
-    assert localization.largest_component(kept) is kept
-    assert list(localization.volumes(["b", "a", "b", ""], [2, 1, 1, 5])) == [[1], [2, 0]]
+    assert segmentation.largest_component(kept) is kept
+    assert list(segmentation.volumes(["b", "a", "b", ""], [2, 1, 1, 5])) == [[1], [2, 0]]
 
 
 @pytest.mark.parametrize("shape", [(256, 256), (300, 200), (97, 131), (64, 64)])
@@ -215,9 +217,9 @@ def test_masks_without_pixels_are_thresholded_on_the_training_part() -> None:
     assert means[5][32, 32] > 0.9
     found = [(mean >= threshold).astype(np.uint8) for mean in means]
     scored = pd.DataFrame(
-        [{"case": rows[place][0], **localization.compare(found[place], drawn[place])} for place in range(20)]
+        [{"case": rows[place][0], **segmentation.compare(found[place], drawn[place])} for place in range(20)]
     )
-    dice = localization.score(scored, THIRDS)["dice"]["value"]
+    dice = segmentation.score(scored, THIRDS)["dice"]["value"]
     assert dice is not None
     assert 0.6 < dice < 1
 
@@ -233,7 +235,7 @@ def test_read_images_fit_as_unfit_expects(tmp_path: Path) -> None:
 
 def test_one_patient_says_nothing_about_others() -> None:
     slices = _slices()
-    found = localization.score(slices[slices["case"] == "A"], THIRDS)
+    found = segmentation.score(slices[slices["case"] == "A"], THIRDS)
     assert found["dice"]["value"] is not None
     assert (found["dice"]["low"], found["dice"]["high"]) == (None, None)
 
@@ -254,7 +256,7 @@ def test_a_segmenter_leaves_its_record(segmenter: Path) -> None:
 
     predictions = pd.read_csv(segmenter / "predictions.csv", keep_default_na=False)
     line = predictions[predictions["predicted_area"] > 0].iloc[0]
-    assert masks.from_kaggle(line["run_lengths"], 256, 256).sum() == line["predicted_area"]
+    assert run_lengths.from_kaggle(line["run_lengths"], 256, 256).sum() == line["predicted_area"]
     assert list(predictions.columns[:6]) == ["path", "case", "slice", "label", "p(no tumour)", "p(tumour)"]
     assert (segmenter / "overlays.png").exists()
 
@@ -316,14 +318,14 @@ def test_a_detector_may_call_its_classes_as_it_likes(
         record["data"] |= changes
         (tmp_path / name / "results.json").write_text(json.dumps(record))
         own = trained.open_run(tmp_path / name)
-        stages.refuse_misfit(run, own)
+        two_stage.refuse_misfit(run, own)
         data, _ = evaluate._open(run, own, config)
         assert data.size == own.size
         if name == "contrast":
             with pytest.raises(ValueError, match="sees t1ce, but the data shows t1, flair, t1ce"):
-                stages.probabilities(own, data, data.rows["test"])
+                two_stage.probabilities(own, data, data.rows["test"])
         else:
-            chances[name] = stages.probabilities(own, data, data.rows["test"])
+            chances[name] = two_stage.probabilities(own, data, data.rows["test"])
     np.testing.assert_array_equal(chances["named"], chances["same"])
     np.testing.assert_allclose(chances["turned"], 1 - chances["same"])
 

@@ -13,11 +13,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from brain_tumor import pipeline, predict
-from brain_tumor.data import cases
-from brain_tumor.models.outputs import Outputs
-from brain_tumor.prediction import Predictor
-from brain_tumor.results.predictions import Predictions
+from brain_tumor import predict
+from brain_tumor.inference import pipeline
+from brain_tumor.inference.base import Outputs
+from brain_tumor.inference.output_folder import Predictions
+from brain_tumor.inference.predictor import Predictor
+from brain_tumor.scans import cases
 from tests.test_predict import write_nifti
 from tests.told import Told, classifier, segmenter
 

@@ -13,14 +13,16 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from brain_tumor import case_files, cli, predict, prediction, stages
-from brain_tumor.data import skull
-from brain_tumor.data.cases import Case, Slices
-from brain_tumor.data.volumes import Grid, Volume
-from brain_tumor.models.ensemble import Ensemble
+from brain_tumor import predict
+from brain_tumor.config import cli
+from brain_tumor.inference import case_files, two_stage
+from brain_tumor.inference.ensemble import Ensemble
+from brain_tumor.inference.output_folder import Predictions
+from brain_tumor.inference.predictor import Prediction, Predictor, summarise
 from brain_tumor.page import answers
-from brain_tumor.prediction import Predictor, summarise
-from brain_tumor.results.predictions import Predictions
+from brain_tumor.scans import skull
+from brain_tumor.scans.cases import Case, Slices
+from brain_tumor.scans.volumes import Grid, Volume
 from tests.told import Told, classifier, segmenter
 
 KINDS = ["glioma", "meningioma", "no tumour"]
@@ -70,7 +72,7 @@ def test_the_positive_class_is_meant_in_whichever_place(classes: list[str], tmp_
     assert "show(1);" in page
 
 
-def _page(home: Path, slices: Slices, found: prediction.Prediction) -> str:
+def _page(home: Path, slices: Slices, found: Prediction) -> str:
     row = {"case": "a", "warnings": "; ".join(found.doubts), **summarise(slices, found)}
     case_files.write_page(home / "a.html", row, slices, found)
     return (home / "a.html").read_text()
@@ -213,26 +215,34 @@ def test_a_detector_that_has_not_seen_the_like_is_doubted() -> None:
 def test_runs_that_do_not_say_what_is_positive_are_refused() -> None:
     yes, none = classifier(["no", "yes"], "yes", "yes"), classifier(KINDS[:2], None, "glioma")
     kinds = classifier(KINDS, None, "glioma")
-    stages.refuse_misfit(segmenter(), yes)
-    stages.refuse_types(yes, kinds)
-    stages.refuse_types(segmenter(), none)
+    two_stage.refuse_misfit(segmenter(), yes)
+    two_stage.refuse_types(yes, kinds)
+    two_stage.refuse_types(segmenter(), none)
     remedy = "nobody says which of glioma, meningioma means a tumour; train it with data.positive=NAME"
     for refuse, pair, message in (
-        (stages.refuse_misfit, (segmenter(), none), f"detector=told: {remedy}"),
-        (stages.refuse_misfit, (segmenter(), kinds), "detector=told: tells glioma, meningioma, no tumour apart, not"),
-        (stages.refuse_misfit, (segmenter(), classifier(["no", "yes"], "yes", "yes", crop="tumour")), "on crops"),
-        (stages.refuse_types, (none, kinds), f"needs a run that tells whether there is a tumour; run=told: {remedy}"),
-        (stages.refuse_types, (segmenter(), yes), "not its type; give it as detector="),
+        (two_stage.refuse_misfit, (segmenter(), none), f"detector=told: {remedy}"),
+        (
+            two_stage.refuse_misfit,
+            (segmenter(), kinds),
+            "detector=told: tells glioma, meningioma, no tumour apart, not",
+        ),
+        (two_stage.refuse_misfit, (segmenter(), classifier(["no", "yes"], "yes", "yes", crop="tumour")), "on crops"),
+        (
+            two_stage.refuse_types,
+            (none, kinds),
+            f"needs a run that tells whether there is a tumour; run=told: {remedy}",
+        ),
+        (two_stage.refuse_types, (segmenter(), yes), "not its type; give it as detector="),
     ):
         with pytest.raises(ValueError, match=re.escape(message)):
             refuse(*pair)
     with pytest.raises(ValueError, match="its record is damaged: tumour is none of its classes"):
         Predictor(classifier(["no", "yes"], "tumour", "yes"))
     with pytest.raises(ValueError, match="types=other: sees t1ce, but run=told flair"):
-        stages.refuse_unlike({"run": segmenter(sequences=("flair",) * 3), "types": classifier(
+        two_stage.refuse_unlike({"run": segmenter(sequences=("flair",) * 3), "types": classifier(
             KINDS, None, "glioma", name="other", sequences=("t1ce",) * 3)})  # fmt: skip
     with pytest.raises(ValueError, match="run=told: sees t2, and t2 cannot be given as a sequence"):
-        stages.refuse_unknown({"run": segmenter(sequences=("t2",) * 3)})
+        two_stage.refuse_unknown({"run": segmenter(sequences=("t2",) * 3)})
 
 
 def test_an_idle_threshold_is_said() -> None:
@@ -283,7 +293,7 @@ def test_a_mask_of_one_pixel_and_a_picture_of_one(tmp_path: Path) -> None:
         _page(tmp_path, slices, found)
 
 
-def _overlaid(slices: Slices, marked: dict[int, int], emptied: bool = False) -> prediction.Prediction:
+def _overlaid(slices: Slices, marked: dict[int, int], emptied: bool = False) -> Prediction:
     """What is said of slices with so many pixels marked."""
     masks = np.zeros(slices.images.shape[:3], np.uint8)
     for row, pixels in marked.items():
@@ -293,7 +303,7 @@ def _overlaid(slices: Slices, marked: dict[int, int], emptied: bool = False) -> 
     if emptied:
         table["area_px_before_detector"], table["area_px"], table["detector p(yes)"] = areas, 0, 0.0
         masks[:] = 0
-    return prediction.Prediction(table, masks, ["no tumour", "tumour"], "tumour", 0.5)
+    return Prediction(table, masks, ["no tumour", "tumour"], "tumour", 0.5)
 
 
 def test_an_overlay_shows_heads_and_the_tumours_extent() -> None:

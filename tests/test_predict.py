@@ -19,12 +19,14 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000Lossless, MRImageStorage, RLELossless
 
-from brain_tumor import pipeline, prediction, trained
-from brain_tumor.data import cases, dicom, nifti, phantom, scans, series, volumes
-from brain_tumor.data.cases import Case
-from brain_tumor.data.scans import Source
-from brain_tumor.data.volumes import Grid, Volume
-from brain_tumor.results.predictions import Predictions
+from brain_tumor.datasets import phantom
+from brain_tumor.inference import pipeline, trained
+from brain_tumor.inference.output_folder import Predictions
+from brain_tumor.inference.predictor import Prediction, Predictor
+from brain_tumor.scans import cases, dicom, discovery, nifti, series, volumes
+from brain_tumor.scans.cases import Case
+from brain_tumor.scans.discovery import Source
+from brain_tumor.scans.volumes import Grid, Volume
 from tests.conftest import Command
 
 Pictures = NDArray[np.uint8]
@@ -86,8 +88,8 @@ def _write_series(folder: Path, slices: NDArray[Any], syntax: Any = ExplicitVRLi
         image.save_as(folder / f"{(place * 7) % len(slices):03d}", enforce_file_format=True)
 
 
-def _look(run: Path, found: list[cases.Case]) -> tuple[cases.Slices, prediction.Prediction]:
-    predictor = prediction.Predictor(trained.open_run(run), None, 0.5)
+def _look(run: Path, found: list[cases.Case]) -> tuple[cases.Slices, Prediction]:
+    predictor = Predictor(trained.open_run(run), None, 0.5)
     assert len(found) == 1
     slices = cases.read(found[0], "maximum", predictor.mixed)
     return slices, predictor.predict([slices])[0]
@@ -98,7 +100,7 @@ def _sequences(**paths: Path) -> list[cases.Case]:
 
 
 def test_every_format_gives_the_same_verdict(segmenter: Path, pictures: Pictures, tmp_path: Path) -> None:
-    predictor = prediction.Predictor(trained.open_run(segmenter), None, 0.5)
+    predictor = Predictor(trained.open_run(segmenter), None, 0.5)
     for suffix in ("png", "tif"):
         (tmp_path / suffix).mkdir()
         for place, image in enumerate(pictures):
@@ -173,7 +175,7 @@ def test_odd_series_are_named(
     changes: dict[str, Any], problem: str, doubt: str, pictures: Pictures, tmp_path: Path
 ) -> None:
     _write_series(tmp_path / "series", pictures[:8, :, :, 1], **changes)
-    (source,) = scans.discover([str(tmp_path)]).sources
+    (source,) = discovery.discover([str(tmp_path)]).sources
     if problem:
         with pytest.raises(ValueError, match=problem):
             source.read()
@@ -186,7 +188,7 @@ def test_odd_series_are_named(
 
 def test_monochrome1_is_turned_round(pictures: Pictures, tmp_path: Path) -> None:
     _write_series(tmp_path / "series", pictures[..., 1], PhotometricInterpretation="MONOCHROME1")
-    (source,) = scans.discover([str(tmp_path)]).sources
+    (source,) = discovery.discover([str(tmp_path)]).sources
     volume = source.read()
     assert isinstance(volume, Volume)
     np.testing.assert_array_equal(Grid.of(volume).slices(volume.values), 255.0 - pictures[..., 1])
@@ -288,7 +290,7 @@ def test_it_goes_on_and_shares_work(detector: Path, pictures: Pictures, tmp_path
     (tmp_path / "in").mkdir()
     for place, image in enumerate(pictures[:10]):
         Image.fromarray(image).save(tmp_path / "in" / f"{place}.png")
-    predictor = prediction.Predictor(trained.open_run(detector), None, 0.5)
+    predictor = Predictor(trained.open_run(detector), None, 0.5)
     found, *_ = cases.find(str(tmp_path / "in"), {})
     written = Predictions(tmp_path / "out", {"preset": "maximum"})
     parts = [pipeline.part(found, f"{number}/3") for number in (1, 2, 3)]

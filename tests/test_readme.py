@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from brain_tumor.benchmark import measure
-from brain_tumor.results import record
+from brain_tumor.runs import record
 from tests.conftest import environment
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -7,8 +7,11 @@ import pandas as pd
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from brain_tumor import cli, predict
-from brain_tumor.results import calibration, masks, record, storage
+from brain_tumor import predict
+from brain_tumor.config import cli
+from brain_tumor.io import run_lengths, tables
+from brain_tumor.metrics import calibration
+from brain_tumor.runs import record
 
 
 def _predict(run: Path, files: list[Path], output: Path) -> pd.DataFrame:
@@ -23,7 +26,7 @@ def _predict(run: Path, files: list[Path], output: Path) -> pd.DataFrame:
 
 
 def _compare(run: Path, root: Path, output: Path) -> pd.DataFrame:
-    recorded = storage.read_csv(run / "predictions.csv")
+    recorded = tables.read_csv(run / "predictions.csv")
     files = [root / path for path in recorded["path"]]
     found = _predict(run, files, output).loc[[path.stem for path in files]]
     columns = [str(name) for name in recorded if str(name).startswith("p(")]
@@ -46,5 +49,5 @@ def test_a_segmenters_masks(segmenter: Path, phantoms: Path, tmp_path: Path) -> 
     for path, text in zip(recorded["path"], recorded["run_lengths"], strict=True):
         with Image.open(tmp_path / "out" / "masks" / f"{Path(path).stem}_mask.png") as image:
             mask = np.asarray(image) > 0
-        different += int((mask != masks.from_kaggle(text, *mask.shape).astype(bool)).sum())
+        different += int((mask != run_lengths.from_kaggle(text, *mask.shape).astype(bool)).sum())
     assert different <= 1e-4 * len(recorded) * 256**2

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from brain_tumor.results import run_folder
+from brain_tumor.runs import run_folder
 from tests.conftest import Command, environment, write_image  # fmt: skip
 from tests.conftest import run_folder as folder_of
 

@@ -10,33 +10,35 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from brain_tumor import cli
+from brain_tumor.config import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "brain_tumor"
 CONF = ROOT / "conf"
-# What each room may import of the package.
-ROOMS = {
-    "data": {"data"},
-    "results": {"results"},
-    "models": {"models", "data", "results"},
-    "report": {"report", "results"},
-    "benchmark": {"benchmark", "models", "data"},
-    # Optional: they stand on the verbs, and nothing else imports them.
-    "page": {"page", "data", "prediction", "predict", "case_files", "cli"},
-    "cluster": {"cluster", "data", "models", "results", "prediction", "predict", "trained", "cli", "train"},
+# The rooms from the ground up: each may import those before it, also late, inside its functions.
+FLOORS = (
+    "io", "metrics", "scans", "datasets", "runs", "config", "data", "models", "inference", "tracking", "training",
+    "evaluation",
+)  # fmt: skip
+# Beside them, with what each may import: nothing but the cluster's launcher and the commands imports these.
+BESIDE = {
+    "report": {"io", "metrics", "datasets", "runs", "config"},
+    "benchmark": {"io", "metrics", "datasets", "runs", "config", "data", "models", "inference", "tracking"},
+    "page": set(FLOORS),
+    "cluster": {*FLOORS, "train"},
 }
-# Files and folders that are complete or not there, which of them are input, and what a class's name says.
-EVERYWHERE = {"atomic", "positive", "walk"}
-# Rooms know nothing of Hydra, but for verbs in them and the launcher.
-HYDRA = {"cluster/score.py", "cluster/sweep.py", "cluster/plugins/hydra_plugins/brain_tumor_spark/__init__.py"}
-# Who under the verbs may know Lightning.
+ROOMS = {room: set(FLOORS[:place]) for place, room in enumerate(FLOORS)} | BESIDE
+COMMANDS = {"__init__", "train", "evaluate", "predict", "export", "verify"}
+# Who knows Hydra, beside the commands: who reads the configuration, the launcher, and what runs in its jobs.
+HYDRA = {"config", "cluster"}
+# Who under the commands may know Lightning.
 LIGHTNING = {
     "data/datamodule.py",
     "models/task.py",
     "models/checkpoint.py",
     "benchmark/loops.py",
     "benchmark/sections.py",
+    "training/recording.py",
 }
 
 
@@ -64,19 +66,32 @@ def test_every_room_has_its_rules() -> None:
     assert within == {"report/chapters"}, "rooms have no rooms in them, but for the report's chapters"
 
 
+def test_the_root_holds_commands_alone() -> None:
+    assert {path.stem for path in PACKAGE.glob("*.py")} == COMMANDS
+    for name in COMMANDS - {"__init__"}:
+        text = (PACKAGE / f"{name}.py").read_text()
+        assert f"\n\npython -m brain_tumor.{name}" in text.split('"""')[1], f"{name}: a command to copy on top"
+        assert not {top for top in map(_room, _imports(PACKAGE / f"{name}.py")) if top in COMMANDS}, name
+
+
 @pytest.mark.parametrize("room", ROOMS)
 def test_imports_point_one_way(room: str) -> None:
     for path in (PACKAGE / room).rglob("*.py"):
         if path.name == "__main__.py":
             continue  # a command, which stands above the rooms
         for name in _imports(path):
-            top, *rest = name.split(".")
-            above = path.relative_to(PACKAGE).as_posix() in HYDRA
-            assert above or top not in {"hydra", "omegaconf"}, f"{path}: rooms under the verbs know nothing of Hydra"
+            top = name.partition(".")[0]
+            assert room in HYDRA or top not in {"hydra", "omegaconf"}, f"{path}: this room knows nothing of Hydra"
             if top == "brain_tumor":
-                assert rest[0] in ROOMS[room] | EVERYWHERE, f"{path} imports {name}"
-            if top == "lightning":
+                assert _room(name) in ROOMS[room] | {room}, f"{path} imports {name}"
+            if top == "lightning" and room not in {"config", "training"}:
                 assert path.relative_to(PACKAGE).as_posix() in LIGHTNING, f"{path} knows Lightning"
+
+
+def _room(name: str) -> str:
+    """Return the room, or the command, that an imported name is in; "" for what is not ours."""
+    top, _, rest = name.partition(".")
+    return rest.partition(".")[0] if top == "brain_tumor" else ""
 
 
 def test_nothing_imports_what_is_optional() -> None:

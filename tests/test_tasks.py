@@ -14,7 +14,7 @@ from tensorboard.context import RequestContext
 from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams.backend_context import Context
 
-from brain_tumor import trained
+from brain_tumor.inference import trained
 from tests.conftest import SMALL, Command, environment, run_folder
 
 TOY = ["--config-dir=mine", "model=area", *SMALL[:3], "trainer.max_epochs=6", "data.size=64"]

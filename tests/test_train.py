@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from lightning.pytorch.plugins import TorchCheckpointIO
 
-from brain_tumor import processes
+from brain_tumor.config import processes
 from brain_tumor.models.checkpoint import WholeCheckpointIO
 
 

@@ -13,11 +13,14 @@ import pytest
 import torch
 from sklearn import metrics as sk
 
-from brain_tumor import trained
-from brain_tumor.data import description, kaggle_3m, lgg, regions, targets
+from brain_tumor.data import crops, description, targets
 from brain_tumor.data.sources import ChengDataModule, LggDataModule
 from brain_tumor.data.transforms import Transforms
-from brain_tumor.results import bootstrap, classification, masks, patients, record, shape, storage
+from brain_tumor.datasets import kaggle_3m, lgg
+from brain_tumor.inference import trained
+from brain_tumor.io import run_lengths, tables
+from brain_tumor.metrics import bootstrap, classification, patients, shape
+from brain_tumor.runs import record
 from tests.conftest import Command, run_folder
 from tests.mat import write_set
 
@@ -129,17 +132,17 @@ def test_the_box_of_run_lengths_is_that_of_the_mask() -> None:
         mask = np.zeros((12, 17), np.uint8)
         top, left = generator.integers(0, 8, 2)
         mask[top : top + 4, left : left + generator.integers(1, 9)] = 1
-        assert regions.box_of_run_lengths(masks.to_kaggle(mask), 12, 17) == regions.box_of_mask(mask)
-    assert regions.box_of_run_lengths("", 12, 17) is None
+        assert crops.box_of_run_lengths(run_lengths.to_kaggle(mask), 12, 17) == crops.box_of_mask(mask)
+    assert crops.box_of_run_lengths("", 12, 17) is None
     whole = np.ones((12, 17), np.uint8)
-    assert regions.box_of_run_lengths(masks.to_kaggle(whole), 12, 17) == (0, 0, 12, 17)
+    assert crops.box_of_run_lengths(run_lengths.to_kaggle(whole), 12, 17) == (0, 0, 12, 17)
     with pytest.raises(ValueError, match="leave a mask"):
-        regions.box_of_run_lengths("200 9", 12, 17)
+        crops.box_of_run_lengths("200 9", 12, 17)
 
 
 def test_a_crop_is_a_square_with_a_margin_as_far_as_the_picture_goes() -> None:
-    assert regions.widen((40, 45, 60, 55), 0.2, 100, 100) == (36, 36, 64, 64)
-    assert regions.widen((0, 0, 20, 20), 0.5, 100, 30) == (0, 0, 30, 30)
+    assert crops.widen((40, 45, 60, 55), 0.2, 100, 100) == (36, 36, 64, 64)
+    assert crops.widen((0, 0, 20, 20), 0.5, 100, 30) == (0, 0, 30, 30)
 
 
 @pytest.fixture(scope="session")
@@ -246,7 +249,7 @@ def test_a_segmenter_says_how_well_it_finds_each_type(localizers: list[Path]) ->
     scores = record.scores(found["test"])
     assert {f"dice_slice({name})" for _, name in ROWS} <= set(scores)
     assert set(found["data"]["classes"]) == {name for _, name in ROWS}
-    predictions = storage.read_csv(localizers[0] / "predictions.csv")
+    predictions = tables.read_csv(localizers[0] / "predictions.csv")
     assert {"p(tumour)", "dice", "run_lengths", "person"} <= set(predictions)
     kinds = predictions.groupby("label")["dice"].mean()
     assert scores["dice_slice(glioma)"]["value"] == pytest.approx(
@@ -345,7 +348,7 @@ def test_bad_settings_are_refused(settings: dict[str, Any], said: str, localizer
 
 def test_new_keys_leave_old_identities(localizers: list[Path]) -> None:
     """A run of yesterday's configuration has the id that it had yesterday."""
-    from brain_tumor.results import run_folder as folders
+    from brain_tumor.runs import run_folder as folders
 
     config = json.loads((localizers[0] / "results.json").read_text())["config"]
     own = folders.run_id(config)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from brain_tumor import evaluate, train
-from brain_tumor.data import regions, targets
-from brain_tumor.results import record, run_folder
+from brain_tumor.data import crops, targets
+from brain_tumor.runs import record, run_folder
 
 
 def test_a_finished_run_has_started_from_the_same_weights(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_a_finished_run_has_seen_the_same_masks(tmp_path: Path, monkeypatch: pyt
     (localizer / "predictions.csv").write_text("first")
     masks = [f"run:{localizer}"]
     config: dict[str, Any] = {"model": {}, "data": {"masks": masks}}
-    run_folder.note_begun(tmp_path, {"masks": regions.identify(masks)})
+    run_folder.note_begun(tmp_path, {"masks": crops.identify(masks)})
     train.refuse_changed(config, tmp_path)
     (localizer / "predictions.csv").write_text("second")
     with pytest.raises(ValueError, match=r"finished before, but what data\.masks=.* says has changed since"):

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.models.outputs import Network, Outputs
+from brain_tumor.inference.base import Network, Outputs
 
 Say = Callable[[NDArray[np.uint8]], Outputs]
 
 
 @dataclass(frozen=True)
 class Told:
-    """A run (see `brain_tumor.models.outputs.Run`) whose network is a function of the fitted pictures."""
+    """A run (see `brain_tumor.inference.base.Run`) whose network is a function of the fitted pictures."""
 
     say: Say
     classes: list[str]

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from brain_tumor.data.batches import Batch
 from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.metrics import bootstrap
 from brain_tumor.models.task import Picture, Task
-from brain_tumor.results import bootstrap
 
 
 class Area(Task):

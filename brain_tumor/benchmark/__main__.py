@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from brain_tumor import cli
+from brain_tumor.config import cli
 
 
 @hydra.main(config_path=cli.CONF, config_name="benchmark", version_base="1.3")
@@ -25,8 +25,9 @@ def main(cfg: DictConfig) -> None:
     from brain_tumor.benchmark import measure
     from brain_tumor.benchmark.sections import SECTIONS
     from brain_tumor.data import description
-    from brain_tumor.results import run_folder, storage
-    from brain_tumor.results.versions import versions as find_versions
+    from brain_tumor.io import tables
+    from brain_tumor.runs import run_folder
+    from brain_tumor.runs.versions import versions as find_versions
 
     for name in ("repeats", "batches", "epochs"):
         if config[name] < 1:
@@ -51,7 +52,7 @@ def main(cfg: DictConfig) -> None:
         "versions": versions,
         "rows": [asdict(row) for row in rows],
     }
-    storage.write_json(folder / "benchmark.json", measured)
+    tables.write_json(folder / "benchmark.json", measured)
     title = (
         f"{versions['hardware']}, {versions['threads']} threads, {versions['arithmetic']}, torch {versions['torch']}"
     )

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from brain_tumor.benchmark.bench import Bench
 from brain_tumor.benchmark.loops import rate
 from brain_tumor.benchmark.measure import Row, alone, interleave
-from brain_tumor.models import onnx_export
-from brain_tumor.models.network import TorchNetwork
-from brain_tumor.models.onnx_file import FACTS, FORMAT, OnnxRun
-from brain_tumor.models.outputs import Network
+from brain_tumor.inference import onnx_export
+from brain_tumor.inference.base import Network
+from brain_tumor.inference.onnx_run import FACTS, FORMAT, OnnxRun
+from brain_tumor.inference.torch_network import TorchNetwork
 from brain_tumor.models.segmenter import Segmenter
 from brain_tumor.models.task import Task
 

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from brain_tumor import walk
-from brain_tumor.data import inputs, kinds, series
-from brain_tumor.data.images import IMAGE_SUFFIXES
+from brain_tumor.io import walk
+from brain_tumor.scans import file_types, inputs, series
+from brain_tumor.scans.images import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     from pyarrow import RecordBatch
@@ -68,7 +68,7 @@ def _whole(path: str) -> str:
         return path[: path.lower().rindex(".hdr" if ".hdr" in path.lower()[-7:] else ".img")]
     try:
         with at_hand([path]) as (local,):
-            if kinds.of(local).name == "dicom":
+            if file_types.of(local).name == "dicom":
                 return series.study(local) or _home(path)
     except (ValueError, OSError):
         pass  # the row will say why

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 import hydra
 from omegaconf import DictConfig
 
-from brain_tumor import cli
+from brain_tumor.config import cli
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from brain_tumor.cluster.scoring import Settings
-    from brain_tumor.models.outputs import Run
-    from brain_tumor.prediction import Predictor
+    from brain_tumor.inference.base import Run
+    from brain_tumor.inference.predictor import Predictor
 
 _PER_TASK = 256  # cases; what is done again where an executor is lost
 
@@ -40,10 +40,10 @@ def score(config: dict[str, Any]) -> None:
     Raises:
         ValueError: the run, the input or the target cannot be used.
     """
-    from brain_tumor import predict
     from brain_tumor.cluster import scoring, session
-    from brain_tumor.data import volumes
-    from brain_tumor.prediction import Predictor
+    from brain_tumor.inference.open import open_run
+    from brain_tumor.inference.predictor import Predictor
+    from brain_tumor.scans import volumes
 
     if config["preset"] not in volumes.PRESETS:
         raise ValueError(f"preset={config['preset']}: choose one of {', '.join(volumes.PRESETS)}")
@@ -51,7 +51,7 @@ def score(config: dict[str, Any]) -> None:
         if config[name] <= 0:
             raise ValueError(f"{name}={config[name]}: must be above 0")
     keys = [key for key in ("run", "detector", "types") if config[key]]
-    runs = {key: predict.open_run(config[key], config["trusted"]) for key in keys}
+    runs = {key: open_run(config[key], config["trusted"]) for key in keys}
     predictor = Predictor(runs["run"], runs.get("detector"), config["threshold"], runs.get("types"))
     predictor.refuse_unnamed()
     target = config["to"] if "://" in config["to"] else str(Path(config["to"]).resolve())

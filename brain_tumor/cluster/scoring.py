@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from brain_tumor import predict, trained
 from brain_tumor.cluster import files
-from brain_tumor.data import novelty, scans
-from brain_tumor.data.cases import Case, Slices, try_read
-from brain_tumor.models.ensemble import Ensemble
-from brain_tumor.models.outputs import Run
-from brain_tumor.prediction import Prediction, Predictor
-from brain_tumor.results import masks, overlap
+from brain_tumor.data import novelty
+from brain_tumor.inference import trained
+from brain_tumor.inference.base import Run
+from brain_tumor.inference.ensemble import Ensemble
+from brain_tumor.inference.open import open_run
+from brain_tumor.inference.predictor import Prediction, Predictor
+from brain_tumor.io import run_lengths
+from brain_tumor.runs import leakage
+from brain_tumor.scans import discovery
+from brain_tumor.scans.cases import Case, Slices, try_read
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +34,7 @@ FIELDS = {
 }  # fmt: skip
 SCHEMA = ", ".join(f"{name} {kind}" for name, kind in FIELDS.items())
 RUNS = "brain_tumor-runs"  # how the executors know the folder of the runs
-_KEPT = ("results.json", novelty.FILE, overlap.INHERITED)  # of a run's folder, beside its checkpoint
+_KEPT = ("results.json", novelty.FILE, leakage.INHERITED)  # of a run's folder, beside its checkpoint
 _MOST = 2048  # rows that wait for a batch to fill, failures among them
 
 
@@ -82,7 +85,7 @@ def _copy(run: Run, target: Path) -> None:
 def unpack(home: Path, settings: Settings) -> Predictor:
     """Open the runs that `pack` has copied."""
     runs = {
-        folder.name: predict.open_run([str(path) for path in sorted(folder.iterdir())], settings.trusted)
+        folder.name: open_run([str(path) for path in sorted(folder.iterdir())], settings.trusted)
         for folder in home.iterdir()
     }
     return Predictor(runs["run"], runs.get("detector"), settings.threshold, runs.get("types"))
@@ -122,7 +125,7 @@ def _read(paths: Sequence[str], settings: Settings, mixed: bool) -> list[_Read]:
     try:
         with files.at_hand(paths) as local:
             home = dict(zip(local, paths, strict=True))
-            sources = scans.discover([str(path) for path in local]).sources
+            sources = discovery.discover([str(path) for path in local]).sources
             cases = [Case(source.case, {"": source}) for source in sources]
             read = [
                 (home.get(case.paths[0], paths[0]), case.name, try_read(case, settings.preset, mixed)) for case in cases
@@ -186,7 +189,7 @@ def _rows(own: _Read, found: Prediction) -> list[dict[str, Any]]:
             "detector": None if found.detected is None else float(found.detected.iloc[place]),
             "type": str(table["type"].iloc[place]) if len(types.columns) and place in tumours else None,
             "types": typed[place] if len(types.columns) and place in tumours else None,
-            "run_lengths": None if found.masks is None else masks.to_kaggle(found.masks[place]),
+            "run_lengths": None if found.masks is None else run_lengths.to_kaggle(found.masks[place]),
         }
         for place, novelty in enumerate(table["novelty"].astype(float))
     ]

@@ -102,8 +102,8 @@ def conclude(run: Run, code: int, printed: str) -> Outcome:
 
 def rank(run: Run) -> Outcome:
     """Train a run as one of several processes, in one that torchrun has started for just this."""
-    from brain_tumor import cli
     from brain_tumor import train as command
+    from brain_tumor.config import cli
 
     if not Path(run.start).is_dir():
         return Outcome(False, _not_shared(run), socket.gethostname())

@@ -1,1 +1,1 @@
-"""From files on disk to batches on the device."""
+"""From slices on disk to batches on the device."""

@@ -25,8 +25,10 @@ from filelock import FileLock
 from numpy.lib.format import write_array_header_1_0
 from numpy.typing import NDArray
 
-from brain_tumor import atomic
-from brain_tumor.data.slices import Listing, read
+from brain_tumor.data.crops import Crop
+from brain_tumor.data.reading import read
+from brain_tumor.datasets.base import Listing
+from brain_tumor.io import atomic
 
 FORMAT = 3  # raised whenever the same files would decode to other arrays
 _Count = TypeVar("_Count", int, NDArray[np.int64])
@@ -85,8 +87,14 @@ def _packed_size(pixels: _Count) -> _Count:
     return (pixels + 7) // 8
 
 
-def load(listing: Listing, size: int, cache_dir: Path) -> Slices:
+def load(listing: Listing, size: int, cache_dir: Path, crop: Crop | None = None) -> Slices:
     """Return the listing's slices, decoding them first if no earlier run has.
+
+    Args:
+        listing: the slices.
+        size: side of the squares they are fitted into, in pixels.
+        cache_dir: where decoded slices are kept.
+        crop: what is cut out of every slice; None for all of it.
 
     Raises:
         ValueError: a file is unreadable, unpaired, or does not fit its mask, or there is no room; nothing is cached
@@ -96,12 +104,12 @@ def load(listing: Listing, size: int, cache_dir: Path) -> Slices:
         raise ValueError(summarise(listing.problems))
     home = cache_dir / "slices"
     home.mkdir(parents=True, exist_ok=True)
-    stamp = home / f"{_stamp(listing, size)}.key"
+    stamp = home / f"{_stamp(listing, size, crop)}.key"
     try:
         with FileLock(home / f"{stamp.stem}.lock"):
             if not (stamp.exists() and (home / stamp.read_text() / "facts.csv").exists()):
                 _require_room(listing, size, cache_dir)
-                _write_atomically(stamp, _decode(listing, size, home))
+                _write_atomically(stamp, _decode(listing, size, home, crop))
     except OSError as error:
         if error.errno not in _FULL:
             raise
@@ -126,11 +134,11 @@ def summarise(problems: list[str]) -> str:
     return problems[0] + (f" (and {rest} more; `python -m brain_tumor.verify` lists them)" if rest else "")
 
 
-def _decode(listing: Listing, size: int, home: Path) -> str:
+def _decode(listing: Listing, size: int, home: Path, crop: Crop | None) -> str:
     """Decode into a temporary folder, then rename it to its key; return the key."""
     count, masked = len(listing.table), bool((listing.table["mask"] != "").any())
     with atomic.folder(home, "decoding") as temporary:
-        content = hashlib.sha256(f"{FORMAT} {size}{listing.decoding}".encode())
+        content = hashlib.sha256(f"{FORMAT} {size}{_key_of(crop)}".encode())
         problems: list[str] = []
         facts: list[tuple[str, str, bool, int, int]] = []
         with ExitStack() as files:
@@ -138,7 +146,7 @@ def _decode(listing: Listing, size: int, home: Path) -> str:
             images = _array(files, temporary / "images.npy", (count, size, size, 3))
             masks = _array(files, temporary / "masks.npy", (count if masked else 0, size, size))
             originals = files.enter_context((temporary / "originals.bin").open("wb"))
-            for result in read(listing, size, "decoding"):
+            for result in read(listing, size, "decoding", crop):
                 if isinstance(result, ValueError):
                     problems.append(str(result))
                 if isinstance(result, ValueError) or problems:
@@ -181,8 +189,12 @@ def _open(home: Path, key: str) -> Slices:
     return Slices(key, facts, images, np.load(folder / "masks.npy", mmap_mode="c"), packed)
 
 
-def _stamp(listing: Listing, size: int) -> str:
-    stamp = hashlib.sha256(f"{FORMAT} {size} {listing.root.resolve()}{listing.decoding}".encode())
+def _key_of(crop: Crop | None) -> str:
+    return "" if crop is None else f" {crop.key}"
+
+
+def _stamp(listing: Listing, size: int, crop: Crop | None) -> str:
+    stamp = hashlib.sha256(f"{FORMAT} {size} {listing.root.resolve()}{_key_of(crop)}".encode())
     for path, mask in zip(listing.table["path"], listing.table["mask"], strict=True):
         stats = [(listing.root / name).stat() for name in (path, mask) if name]
         stamp.update(repr((path, mask, [(stat.st_size, stat.st_mtime_ns) for stat in stats])).encode())

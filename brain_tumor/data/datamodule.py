@@ -1,7 +1,6 @@
 """The LightningDataModule: whatever the kind of data, the same targets, splits, transforms and batches."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,13 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler, default_convert
 
-from brain_tumor.data import cache, contradictions, regions, targets
+from brain_tumor.data import cache, contradictions, crops, targets
 from brain_tumor.data.batches import Balanced, Batch, Rows
-from brain_tumor.data.images import unfit_image
-from brain_tumor.data.slices import Listing
 from brain_tumor.data.split import Split
 from brain_tumor.data.store import Store
 from brain_tumor.data.transforms import Transforms
+from brain_tumor.datasets.base import Listing
+from brain_tumor.scans.images import unfit_image
 
 
 class SliceDataModule(L.LightningDataModule):
@@ -118,8 +117,8 @@ class SliceDataModule(L.LightningDataModule):
                 raise ValueError(f"data.{name}={value}: must be at least {least}")
         if empty is not None and empty < 0:
             raise ValueError(f"data.empty={empty}: slices without a tumour for each with one; must be at least 0")
-        if crop not in regions.CROPS:
-            raise ValueError(f"data.crop={crop}: choose one of {', '.join(regions.CROPS)}")
+        if crop not in crops.CROPS:
+            raise ValueError(f"data.crop={crop}: choose one of {', '.join(crops.CROPS)}")
         if masks is not None and crop == "none" and not targets.is_of_patients(target):
             raise ValueError("data.masks: goes with data.crop=tumour, or with a target of patients")
         if resident not in (True, False, "auto"):
@@ -148,17 +147,17 @@ class SliceDataModule(L.LightningDataModule):
     def prepare_data(self) -> None:
         """Fetch or generate what is not there, and decode it into the cache (one process does this)."""
         if self._slices is None:
-            cache.load(self._listed(regions.read(self.masks or [])), self.size, self.cache_dir)
+            listing = self.listing()
+            cache.load(listing, self.size, self.cache_dir, self._crop(listing, crops.read(self.masks or [])))
 
-    def _listed(self, predicted: regions.Predicted) -> Listing:
-        """List the files, with what is to be cut out of them."""
-        listing = self.listing()
+    def _crop(self, listing: Listing, predicted: crops.Predicted) -> crops.Crop | None:
+        """Return what is to be cut out of every slice; None for all of it."""
         if self.crop == "none":
-            return listing
+            return None
         if self.masks is not None and not predicted.masks:
             raise ValueError(f"data.masks={self.masks}: says where no tumour is; data.crop=tumour needs a localizer's")
-        own = {path: predicted.masks[path] for path in listing.table["path"] if path in predicted.masks}
-        return replace(listing, crop=regions.Crop(self.crop_margin, own))
+        masks = {path: predicted.masks[path] for path in listing.table["path"] if path in predicted.masks}
+        return crops.Crop(self.crop_margin, masks)
 
     def setup(self, stage: str | None = None) -> None:  # noqa: ARG002, Lightning's signature
         """Open the decoded slices, label and split them; with a trainer, move to its device what belongs there.
@@ -189,9 +188,9 @@ class SliceDataModule(L.LightningDataModule):
         self.store.masks = torch.from_numpy(self.decoded.masks)
 
     def _open(self) -> None:
-        predicted = regions.read(self.masks or [])
-        listing = self._listed(predicted)
-        self._slices = cache.load(listing, self.size, self.cache_dir)
+        predicted = crops.read(self.masks or [])
+        listing = self.listing()
+        self._slices = cache.load(listing, self.size, self.cache_dir, self._crop(listing, predicted))
         self.table = listing.table.join(self._slices.facts)
         if self.empty is not None and self._slices.masks is None:
             raise ValueError(f"data.empty={self.empty}: this data has no masks that tell empty slices; leave it out")
@@ -208,7 +207,7 @@ class SliceDataModule(L.LightningDataModule):
         parts = np.full(len(labels), "", dtype="<U5")
         parts[labels >= 0] = self.split.draw(self.table[labels >= 0].reset_index(drop=True), labels[labels >= 0])
         if self.masks is not None:
-            regions.require(predicted, self.table[parts == "test"])
+            crops.require(predicted, self.table[parts == "test"])
         self.drawn = self.split.describe(self.table)
         self.key = targets.content_key(self.table, labels, self.classes)
         self.table["label"], self.table["part"] = labels, parts

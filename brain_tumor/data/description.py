@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from brain_tumor.data import skull, targets
+from brain_tumor.data import targets
 from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.scans import skull
 
 
 def hyperparameters(data: SliceDataModule) -> dict[str, bool | int | float | str]:

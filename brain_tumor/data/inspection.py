@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from brain_tumor.data import soundness, targets, twins
-from brain_tumor.data.images import Mask
-from brain_tumor.data.slices import Listing, read
+from brain_tumor.data import near_duplicates, soundness, targets
+from brain_tumor.data.reading import read
 from brain_tumor.data.targets import Labels
+from brain_tumor.datasets.base import Listing
+from brain_tumor.scans.images import Mask
 
 
 @dataclass
@@ -95,14 +96,14 @@ def _read(listing: Listing) -> _Read:
     found = _Read(pd.DataFrame())
     rows: list[int] = []
     facts: list[tuple[str, str, bool, str, float]] = []
-    for row, result in enumerate(read(listing, twins.SIZE, "reading")):
+    for row, result in enumerate(read(listing, near_duplicates.SIZE, "reading")):
         if isinstance(result, ValueError):
             found.problems.append(str(result))
             continue
         image, mask = result
         rows.append(row)
         facts.append((image.digest, *_mask_facts(mask)))
-        found.pictures.append(twins.small(image.pixels))
+        found.pictures.append(near_duplicates.small(image.pixels))
         found.sizes[image.shape] += 1
     columns = ["digest", "mask_digest", "positive", "drawn", "share"]
     read_ = pd.DataFrame(facts, columns=columns).astype({"positive": bool, "share": float})

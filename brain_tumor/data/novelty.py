@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from brain_tumor import atomic
+from brain_tumor.io import atomic
 
 FILE = "novelty.npz"  # in a run's folder
 _SIDE = 8  # pixels

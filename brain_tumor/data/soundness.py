@@ -1,6 +1,6 @@
 """What is wrong with the content of a data set, though each file for itself can be read.
 
-Its functions take a table of slices: the columns of a listing (see `brain_tumor.data.slices`), and
+Its functions take a table of slices: the columns of a listing (see `brain_tumor.datasets.base`), and
 
     digest       SHA-256 of the image
     mask_digest  likewise of the mask; "" for none
@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from brain_tumor.data import contradictions, roots, twins
+from brain_tumor.data import contradictions, near_duplicates
+from brain_tumor.datasets import roots
 
 
 class Findings(NamedTuple):
@@ -71,13 +72,15 @@ def near_copies(table: pd.DataFrame, names: list[str], pictures: list[NDArray[np
     Args:
         table: the slices.
         names: each one's class; "" for a slice that is left out.
-        pictures: each one's small version, uint8 (SIZE, SIZE) (see `brain_tumor.data.twins`).
+        pictures: each one's small version, uint8 (SIZE, SIZE) (see `brain_tumor.data.near_duplicates`).
     """
     first = np.flatnonzero(~table["digest"].duplicated())
-    small = np.array([pictures[row] for row in first], dtype=np.uint8).reshape(-1, twins.SIZE, twins.SIZE)
+    small = np.array([pictures[row] for row in first], dtype=np.uint8).reshape(
+        -1, near_duplicates.SIZE, near_duplicates.SIZE
+    )
     notes: list[str] = []
     problems: list[str] = []
-    for pair in twins.pairs(small):
+    for pair in near_duplicates.pairs(small):
         rows = first[list(pair)]
         both = table.iloc[rows]
         across = both["part"].nunique() > 1

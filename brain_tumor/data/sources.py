@@ -4,13 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from brain_tumor.data import cheng, figshare, folders, kaggle_3m, lgg, phantom
 from brain_tumor.data.datamodule import SliceDataModule
-from brain_tumor.data.slices import Listing
+from brain_tumor.datasets import cheng, folders, kaggle_3m, lgg, phantom
+from brain_tumor.datasets.base import Listing
+from brain_tumor.io import download
 
 
 class PhantomDataModule(SliceDataModule):
-    """Phantoms generated from a seed (see `brain_tumor.data.phantom`).
+    """Phantoms generated from a seed (see `brain_tumor.datasets.phantom`).
 
     Args:
         cases: how many, of 20 to 40 slices each.
@@ -54,7 +55,7 @@ class LggDataModule(SliceDataModule):
 
 
 class ChengDataModule(SliceDataModule):
-    """The tumour-type data set (see `brain_tumor.data.cheng`).
+    """The tumour-type data set (see `brain_tumor.datasets.cheng`).
 
     Args:
         root: the folder that holds the .mat files or their zips; fetched where it is missing.
@@ -83,7 +84,7 @@ class ChengDataModule(SliceDataModule):
     def listing(self) -> Listing:
         """List the data set, fetching it first where it is missing."""
         cheng.require_reader()
-        figshare.fetch(self.root, self.source, cheng.WANTED, cheng.BY_HAND)
+        download.fetch(self.root, self.source, cheng.WANTED, cheng.BY_HAND)
         return cheng.list_slices(self.root, self.together)
 
 
@@ -91,7 +92,7 @@ class FolderDataModule(SliceDataModule):
     """A folder of one's own: one subfolder a class, or images with masks, or both.
 
     Args:
-        root: the folder (see `brain_tumor.data.folders.list_slices`).
+        root: the folder (see `brain_tumor.datasets.folders.list_slices`).
         patient_pattern: regular expression on the file name that finds the patient, and in its group `slice` the
             slice's number; None where names hold none.
         **common: as for `SliceDataModule`.

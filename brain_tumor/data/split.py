@@ -74,7 +74,7 @@ class Split:
         """Return "train", "val" or "test" for every row; "" for a training row that a test row duplicates.
 
         Args:
-            table: columns `case`, `digest`, `part`, `fold` and perhaps `person` (see `brain_tumor.data.slices`).
+            table: columns `case`, `digest`, `part`, `fold` and perhaps `person` (see `brain_tumor.datasets.base`).
             labels: (n,), which folds are to have alike.
 
         Raises:

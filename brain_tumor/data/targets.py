@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from brain_tumor import positive
+from brain_tumor.datasets import positive
 
 USUAL_SIZE = 224  # pixels
 TUMOUR_CLASSES = ["no tumour", "tumour"]
@@ -31,8 +31,8 @@ def available(table: pd.DataFrame, patients: pd.DataFrame | None = None) -> list
     """Name the targets that a listing allows, the default one first.
 
     Args:
-        table: columns `mask` and `class` (see `brain_tumor.data.slices`).
-        patients: what is known of patients (see `brain_tumor.data.slices.Listing`).
+        table: columns `mask` and `class` (see `brain_tumor.datasets.base`).
+        patients: what is known of patients (see `brain_tumor.datasets.base.Listing`).
     """
     allowed = {"tumour": (table["mask"] != "").all(), "class": (table["class"] != "").all()}
     return [name for name, possible in allowed.items() if possible] + (
@@ -49,7 +49,7 @@ def classify(table: pd.DataFrame, target: str | None, patients: pd.DataFrame | N
         target: "tumour" tells slices with a tumour from those without, by their masks; "class" tells the classes
             of the folders apart; a column of `patients` tells patients apart, by their slices with a tumour; None
             takes the first of these that the data allows.
-        patients: what is known of patients (see `brain_tumor.data.slices.Listing`).
+        patients: what is known of patients (see `brain_tumor.datasets.base.Listing`).
         least: of a class's patients; those of rarer ones are left out of a target of patients.
 
     Raises:

@@ -1,1 +1,1 @@
-"""Backbones, their weights, and the classifier that trains them."""
+"""The task that all trainings share, classifier and segmenter, and what they are made of."""

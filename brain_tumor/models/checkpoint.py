@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch.plugins import TorchCheckpointIO
 from torch import nn
 
-from brain_tumor import atomic
+from brain_tumor.io import atomic
 
 
 class WholeCheckpointIO(TorchCheckpointIO):

@@ -11,9 +11,9 @@ from torchmetrics.functional.classification import multiclass_accuracy
 
 from brain_tumor.data.batches import Batch
 from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.metrics import binary, classification, patients, plots, shape
 from brain_tumor.models import backbone as backbones
 from brain_tumor.models.task import OptimizerFactory, Picture, Task
-from brain_tumor.results import classification, patients, plots, rates, shape
 
 STRATEGIES = ("finetune", "freeze", "partial")
 
@@ -149,7 +149,7 @@ class Classifier(Task):
         """Draw the confusion matrix, and the slices that the classifier is most confidently wrong about."""
         probabilities = torch.tensor(classification.probabilities_of(predictions).to_numpy())
         labels = torch.tensor(predictions["label"].to_numpy())
-        counts = rates.confusion_matrix(probabilities, labels)
+        counts = binary.confusion_matrix(probabilities, labels)
         yield Picture("confusion matrix", plots.confusion(counts, data.classes))
         wrong = plots.wrong(predictions)
         if len(wrong):

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from brain_tumor import atomic
 from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.io import atomic
 from brain_tumor.models import precision as precision_
 
 log = logging.getLogger(__name__)

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from brain_tumor.data.datamodule import SliceDataModule
-from brain_tumor.data.images import unfit
-from brain_tumor.models import inference
+from brain_tumor.models import serving
 from brain_tumor.models.classifier import Classifier
+from brain_tumor.scans.images import unfit
 
 
 def heat_maps(
@@ -34,7 +34,7 @@ def heat_maps(
     model.to(device).eval()
     look = explainer(model, target, data.size)
     sizes = zip(data.table["height"].iloc[rows], data.table["width"].iloc[rows], strict=True)
-    for batch in inference.batches(data, rows, device, "explaining"):
+    for batch in serving.batches(data, rows, device, "explaining"):
         for own in look(batch.inputs):
             yield unfit(own, *next(sizes))
 

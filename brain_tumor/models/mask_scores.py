@@ -8,22 +8,22 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from brain_tumor.data.datamodule import SliceDataModule
-from brain_tumor.data.images import unfit
-from brain_tumor.results import baselines, localization, mask_baselines
-from brain_tumor.results.bootstrap import Interval
+from brain_tumor.metrics import baselines, mask_baselines, segmentation
+from brain_tumor.metrics.bootstrap import Interval
+from brain_tumor.scans.images import unfit
 
 Mask = NDArray[np.uint8]
 
 
 def thirds(data: SliceDataModule) -> tuple[float, float]:
-    """Divide the tumour slices of the whole data set, whatever the split, into thirds (see `localization.terciles`)."""
+    """Divide the tumour slices of the whole data set, whatever the split, into thirds (see `segmentation.terciles`)."""
     positive = np.flatnonzero(data.table["positive"])
-    return localization.terciles(np.array([data.decoded.original_mask(int(row)).sum() for row in positive]))
+    return segmentation.terciles(np.array([data.decoded.original_mask(int(row)).sum() for row in positive]))
 
 
 def compare(data: SliceDataModule, row: int, predicted: Mask) -> dict[str, float]:
-    """Compare a predicted mask with the truth of a row of the data's table (see `localization.compare`)."""
-    return localization.compare(predicted, data.decoded.original_mask(row))
+    """Compare a predicted mask with the truth of a row of the data's table (see `segmentation.compare`)."""
+    return segmentation.compare(predicted, data.decoded.original_mask(row))
 
 
 def compare_all(data: SliceDataModule, tested: pd.DataFrame, predicted: Callable[[int], Mask]) -> pd.DataFrame:
@@ -43,7 +43,7 @@ def by_class(
     """Return the Dice a tumour slice of each class, averaged over its patients."""
     labels = tested["label"].to_numpy()
     return {
-        f"dice_slice({name})": localization.score(slices[labels == label], areas)["dice_slice"]
+        f"dice_slice({name})": segmentation.score(slices[labels == label], areas)["dice_slice"]
         for label, name in enumerate(classes)
         if (labels == label).any()
     }
@@ -64,11 +64,11 @@ def keep_largest(
     """
     found = slices.to_dict("records")
     if (tested["slice"] >= 0).all():
-        for places in localization.volumes(list(tested["case"]), list(tested["slice"])):
+        for places in segmentation.volumes(list(tested["case"]), list(tested["slice"])):
             masks = [predicted(place) for place in places]
             if len({mask.shape for mask in masks}) > 1:
                 continue
-            for place, mask, kept in zip(places, masks, localization.largest_component(np.stack(masks)), strict=True):
+            for place, mask, kept in zip(places, masks, segmentation.largest_component(np.stack(masks)), strict=True):
                 if not np.array_equal(mask, kept):
                     found[place] |= compare(data, int(tested.index[place]), kept)  # type: ignore[arg-type]
     return pd.DataFrame(found)

@@ -12,18 +12,14 @@ from torch.nn import functional as F
 
 from brain_tumor.data.batches import Batch
 from brain_tumor.data.datamodule import SliceDataModule
-from brain_tumor.data.images import unfit
 from brain_tumor.data.targets import TUMOUR_CLASSES
+from brain_tumor.io import run_lengths
+from brain_tumor.metrics import classification, plots, segmentation
 from brain_tumor.models import backbone as backbones
 from brain_tumor.models import mask_scores
 from brain_tumor.models import weights as weights_
 from brain_tumor.models.task import OptimizerFactory, Picture, Task
-from brain_tumor.results import (
-    classification,
-    localization,
-    masks,
-    plots,
-)
+from brain_tumor.scans.images import unfit
 
 if TYPE_CHECKING:
     from segmentation_models_pytorch.base import SegmentationModel
@@ -130,7 +126,7 @@ class Segmenter(Task):
         for row, own in zip(batch.rows.tolist(), maps.float().cpu().numpy(), strict=True):
             height, width = (int(data.table[name].iloc[row]) for name in ("height", "width"))
             mask = (unfit(own, height, width) >= 0.5).astype(np.uint8)
-            self._marked[row] = {**mask_scores.compare(data, row, mask), "run_lengths": masks.to_kaggle(mask)}
+            self._marked[row] = {**mask_scores.compare(data, row, mask), "run_lengths": run_lengths.to_kaggle(mask)}
 
     def on_test_epoch_start(self) -> None:
         """Forget an earlier test."""
@@ -176,7 +172,7 @@ class Segmenter(Task):
         slices, lengths = marked.drop(columns="run_lengths"), marked["run_lengths"].tolist()
         sizes = list(zip(tested["height"].astype(int), tested["width"].astype(int), strict=True))
         cleaned = mask_scores.keep_largest(
-            data, tested, slices, lambda place: masks.from_kaggle(lengths[place], *sizes[place])
+            data, tested, slices, lambda place: run_lengths.from_kaggle(lengths[place], *sizes[place])
         )
         chances = self.probabilities(sure)
         if data.classes == TUMOUR_CLASSES:
@@ -184,9 +180,9 @@ class Segmenter(Task):
         else:  # the data's classes are kinds of tumours
             detection = mask_scores.by_class(slices, tested, data.classes, areas)
             columns = classification.predictions(tested, chances.numpy(), TUMOUR_CLASSES)
-        largest = localization.score(cleaned, areas)
+        largest = segmentation.score(cleaned, areas)
         scores = {
-            **localization.score(slices, areas),
+            **segmentation.score(slices, areas),
             **{f"largest_{name}": value for name, value in largest.items() if name in _CLEANED},
             **{name: value for name, value in detection.items() if name not in {"loss", "confusion_matrix"}},
             "resampled": "patient" if all(tested["case"]) else "slice",
@@ -200,7 +196,7 @@ class Segmenter(Task):
         tested, areas = data.table.iloc[data.rows["test"]], mask_scores.thirds(data)
         guesses = mask_scores.guess(data, tested)
         compared = {name: mask_scores.compare_all(data, tested, own) for name, own in guesses.items()}
-        return {name: localization.score(own, areas) for name, own in compared.items()}
+        return {name: segmentation.score(own, areas) for name, own in compared.items()}
 
     def pictures(self, data: SliceDataModule, predictions: pd.DataFrame) -> Iterator[Picture]:
         """Draw truth and prediction on the largest slice of the best, median and worst patients' tumours."""
@@ -208,7 +204,7 @@ class Segmenter(Task):
         if not len(tumours):
             return
         unit = "case" if (tumours["case"] != "").all() else "path"
-        volumes = localization.patients(predictions.assign(case=predictions[unit]), mask_scores.thirds(data))
+        volumes = segmentation.patients(predictions.assign(case=predictions[unit]), mask_scores.thirds(data))
         ranked = volumes.dropna(subset="dice").sort_values("dice", ascending=False)
         places = np.linspace(0, len(ranked) - 1, min(_DRAWN, len(ranked))).round().astype(int)
         largest = tumours.groupby(unit)["area"].idxmax()
@@ -216,7 +212,8 @@ class Segmenter(Task):
         chosen = predictions.loc[rows].assign(volume=ranked["dice"].iloc[places].to_numpy())
         images, truths = data.originals(rows)
         found = [
-            masks.from_kaggle(text, *truth.shape) for text, truth in zip(chosen["run_lengths"], truths, strict=True)
+            run_lengths.from_kaggle(text, *truth.shape)
+            for text, truth in zip(chosen["run_lengths"], truths, strict=True)
         ]
         yield Picture("overlays", plots.overlays(chosen, images, truths, found), "overlays.png")
 

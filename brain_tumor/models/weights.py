@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from brain_tumor.models import checkpoint
-from brain_tumor.results import overlap, record
+from brain_tumor.runs import leakage, record
 
 RUN = "run:"
 _REACHABLE_SECONDS = 4
@@ -51,7 +51,7 @@ class Weights:
         """Refuse to test whom the run that gave the weights was trained on, or where that is allowed note it.
 
         Args:
-            tested: the slices of the test part (see `brain_tumor.results.overlap.refuse`).
+            tested: the slices of the test part (see `brain_tumor.runs.leakage.refuse`).
             allow: note it instead of refusing.
 
         Raises:
@@ -59,7 +59,7 @@ class Weights:
         """
         if self.source != "run":
             return
-        self.overlap = overlap.refuse(self.folder, tested, allow)
+        self.overlap = leakage.refuse(self.folder, tested, allow)
         if self.overlap:
             said = (
                 f"{len(self.overlap)} of the patients tested were trained on in {self.folder}, which gave the weights"

@@ -11,7 +11,7 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
-from brain_tumor import cli
+from brain_tumor.config import cli
 
 
 @hydra.main(config_path=cli.CONF, config_name="page", version_base="1.3")

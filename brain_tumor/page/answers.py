@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import binary_erosion
 
-from brain_tumor import case_files, predict
-from brain_tumor.data import cases, phantom, volumes
-from brain_tumor.data.cases import Case, Slices
-from brain_tumor.data.volumes import Grid, Volume
-from brain_tumor.prediction import Prediction, Predictor, summarise
+from brain_tumor.datasets import phantom
+from brain_tumor.inference import case_files
+from brain_tumor.inference.open import open_run
+from brain_tumor.inference.predictor import Prediction, Predictor, summarise
+from brain_tumor.scans import cases, volumes
+from brain_tumor.scans.cases import Case, Slices
+from brain_tumor.scans.volumes import Grid, Volume
 
 if TYPE_CHECKING:
     import altair
@@ -51,9 +53,7 @@ def open_runs(config: Mapping[str, Any]) -> Predictor:
     Raises:
         ValueError: they cannot be used.
     """
-    run, detector = (
-        predict.open_run(config[key], config["trusted"]) if config[key] else None for key in ("run", "detector")
-    )
+    run, detector = (open_run(config[key], config["trusted"]) if config[key] else None for key in ("run", "detector"))
     assert run is not None, "Hydra asks for a run"
     return Predictor(run, detector, config["threshold"])
 

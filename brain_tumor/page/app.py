@@ -7,13 +7,13 @@ from typing import Any
 import streamlit as st
 from PIL import Image
 
-from brain_tumor import prediction
-from brain_tumor.data import volumes
-from brain_tumor.data.cases import SEQUENCES, Case, needed, try_read
+from brain_tumor.inference import predictor
+from brain_tumor.inference.predictor import Predictor
 from brain_tumor.page import answers, uploads
 from brain_tumor.page.answers import Answer
 from brain_tumor.page.uploads import Limits
-from brain_tumor.prediction import Predictor
+from brain_tumor.scans import volumes
+from brain_tumor.scans.cases import SEQUENCES, Case, needed, try_read
 
 _SOURCES = ("Pictures or a scan", "Three sequences", "Phantom")
 _NEEDED = {
@@ -135,7 +135,7 @@ def _sum_up(found: Answer) -> None:
     title, detail = answers.verdict(found)
     st.metric("verdict", title)
     st.text(detail)
-    for name, value in prediction.summarise(found.slices, found.found).items():
+    for name, value in predictor.summarise(found.slices, found.found).items():
         if name in _AMOUNTS:
             st.text(f"{_AMOUNTS[name]}: {value:.1f} ml")
     for remark in found.remarks:

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 from PIL import Image
 
-from brain_tumor.data import scans
-from brain_tumor.data.cases import Case
-from brain_tumor.data.scans import Source
+from brain_tumor.scans import discovery
+from brain_tumor.scans.cases import Case
+from brain_tumor.scans.discovery import Source
 
 _DEFLATED = "1.2.840.10008.1.2.1.99"  # of DICOM: nobody knows its size before it is in memory
 
@@ -89,7 +89,7 @@ def _sources(uploads: Sequence[Upload], folder: Path) -> dict[str, Source]:
         shown[path] = upload.name
         if problem := _deflated(path, content):
             unread[path] = problem
-    sources = scans.discover([str(path) for path in shown if path not in unread]).sources
+    sources = discovery.discover([str(path) for path in shown if path not in unread]).sources
     sources += [Source(path.stem, "", (path,), problem) for path, problem in unread.items()]
     found: dict[str, Source] = {}
     for source in sources:

@@ -7,7 +7,7 @@ python -m brain_tumor.report outputs other/outputs --to report
 import argparse
 from pathlib import Path
 
-from brain_tumor import cli
+from brain_tumor.config import cli
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from brain_tumor.report.cells import Groups, one_data_set
+from brain_tumor.report.aggregates import Groups, one_data_set
 from brain_tumor.report.chapters import (
     comparisons,
     cost,

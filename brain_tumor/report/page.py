@@ -10,8 +10,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from brain_tumor import atomic, walk
-from brain_tumor.results import templates
+from brain_tumor.io import atomic, templates, walk
 
 # Of the figures: by slice, by patient, and what the paper has.
 COLOURS = {"slice": "#1f77b4", "patient": "#d62728", "paper": "#555555"}

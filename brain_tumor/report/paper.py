@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from brain_tumor.results.record import Record
+from brain_tumor.runs.record import Record
 
 # The authors' published curve of the 30-epoch run, after its first epoch.
 FIRST_EPOCH = {"train loss": 0.35, "test accuracy": 0.95}

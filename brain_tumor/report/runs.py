@@ -8,11 +8,13 @@ from typing import Any
 
 import pandas as pd
 
+from brain_tumor.io import tables
+from brain_tumor.metrics import classification
+from brain_tumor.metrics.bootstrap import Interval
 from brain_tumor.report import paper
-from brain_tumor.results import classification, run_folder, storage, summary
-from brain_tumor.results import record as records
-from brain_tumor.results.bootstrap import Interval
-from brain_tumor.results.record import Record
+from brain_tumor.runs import record as records
+from brain_tumor.runs import run_folder, summary
+from brain_tumor.runs.record import Record
 
 # What a backbone may have started from, the likest to the paper's first.
 WEIGHTS = ("torchvision's ImageNet", "a file", "a file, partial", "another run", "random start")
@@ -108,7 +110,7 @@ class Run:
 
     def predictions(self) -> pd.DataFrame:
         """Read the test slices' predictions; a diverged run's probabilities are NaN."""
-        return storage.read_csv(self.folder / "predictions.csv")
+        return tables.read_csv(self.folder / "predictions.csv")
 
     def answers(self) -> pd.DataFrame:
         """Read the predictions with the columns `predicted`, `confidence` and `right`."""
@@ -116,12 +118,12 @@ class Run:
 
     def parts(self) -> pd.DataFrame:
         """Read which part every slice is in."""
-        return storage.read_csv(self.folder / "split.csv")
+        return tables.read_csv(self.folder / "split.csv")
 
     def evaluation(self, key: str) -> tuple[Path, dict[str, Any]] | None:
         """Return the newest evaluation of its own test that has a key, such as "explanation", and what stands there."""
         kept = sorted(self.folder.glob("evaluations/*/results.json"), key=lambda path: -int(path.parent.name))
-        evaluations = ((path.parent, storage.read_json(path)) for path in kept)
+        evaluations = ((path.parent, tables.read_json(path)) for path in kept)
         return next(((folder, own[key]) for folder, own in evaluations if key in own and self._is_of_test(own)), None)
 
     def _is_of_test(self, evaluation: dict[str, Any]) -> bool:

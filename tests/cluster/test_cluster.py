@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
-from brain_tumor import processes, trained, walk
 from brain_tumor.cluster import files, scoring, sweep, task
 from brain_tumor.cluster.task import Run
-from brain_tumor.prediction import Predictor
+from brain_tumor.config import processes
+from brain_tumor.inference import trained
+from brain_tumor.inference.predictor import Predictor
+from brain_tumor.io import walk
 from tests.conftest import REPOSITORY, Command, write_image
 
 DOCS = REPOSITORY / "docs" / "cluster"
@@ -158,8 +160,8 @@ def test_an_archive_knows_what_predict_knows(segmenter: Path, detector: Path, tm
     import pandas as pd
     import pyarrow
 
-    from brain_tumor import predict
-    from brain_tumor.data import cases
+    from brain_tumor.inference.open import open_run
+    from brain_tumor.scans import cases
 
     shutil.copytree(segmenter, tmp_path / "other")
     shutil.copytree(detector, tmp_path / "types")
@@ -172,7 +174,7 @@ def test_an_archive_knows_what_predict_knows(segmenter: Path, detector: Path, tm
         "detector": str(detector),
         "types": str(tmp_path / "types"),
     }
-    runs = {key: predict.open_run(own) for key, own in names.items()}
+    runs = {key: open_run(own) for key, own in names.items()}
     scoring.pack(runs, tmp_path / "sent")
     sent = {path.relative_to(tmp_path / "sent").as_posix() for path in (tmp_path / "sent").rglob("*") if path.is_file()}
     assert {"run/000/novelty.npz", "run/001/novelty.npz", "run/001/inherited.csv", "detector/000/novelty.npz"} <= sent
@@ -206,7 +208,7 @@ def test_an_archive_knows_what_predict_knows(segmenter: Path, detector: Path, tm
 def test_memory_is_no_fault_of_a_file() -> None:
     import numpy as np
 
-    from brain_tumor.data.cases import Slices
+    from brain_tumor.scans.cases import Slices
 
     class Full:
         def predict(self, cases: list[Slices]) -> list[str]:
@@ -221,7 +223,7 @@ def test_memory_is_no_fault_of_a_file() -> None:
 def test_one_that_cannot_be_looked_at_takes_no_other_with_it() -> None:
     import numpy as np
 
-    from brain_tumor.data.cases import Slices
+    from brain_tumor.scans.cases import Slices
 
     class Fragile:
         def predict(self, cases: list[Slices]) -> list[str]:
@@ -261,7 +263,7 @@ def test_images_are_put_together_as_predict_does(tmp_path: Path) -> None:
     import numpy as np
     import pyarrow
 
-    from brain_tumor.data import cases
+    from brain_tumor.scans import cases
     from tests.test_predict import _write_series
 
     drawn = np.random.default_rng(0).integers(0, 200, (6, 16, 16), dtype=np.uint16)

@@ -17,11 +17,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brain_tumor.data import cache, folders, kaggle_3m
-from brain_tumor.data.images import Content, fit_image, fit_mask, read_files
-from brain_tumor.data.slices import Listing, read
+from brain_tumor.data import cache
+from brain_tumor.data.reading import read
 from brain_tumor.data.sources import FolderDataModule, LggDataModule
 from brain_tumor.data.transforms import Transforms
+from brain_tumor.datasets import folders, kaggle_3m
+from brain_tumor.datasets.base import Listing
+from brain_tumor.scans.images import Content, fit_image, fit_mask, read_files
 from tests.conftest import environment, write_image
 
 
@@ -157,7 +159,7 @@ def test_a_really_full_disk(tmp_path: Path) -> None:
     (tmp_path / "small").mkdir()
     script = (
         "import shutil; from pathlib import Path; from types import SimpleNamespace\n"
-        "from brain_tumor.data import cache, folders\n"
+        "from brain_tumor.data import cache; from brain_tumor.datasets import folders\n"
         "shutil.disk_usage = lambda _: SimpleNamespace(free=10**12)\n"
         "cache.load(folders.list_slices(Path('data')), 300, Path('small'))\n"
     )

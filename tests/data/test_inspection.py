@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from brain_tumor.data import contradictions, description, folders
+from brain_tumor.data import contradictions, description
 from brain_tumor.data.inspection import inspect
 from brain_tumor.data.sources import FolderDataModule
 from brain_tumor.data.transforms import Transforms
+from brain_tumor.datasets import folders
 from tests.conftest import write_image, write_mask
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from brain_tumor.data import phantom
 from brain_tumor.data.novelty import Novelty
 from brain_tumor.data.sources import ChengDataModule, LggDataModule
 from brain_tumor.data.transforms import Transforms
+from brain_tumor.datasets import phantom
 
 
 def _fit(images: np.ndarray, cases: list[str]) -> Novelty | None:

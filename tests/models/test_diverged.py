@@ -4,8 +4,9 @@ import math
 
 import torch
 
+from brain_tumor.metrics import binary
 from brain_tumor.models.classifier import Classifier
-from brain_tumor.results import rates, summary
+from brain_tumor.runs import summary
 
 
 def test_slices_without_numbers_are_counted() -> None:
@@ -22,7 +23,7 @@ def test_slices_without_numbers_are_counted() -> None:
 def test_what_has_no_order_has_no_area() -> None:
     labels, weights = torch.tensor([True, False, True]), torch.ones(1, 3, dtype=torch.float64)
     for scores, known in (([0.9, 0.1, 0.8], True), ([0.9, math.nan, 0.8], False)):
-        found = rates.one_class(torch.tensor(scores), torch.tensor(scores) > 0.5, labels, weights)
+        found = binary.one_class(torch.tensor(scores), torch.tensor(scores) > 0.5, labels, weights)
         assert [bool(found[name].isnan().any()) for name in ("auroc", "average_precision")] == [not known] * 2
 
 

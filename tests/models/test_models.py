@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torchvision import models
 
-from brain_tumor import cli
+from brain_tumor.config import cli
 from brain_tumor.data.sources import PhantomDataModule
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.models import backbone, checkpoint, features, precision

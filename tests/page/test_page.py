@@ -31,10 +31,11 @@ from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
 from streamlit.testing.v1 import AppTest
 
-from brain_tumor.data import cases, phantom
+from brain_tumor.datasets import phantom
 from brain_tumor.page import __main__ as page
 from brain_tumor.page import answers, app, uploads
 from brain_tumor.page.uploads import Limits
+from brain_tumor.scans import cases
 from tests.conftest import Command, environment
 
 LIMITS = Limits(files=20, megabytes=8, voxels=2**22)

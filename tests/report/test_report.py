@@ -12,13 +12,15 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from brain_tumor import cli
+from brain_tumor.config import cli
+from brain_tumor.io import tables
+from brain_tumor.metrics import baselines, classification
 from brain_tumor.report import page, paper
-from brain_tumor.report.cells import Groups
+from brain_tumor.report.aggregates import Groups
 from brain_tumor.report.chapters import comparisons, folds, leakage, optimizers, short, table1, table2
 from brain_tumor.report.compose import compose as compose_report
 from brain_tumor.report.runs import Collection, Run, collect
-from brain_tumor.results import baselines, classification, run_folder, storage
+from brain_tumor.runs import run_folder
 from tests.conftest import Command
 
 CLASSES = ["no tumour", "tumour"]
@@ -88,9 +90,9 @@ def make_run(home: Path, row: int, wrong: list[int], **overrides: Any) -> Path:
     }
     folder = home / f"run-{found['id']}-{len(list(home.glob('*')))}"
     (folder / ".hydra").mkdir(parents=True)
-    storage.write_csv(folder / "predictions.csv", predictions)
-    storage.write_csv(folder / "split.csv", table[["path", "case", "slice", "label", "part"]])
-    storage.write_json(folder / "results.json", found)
+    tables.write_csv(folder / "predictions.csv", predictions)
+    tables.write_csv(folder / "split.csv", table[["path", "case", "slice", "label", "part"]])
+    tables.write_json(folder / "results.json", found)
     return folder
 
 
@@ -190,7 +192,7 @@ def _change(folder: Path, **values: Any) -> None:
         for name in path:
             place = place[name]
         place[last] = value
-    storage.write_json(folder / "results.json", content)
+    tables.write_json(folder / "results.json", content)
 
 
 def test_a_diverged_run_does_not_stop_the_report(tmp_path: Path) -> None:
@@ -289,7 +291,7 @@ def test_unlike_runs_are_not_averaged(tmp_path: Path) -> None:
     folder = make_run(tmp_path, 17, [0, 1, 2], seed=2)
     content = json.loads((folder / "results.json").read_text())
     content["weights"] |= {"source": "file", "missing": ["layer4"]}
-    storage.write_json(folder / "results.json", content)
+    tables.write_json(folder / "results.json", content)
     found = collect([tmp_path]).runs
     assert [run.accuracy for run in Groups(found).cell(17, "SGD", "slice").runs] == pytest.approx([29 / 30])
     grid = _numbers(table1.chapter(Groups([run for run in found if run.seed == 2])))
@@ -322,15 +324,15 @@ def _in_folds(home: Path, wrong: dict[tuple[int, int], list[int]]) -> None:
         folder = make_run(home, 10, [], seed=seed, **{"data.folds": 2, "data.fold": fold})
         content = json.loads((folder / "results.json").read_text())
         content["split"] |= {"method": "folds", "folds": 2, "fold": fold}
-        storage.write_json(folder / "results.json", content)
+        tables.write_json(folder / "results.json", content)
         table = _slices("slice")
         own = table["case"].str.removeprefix("P").astype(int) // 5 == fold
         table["part"] = np.where(own, "test", "train")
         scores = np.where(table["label"] == 1, 0.9, 0.2)[own]
         scores[places] = 1 - scores[places]
         predictions = classification.predictions(table[own], np.stack([1 - scores, scores], 1), CLASSES)
-        storage.write_csv(folder / "predictions.csv", predictions)
-        storage.write_csv(folder / "split.csv", table[["path", "case", "slice", "label", "part"]])
+        tables.write_csv(folder / "predictions.csv", predictions)
+        tables.write_csv(folder / "split.csv", table[["path", "case", "slice", "label", "part"]])
 
 
 def test_folds_are_pooled(tmp_path: Path) -> None:

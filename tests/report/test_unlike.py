@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from brain_tumor.report.cells import Groups
+from brain_tumor.io import tables
+from brain_tumor.report.aggregates import Groups
 from brain_tumor.report.chapters import folds
 from brain_tumor.report.page import Table, Text
-from brain_tumor.report.pools import pool
+from brain_tumor.report.pooled import pool
 from brain_tumor.report.runs import Run, collect
-from brain_tumor.results import record, storage
+from brain_tumor.runs import record
 from tests.report.test_report import _in_folds, make_run
 
 
@@ -19,7 +20,7 @@ def _change(folder: Path, **sections: dict[str, Any]) -> None:
     found: Any = record.read(folder)
     for name, values in sections.items():
         found[name] |= values
-    storage.write_json(folder / "results.json", found)
+    tables.write_json(folder / "results.json", found)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def _evaluate(run: Run, number: int, checkpoint: str, data: dict[str, Any], slic
     folder.mkdir(parents=True)
     own = {name: run.record["data"][name] for name in ("kind", "classes", "slices", "patients", "labels")}
     found = {"data": {**own, **data}, "checkpoint": f"a/{checkpoint}.ckpt", "test": {"slices": slices}}
-    storage.write_json(folder / "results.json", {**found, "explanation": {"number": number}})
+    tables.write_json(folder / "results.json", {**found, "explanation": {"number": number}})
 
 
 def test_evaluations_of_other_data_stand_for_no_run(tmp_path: Path) -> None:

@@ -3,10 +3,10 @@
 import pandas as pd
 
 from brain_tumor.report import paper
-from brain_tumor.report.cells import SPLITS, Cell, Groups, over_seeds
+from brain_tumor.report.aggregates import SPLITS, Cell, Groups, over_seeds
+from brain_tumor.report.formatting import points
 from brain_tumor.report.page import Block, Heading, Line, Table, Text
 from brain_tumor.report.runs import Run
-from brain_tumor.report.wording import points
 
 
 def chapter(groups: Groups) -> list[Block]:

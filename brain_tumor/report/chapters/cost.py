@@ -4,10 +4,10 @@ from typing import Any
 
 import pandas as pd
 
-from brain_tumor.report.cells import Groups
+from brain_tumor.report.aggregates import Groups
+from brain_tumor.report.formatting import flat, number
 from brain_tumor.report.page import Block, Column, Heading, Line, Table, Text
 from brain_tumor.report.runs import Run
-from brain_tumor.report.wording import flat, number
 
 
 def chapter(groups: Groups) -> list[Block]:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from brain_tumor.report import paper
-from brain_tumor.report.cells import SPLITS, Cell, Groups
+from brain_tumor.report.aggregates import SPLITS, Cell, Groups
 from brain_tumor.report.page import COLOURS, Block, Heading, Picture, Text
 
 

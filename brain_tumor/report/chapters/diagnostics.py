@@ -6,13 +6,13 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from brain_tumor.metrics import calibration
+from brain_tumor.metrics.classification import probabilities_of
+from brain_tumor.metrics.plots import draw_confusion
 from brain_tumor.report import drawing
-from brain_tumor.report.cells import SPLITS, Groups
+from brain_tumor.report.aggregates import SPLITS, Groups
 from brain_tumor.report.page import Block, Heading, Picture, Text
 from brain_tumor.report.runs import Run
-from brain_tumor.results import calibration
-from brain_tumor.results.classification import probabilities_of
-from brain_tumor.results.plots import draw_confusion
 
 _SHOWN = 5  # runs a panel
 

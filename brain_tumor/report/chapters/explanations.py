@@ -1,9 +1,9 @@
 """Where classifiers look."""
 
-from brain_tumor.report.cells import Groups
+from brain_tumor.report.aggregates import Groups
+from brain_tumor.report.formatting import flat, intervals
 from brain_tumor.report.page import Block, Heading, Line, Picture, Table, Text
-from brain_tumor.report.wording import flat, intervals
-from brain_tumor.results.summary import split_title
+from brain_tumor.runs.summary import split_title
 
 _SHOWN = {
     "pointing": "points at it", "energy": "energy inside", "share": "mask's share of the picture", "iou": "IoU",

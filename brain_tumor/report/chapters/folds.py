@@ -7,12 +7,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from brain_tumor.report.cells import Groups, divisions
+from brain_tumor.metrics.classification import answers
+from brain_tumor.report.aggregates import Groups, divisions
+from brain_tumor.report.formatting import flat, intervals, number
 from brain_tumor.report.page import Block, Heading, Line, Picture, Table, Text
-from brain_tumor.report.pools import Pool, unfinished
-from brain_tumor.report.wording import flat, intervals, number
-from brain_tumor.results.classification import answers
-from brain_tumor.results.summary import BASELINE_TITLES
+from brain_tumor.report.pooled import Pool, unfinished
+from brain_tumor.runs.summary import BASELINE_TITLES
 
 _SHOWN = {
     "accuracy": "accuracy", "sensitivity": "sensitivity", "specificity": "specificity",

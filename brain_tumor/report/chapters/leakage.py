@@ -5,10 +5,10 @@ import math
 import pandas as pd
 
 from brain_tumor.report import paper
-from brain_tumor.report.cells import Cell, Groups
+from brain_tumor.report.aggregates import Cell, Groups
+from brain_tumor.report.formatting import points, share
 from brain_tumor.report.page import Block, Heading, Line, Table, Text
 from brain_tumor.report.runs import Run
-from brain_tumor.report.wording import points, share
 
 
 def chapter(groups: Groups) -> list[Block]:

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from brain_tumor.report.cells import Groups
+from brain_tumor.metrics import segmentation
+from brain_tumor.report.aggregates import Groups
+from brain_tumor.report.formatting import flat, interval, intervals
 from brain_tumor.report.page import Block, Heading, Picture, Table, Text
-from brain_tumor.report.pools import Pool, pool
+from brain_tumor.report.pooled import Pool, pool
 from brain_tumor.report.runs import Run
-from brain_tumor.report.wording import flat, interval, intervals
-from brain_tumor.results import localization
-from brain_tumor.results.summary import BASELINE_TITLES, split_title
+from brain_tumor.runs.summary import BASELINE_TITLES, split_title
 
 # Dice a volume on the same data: Buda, Saha, Mazurowski 2019 over all 110 patients, and human readers on LGG.
 PUBLISHED = (
@@ -78,7 +78,7 @@ def _pooled(own: Pool) -> list[dict[str, Any]]:
     split, lines = f"{len(own.folds)} folds by patient", []
     for seed, table in own.tables.items():
         # All folds together are the whole data set, whose thirds these are.
-        scores = localization.score(table, localization.terciles(table["area"].to_numpy()), list(table["fold"]))
+        scores = segmentation.score(table, segmentation.terciles(table["area"].to_numpy()), list(table["fold"]))
         largest = _over_folds(table, {run.record["split"]["fold"]: run.record["test"] for run in own.runs[seed]})
         line = {"model": f"{own.example.title}, seed {seed}", "split": split, "patients": table["case"].nunique()}
         lines.append(line | flat(scores) | {"largest_dice": largest["largest_dice"]})
@@ -111,7 +111,7 @@ def _dice_against_area(pools: Sequence[Pool]) -> Figure:
     axes = figure.add_subplot()
     tables = {f"{own.example.title}, seed {seed}": table for own in pools for seed, table in own.tables.items()}
     for title, table in tables.items():
-        patients = localization.patients(table, localization.terciles(table["area"].to_numpy()))
+        patients = segmentation.patients(table, segmentation.terciles(table["area"].to_numpy()))
         axes.scatter(patients["area"], patients["dice"], s=14, alpha=0.7, label=title)
     axes.set(xscale="log", xlabel="the tumour's pixels over all slices", ylabel="Dice a volume", ylim=(-0.02, 1.02))
     axes.legend(fontsize="small", loc="lower right")

@@ -4,10 +4,10 @@ import math
 from functools import partial
 
 from brain_tumor.report import paper
-from brain_tumor.report.cells import Groups, mean
+from brain_tumor.report.aggregates import Groups, mean
+from brain_tumor.report.formatting import share
 from brain_tumor.report.page import Block, Column, Heading, Line, Table, Text
 from brain_tumor.report.runs import Run
-from brain_tumor.report.wording import share
 
 
 def chapter(groups: Groups) -> list[Block]:

@@ -3,10 +3,10 @@
 import pandas as pd
 
 from brain_tumor.report import paper
-from brain_tumor.report.cells import SPLITS, Groups, divisions
+from brain_tumor.report.aggregates import SPLITS, Groups, divisions
+from brain_tumor.report.formatting import flat, interval, share
 from brain_tumor.report.page import Block, Heading, Table
-from brain_tumor.report.wording import flat, interval, share
-from brain_tumor.results.summary import BASELINE_TITLES
+from brain_tumor.runs.summary import BASELINE_TITLES
 
 
 def chapter(groups: Groups) -> list[Block]:

@@ -1,8 +1,8 @@
 """Two stages: a detector in front of a segmenter."""
 
-from brain_tumor.report.cells import Groups
+from brain_tumor.report.aggregates import Groups
+from brain_tumor.report.formatting import flat, intervals, number
 from brain_tumor.report.page import Block, Heading, Line, Table, Text
-from brain_tumor.report.wording import flat, intervals, number
 
 _MASKS = {"alone": "alone", "gated": "gated", "gated_by_truth": "gated by the truth"}
 _threshold = number("threshold", "{:.3f}")

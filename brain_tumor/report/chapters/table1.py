@@ -7,10 +7,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from brain_tumor.report import paper
-from brain_tumor.report.cells import SPLITS, Estimate, Groups
+from brain_tumor.report.aggregates import SPLITS, Estimate, Groups
+from brain_tumor.report.formatting import number, share
 from brain_tumor.report.page import COLOURS, Block, Column, Heading, Line, Picture, Table, Text
-from brain_tumor.report.wording import number, share
-from brain_tumor.results.summary import BASELINE_TITLES
+from brain_tumor.runs.summary import BASELINE_TITLES
 
 
 def chapter(groups: Groups) -> list[Block]:

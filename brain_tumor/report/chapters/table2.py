@@ -5,9 +5,9 @@ import math
 import pandas as pd
 
 from brain_tumor.report import paper
-from brain_tumor.report.cells import Groups
+from brain_tumor.report.aggregates import Groups
+from brain_tumor.report.formatting import share
 from brain_tumor.report.page import Block, Heading, Table, Text
-from brain_tumor.report.wording import share
 
 
 def chapter(groups: Groups) -> list[Block]:

@@ -9,17 +9,18 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from brain_tumor.metrics import binary, classification, patients
+from brain_tumor.metrics.bootstrap import Interval
+from brain_tumor.metrics.plots import draw_confusion
 from brain_tumor.report import drawing
-from brain_tumor.report.cells import mean
+from brain_tumor.report.aggregates import mean
+from brain_tumor.report.formatting import flat, intervals, number
 from brain_tumor.report.page import Block, Column, Heading, Line, Picture, Table, Text
-from brain_tumor.report.pools import Pool, pool, unfinished
+from brain_tumor.report.pooled import Pool, pool, unfinished
 from brain_tumor.report.runs import Run
-from brain_tumor.report.wording import flat, intervals, number
-from brain_tumor.results import classification, patients, rates, summary
-from brain_tumor.results import record as records
-from brain_tumor.results.bootstrap import Interval
-from brain_tumor.results.plots import draw_confusion
-from brain_tumor.results.summary import BASELINE_TITLES
+from brain_tumor.runs import record as records
+from brain_tumor.runs import summary
+from brain_tumor.runs.summary import BASELINE_TITLES
 
 _DRAWN = 4  # configurations with curves
 _NO_PIXEL = "no pixel"
@@ -231,7 +232,7 @@ def _figure(own: Pool) -> Figure:
         (slices, "slices", probabilities, labels),
         (people, "patients", grouped.probabilities, grouped.labels),
     ):
-        draw_confusion(axes, rates.confusion_matrix(scores, truth), classes)
+        draw_confusion(axes, binary.confusion_matrix(scores, truth), classes)
         axes.set_title(title)
         confidence, said = scores.max(1)
         drawing.reliability(sure, confidence.numpy(), (said == truth).numpy(), width=0.1, label=title)

@@ -1,0 +1,1 @@
+"""Data sets: one declaration in one file each, and the listing of their slices."""

@@ -1,0 +1,174 @@
+"""List the slices of a folder of one's own, whose layout says classes, masks, parts and folds."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from brain_tumor.datasets import layout, roots
+from brain_tumor.datasets.base import COLUMNS, Listing
+from brain_tumor.datasets.layout import FOLD, PARTS
+from brain_tumor.datasets.pairing import is_mask, pair
+from brain_tumor.scans.images import IMAGE_SUFFIXES
+
+
+class _Base(NamedTuple):
+    """A folder that holds a whole layout, with the part and fold that its name says, and the images below it."""
+
+    folder: Path
+    part: str
+    fold: int
+    images: list[Path]
+
+
+class _Slices(NamedTuple):
+    """The images of a layout, each with its mask and its class, what is wrong with them, and the files looked at."""
+
+    pairs: dict[Path, tuple[Path | None, str]]
+    problems: list[str]
+    seen: list[Path]
+
+
+def list_slices(root: Path, patient_pattern: str | None = None) -> Listing:
+    """List a folder: one subfolder a class, or images with masks, or both.
+
+    Images lie in class folders, or where they have masks also side by side without any; masks are called as their
+    images with `_mask` appended, or lie in `masks/` under the images' names while the images lie in `images/`. All
+    of that is in `root` itself, or under `train/`, `test/` and perhaps `val/` (or `training/`, `testing/`, `valid/`,
+    `validation/`), or under folders of folds (`fold1/`, `fold_2/`, ...). Links are followed; hidden files, systems'
+    own and our results are left out (see `brain_tumor.io.walk`).
+
+    Args:
+        root: the folder; its classes are named by the subfolders that hold images.
+        patient_pattern: regular expression searched in each file name; its group `patient`, or first other group than
+            `slice`, or whole match names the patient, its group `slice` the slice's number.
+
+    Raises:
+        ValueError: `root` is missing, empty or of our own results, neither two classes nor masks, train/ without
+            test/, or a bad pattern.
+    """
+    roots.require_folder(root)
+    pattern = _compile(patient_pattern)
+    files, problems, notes = roots.look(root)
+    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    rows: list[tuple[str, str, str, int, str, str, int]] = []
+    unused = set(images)
+    for base in _bases(root, images):
+        found = _slices(base)
+        problems += found.problems
+        unused -= set(found.seen)
+        for image, (mask, label) in found.pairs.items():
+            case, number = _patient_and_slice(pattern, image.name)
+            if pattern and not case:
+                problems.append(f"{image}: data.patient_pattern={patient_pattern} finds no patient in this name")
+            names = [path.relative_to(root).as_posix() if path else "" for path in (image, mask)]
+            rows.append((names[0], names[1], case, number, label, base.part, base.fold))
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    classes = sorted(set(table["class"]) - {""})
+    if len(classes) < 2 and not (table["mask"] != "").any():
+        if problems:  # which may be why there are no more
+            raise ValueError(problems[0] + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""))
+        raise ValueError(
+            f"data.root={root}: found {len(classes)} class folder(s) with images{_named(classes)}; at least two are "
+            f"needed, such as yes/ and no/, or masks (images/ and masks/, or NAME_mask beside NAME), with files ending "
+            f"in {' '.join(sorted(IMAGE_SUFFIXES))}"
+        )
+    taken = {name for row in rows for name in row[:2]}
+    ignored = [name for path in files if (name := path.relative_to(root).as_posix()) not in taken]
+    problems += layout.mistakes(table) + layout.unread_formats(root, ignored)
+    notes += [f"{roots.named(sorted(unused))}: outside of the layout, not used"] if unused else []
+    return Listing(root, table, problems, notes, ignored)
+
+
+def _bases(root: Path, images: Sequence[Path]) -> list[_Base]:
+    """Return every folder that holds a whole layout."""
+    tops = _by_top(root, images)
+    parts = {name: PARTS[name.lower()] for name in tops if name.lower() in PARTS}
+    if parts and not {"train", "test"} <= set(parts.values()):
+        raise ValueError(
+            f"data.root={root}: found {', '.join(parts)}/ without its counterpart. "
+            "Give both train/ and test/ (and val/ beside them if you like), or none of them"
+        )
+    if parts:
+        return [_Base(root / name, part, -1, tops[name]) for name, part in parts.items()]
+    folds = [_Base(root / name, "", int(match[1]), tops[name]) for name in tops if (match := FOLD.match(name))]
+    return folds or [_Base(root, "", -1, list(images))]
+
+
+def _slices(base: _Base) -> _Slices:
+    """Pair the images of a layout with their masks, and name their classes."""
+    tops = _by_top(base.folder, base.images)
+    home, masks_home = (_only(base.folder, tops, names) for names in (layout.IMAGES, layout.MASKS))
+    if home and masks_home:
+        homes = (base.folder / home, base.folder / masks_home)
+        pairs, problems = pair(tops[home], tops[masks_home], homes, True)
+        return _classified(homes[0], pairs, problems, tops[home] + tops[masks_home])
+    pairs, problems = {}, []
+    for top, found in tops.items():
+        masks = [path for path in found if is_mask(path)]
+        images = [path for path in found if not is_mask(path)]
+        more, wrong = pair(images, masks, (base.folder, base.folder), False)
+        pairs |= more
+        problems += wrong if top or len(tops) == 1 else []
+    return _classified(base.folder, pairs, problems, base.images)
+
+
+def _classified(home: Path, pairs: dict[Path, Path | None], problems: list[str], seen: list[Path]) -> _Slices:
+    """Name each image's class by its folder below `home`; what lies beside class folders has none, and is wrong."""
+    tops = _by_top(home, pairs)
+    beside = tops.pop("", []) if len(tops) > 1 or not any(pairs.values()) else []
+    if beside:
+        problems.append(f"{roots.named(beside)}: in no class folder. Move it into one, or away")
+    return _Slices({path: (pairs[path], top) for top, found in tops.items() for path in found}, problems, seen)
+
+
+def _by_top(home: Path, paths: Iterable[Path]) -> dict[str, list[Path]]:
+    """Group files by the folder below `home` that they lie in, or below; "" for those in `home` itself."""
+    groups: dict[str, list[Path]] = defaultdict(list)
+    for path in paths:
+        top, *rest = path.relative_to(home).parts
+        groups[top if rest else ""].append(path)
+    return dict(sorted(groups.items()))
+
+
+def _only(folder: Path, tops: dict[str, list[Path]], names: frozenset[str]) -> str:
+    """Return the one folder that is called by one of some names, in upper or lower case; "" for none.
+
+    Raises:
+        ValueError: there are several.
+    """
+    found = [name for name in tops if name.lower() in names]
+    if len(found) > 1:
+        raise ValueError(f"{folder}: holds {'/, '.join(found)}/, which mean the same. Put their files into one folder")
+    return found[0] if found else ""
+
+
+def _patient_and_slice(pattern: re.Pattern[str] | None, name: str) -> tuple[str, int]:
+    """Return the patient, "" where the name holds none, and the slice's number, -1 where it holds none."""
+    match = pattern.search(name) if pattern else None
+    if match is None:
+        return "", -1
+    groups = match.groupdict()
+    number = groups.get("slice") or "-1"
+    others = [text for place, text in enumerate(match.groups(), 1) if place != match.re.groupindex.get("slice")]
+    try:
+        return groups.get("patient") or (others[0] if others else match[0]) or "", int(number)
+    except ValueError as error:
+        raise ValueError(f"data.patient_pattern={match.re.pattern}: slice finds {number!r}, no number") from error
+
+
+def _compile(text: str | None) -> re.Pattern[str] | None:
+    try:
+        pattern = re.compile(text) if text else None
+    except re.error as error:
+        raise ValueError(f"data.patient_pattern={text}: not a regular expression ({error})") from error
+    if pattern and pattern.groups == 1 and "slice" in pattern.groupindex:
+        raise ValueError(f"data.patient_pattern={text}: finds a slice, and no patient; add a group (?P<patient>...)")
+    return pattern
+
+
+def _named(classes: Sequence[str]) -> str:
+    return f" ({', '.join(classes)})" if classes else ""

@@ -1,0 +1,99 @@
+"""What a folder's layout may get wrong, so that files are left out, or folders taken for classes that are none."""
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from brain_tumor.datasets import positive, roots
+from brain_tumor.scans.images import IMAGE_SUFFIXES
+
+PARTS = {
+    "train": "train", "training": "train",
+    "val": "val", "valid": "val", "validation": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+FOLD = re.compile(r"^fold[ _-]?(\d+)$", re.IGNORECASE)
+IMAGES = frozenset({"images", "image"})
+MASKS = frozenset({"masks", "mask"})
+_TRUTHS = frozenset(
+    {"label", "labels", "annotation", "annotations", "segmentation", "segmentations", "seg", "gt", "groundtruth"}
+)
+_PART = re.compile(rf"^({'|'.join(PARTS)})[ _-]?(set|data|images?|imgs?)$", re.IGNORECASE)
+_LABEL = "masks?|seg|segmentation|labels?|annotation|gt|roi"
+_MASK_NAME = re.compile(rf"^(?:(?P<before>.+)[ ._-](?:{_LABEL})|(?:{_LABEL})[ ._-](?P<after>.+))$", re.IGNORECASE)
+_OTHER_FORMATS = (
+    ".webp", ".gif", ".jfif", ".jpe", ".jp2", ".heic", ".avif", ".ppm", ".pgm", ".dcm", ".ima", ".nii", ".nii.gz",
+    ".mha", ".mhd", ".nrrd", ".mgz", ".npy", ".npz",
+)  # fmt: skip
+
+
+def mistakes(table: pd.DataFrame) -> list[str]:
+    """Name folders that the layout would take for classes, though they mean something else; a line each.
+
+    Args:
+        table: columns `path` and `class` (see `brain_tumor.datasets.base`).
+    """
+    classes = sorted(set(table["class"]) - {""})
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in classes:
+        alike[re.sub(r"[\s_]", "", unicodedata.normalize("NFKC", name)).casefold()].append(name)
+    problems = [
+        f"{'/ and '.join(names)}/: two classes by upper and lower case, blanks or underscores only; call both alike"
+        for names in alike.values()
+        if len(names) > 1
+    ]
+    problems += [line for name in classes if (line := _no_class(name))]
+    for name, inside in _inside(table).items():
+        if masks := sorted(own for own in inside if own.lower() in MASKS | _TRUTHS):
+            problems.append(f"{name}/: holds {'/, '.join(masks)}/; give masks/{name}/ and images/{name}/ instead")
+        elif again := sorted(inside & (set(classes) - {name})):
+            problems.append(f"{name}/: holds {'/, '.join(again)}/ again, which are classes beside it. Keep one of both")
+        elif parts := sorted(own for own in inside if own.lower() in PARTS or FOLD.match(own)):
+            problems.append(f"{name}/: holds {'/, '.join(parts)}/; turn it round, with the classes inside of these")
+        elif len(inside) == 2 and positive.guess(sorted(inside)) and len(classes) > 1:
+            problems.append(f"{name}/: holds {'/, '.join(sorted(inside))}/, which look like the classes. Give these")
+    return problems + _masks_by_other_names(table["path"])
+
+
+def unread_formats(root: Path, ignored: Iterable[str]) -> list[str]:
+    """Name, in one line, files in the layout's folders that hold pictures of formats which are not read."""
+    found = [root / name for name in ignored if "/" in name and name.lower().endswith(_OTHER_FORMATS)]
+    read = " ".join(sorted(IMAGE_SUFFIXES))
+    return [f"{roots.named(found)}: only {read} are read. Convert it, or take it away"] if found else []
+
+
+def _no_class(name: str) -> str:
+    """Say of a folder what else than a class its name means; "" for nothing."""
+    plain = re.sub(r"[\s_-]", "", name).casefold()
+    if plain in IMAGES | MASKS | _TRUTHS:
+        return f"{name}/: no class by its name. Where images have masks, give them in images/ and masks/ side by side"
+    if match := _PART.match(name):
+        return f"{name}/: no class by its name. Call it {PARTS[match[1].lower()]}/, with the classes inside"
+    return ""
+
+
+def _masks_by_other_names(paths: Iterable[str]) -> list[str]:
+    """Name, in one line, images that are called as masks of other images are, though not as `pairing` knows them."""
+    stems = {path.rpartition(".")[0] for path in paths}
+    found = []
+    for stem in sorted(stems):
+        folder, slash, name = stem.rpartition("/")
+        match = _MASK_NAME.match(name)
+        if match and f"{folder}{slash}{match['before'] or match['after']}" in stems:
+            found.append(stem)
+    line = "called as the mask of another image there; masks are called NAME_mask"
+    return [f"{roots.named(found)}: {line}"] if found else []
+
+
+def _inside(table: pd.DataFrame) -> dict[str, set[str]]:
+    """Return the folders that lie directly in each class folder."""
+    inside: dict[str, set[str]] = defaultdict(set)
+    for path, name in zip(table["path"], table["class"], strict=True):
+        folders = path.split("/")[:-1]
+        if name and name in folders[:-1]:
+            inside[name].add(folders[folders.index(name) + 1])
+    return inside

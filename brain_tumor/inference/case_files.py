@@ -1,0 +1,135 @@
+"""What `predict` writes of a case beside its tables: its mask, a picture, a page to scroll through."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from brain_tumor.inference import case_page
+from brain_tumor.inference.predictor import BEFORE, Prediction
+from brain_tumor.io import atomic
+from brain_tumor.metrics import plots
+from brain_tumor.scans import nifti, volumes
+from brain_tumor.scans.cases import Case, Slices
+
+_SHOWN = 12  # slices in an overlay
+_SHEET_SIDE = 1024  # largest side of its slices, in pixels
+_TRACE = 0.05  # of the largest mask: below that a slice has a trace of a tumour
+_HEAD = 0.25  # of the brightest slice's mean intensity: from there on a slice shows a head
+_PAGE_PIXELS = 2**24  # of all slices of a page together, which keeps it below some ten megabytes
+_PAGE_SIDES = (128, 512)  # smallest and largest side of its slices
+
+
+def write_mask(folder: Path, case: Case, slices: Slices, masks: NDArray[np.uint8]) -> Path:
+    """Write a case's masks (n, H, W) on its own grid, NIfTI for a volume, PNG for a picture; return the file."""
+    if slices.volume is None or slices.grid is None:
+        path = folder / f"{case.name}_mask.png"
+        with atomic.file(path) as temporary:
+            Image.fromarray(masks[0] * 255).save(temporary)
+        return path
+    path = folder / f"{case.name}.nii.gz"
+    source = next((case.sources[name] for name in ("", "flair", "t1ce") if name in case.sources), None)
+    original = source.paths[0] if source is not None and source.kind == "nifti" else None
+    volume = slices.volume
+    nifti.write_mask(path, slices.grid.volume(masks), volume.affine, original, volume.measured)
+    return path
+
+
+def write_overlay(path: Path, slices: Slices, said: Prediction) -> None:
+    """Write slices side by side, as they are in space, with the outlines of their masks.
+
+    Args:
+        path: the picture's.
+        slices: the case.
+        said: what the runs say of it.
+    """
+    chosen = choose(slices, said)
+    height, width = volumes.extent(slices.images.shape[1:3], slices.millimetres)
+    scale = min(1.0, _SHEET_SIDE / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    images = [_resize(image, size) for image in slices.images[chosen]]
+    masks = [None if said.masks is None else _resize_mask(said.masks[row], size) for row in chosen]
+    sheet = plots.contact_sheet(images, masks, [_title(said, row) for row in chosen])
+    with atomic.file(path) as temporary:
+        sheet.save(temporary, format="png", compress_level=1)
+
+
+def choose(slices: Slices, said: Prediction) -> NDArray[np.intp]:
+    """Choose the slices that an overlay shows, in their order.
+
+    They are spread over those with a tumour (of masks that a detector has emptied, over these), the one with most of it
+    among them. Where there are fewer than there is room for, slices with a trace of one come next, and then others that
+    show a head.
+    """
+    marked = said.tumours if len(said.tumours) else said.emptied
+    chosen = np.empty(0, np.intp)
+    means = slices.images.mean((1, 2, 3))
+    heads = np.flatnonzero(means >= _HEAD * means.max())
+    much = marked
+    if len(marked):
+        amounts = _amounts(said)[marked]
+        most, much = marked[amounts.argmax()], marked[amounts >= _TRACE * amounts.max()]
+        chosen = _spread(much, _SHOWN)
+        chosen[np.abs(chosen - most).argmin()] = most
+    for others in (much, marked, heads):
+        rest = np.setdiff1d(others, chosen)
+        chosen = np.union1d(chosen, _spread(rest, _SHOWN - len(chosen)))
+    return chosen
+
+
+def _amounts(said: Prediction) -> NDArray[np.float64]:
+    """Return how much of a tumour each slice has: its mask's area, before a detector, or its probability."""
+    if said.masks is None:
+        return said.chances[said.shown].to_numpy(dtype=np.float64)
+    return said.table[BEFORE if BEFORE in said.table else "area_px"].to_numpy(dtype=np.float64)
+
+
+def _spread(rows: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+    """Return at most so many of the rows, evenly spread over them."""
+    places = np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(np.intp)
+    return rows[places]
+
+
+def _title(said: Prediction, row: np.intp) -> str:
+    """Say of a slice, by its number, what is likely."""
+    named = "" if said.positive is not None else f"{said.chances.iloc[row].idxmax()} "
+    chance = said.chances.iloc[row][said.positive] if said.positive is not None else said.chances.iloc[row].max()
+    return f"{row}: {named}{chance:.0%}" + (", emptied by the detector" if row in said.emptied else "")
+
+
+def _resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Bring a slice (H, W, 3) to a size, width and height."""
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+
+
+def _resize_mask(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Bring a mask (H, W) to a size, width and height; what it becomes smaller by loses no pixel of it."""
+    return (np.asarray(Image.fromarray(mask * 255).resize(size, Image.Resampling.BOX)) > 0).astype(np.uint8)
+
+
+def write_page(path: Path, row: dict[str, Any], slices: Slices, said: Prediction) -> None:
+    """Write a page of a case's slices, as they are in space, complete or not at all.
+
+    Args:
+        path: the page's.
+        row: the case's, of cases.csv.
+        slices: the case.
+        said: what the runs say of it.
+    """
+    count = len(slices.images)
+    smallest, largest = _PAGE_SIDES
+    side = int(np.clip((_PAGE_PIXELS / count) ** 0.5, smallest, largest))
+    every = -(-count * side**2 // _PAGE_PIXELS)  # of very many slices, every second, third, ...
+    shown = range(0, count, every)
+    height, width = volumes.extent(slices.images.shape[1:3], slices.millimetres)
+    scale = min(1.0, side / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    pictures = [Image.fromarray(_resize(slices.images[own], size)) for own in shown]
+    masks = None if said.masks is None else [_resize_mask(said.masks[own], size) for own in shown]
+    if every > 1:
+        row = {**row, "warnings": "; ".join(filter(None, [row["warnings"], f"one of {every} slices is shown"]))}
+    page = case_page.render(row, said.table.iloc[list(shown)], pictures, masks, said.shown, said.positive)
+    with atomic.file(path) as temporary:
+        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")

@@ -1,0 +1,114 @@
+"""A case as one page for a browser: its slices with outlines and numbers, and nothing from outside."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import binary_erosion
+
+from brain_tumor.io import templates
+
+_OUTLINE = (0, 255, 255)
+_NUMBERS = {
+    "slices": "slices", "p_max": "largest probability of {positive}", "p_mean": "mean probability of {positive}",
+    "class": "most probable class", "slices_by_class": "slices by class", "volume_ml": "{positive} in millilitres",
+    "detector_p_max": "largest probability by the detector",
+    "emptied_slices": "slices whose mask the detector emptied", "emptied_ml": "emptied millilitres",
+    "emptied_px": "emptied pixels", "type": "type",
+}  # fmt: skip
+
+
+def render(
+    row: Mapping[str, Any],
+    table: pd.DataFrame,
+    pictures: Sequence[Image.Image],
+    masks: Sequence[NDArray[np.uint8]] | None,
+    drawn: str,
+    positive: str | None,
+) -> str:
+    """Return the page's HTML.
+
+    Args:
+        row: the case's, of cases.csv; its source is not shown.
+        table: of the slices shown, as in slices.csv.
+        pictures: theirs, all of one size.
+        masks: theirs, uint8 (H, W) of 0 and 1; None without a segmenter.
+        drawn: the class whose probability is drawn along the slices.
+        positive: the class that means a tumour; None where nobody says.
+    """
+    outlines = [None] * len(pictures) if masks is None else [_outline(mask.astype(bool)) for mask in masks]
+    slices = [
+        {"image": _encode(picture, "JPEG", quality=88), "outline": outline, "title": _title(line, positive)}
+        for picture, outline, line in zip(pictures, outlines, table.to_dict("records"), strict=True)
+    ]
+    shown = {
+        "case": row["case"],
+        "numbers": _numbers(row, positive),
+        "warnings": row.get("warnings", ""),
+        "slices": slices,
+        "size": pictures[0].size,
+        "bars": _bars(table, drawn),
+        "start": _start(table, drawn),
+        "marked": masks is not None,
+        "drawn": drawn,
+    }
+    return templates.render("inference", "case_page.html", shown)
+
+
+def _numbers(row: Mapping[str, Any], positive: str | None) -> list[tuple[str, str]]:
+    titles = {
+        **{key: f"mean {key}" for key in row if key.startswith("p(")},
+        **{key: key for key in row if key.startswith("type p(")},
+        **{key: title.replace("{positive}", str(positive)) for key, title in _NUMBERS.items()},
+    }
+    found = {titles[key]: value for key, value in row.items() if key in titles}
+    return [(name, f"{value:.3g}" if isinstance(value, float) else str(value)) for name, value in found.items()]
+
+
+def _title(line: Mapping[Any, Any], positive: str | None) -> str:
+    """Say in one line what is known of a slice; of a run that tells whether there is a tumour, how likely that is."""
+    parts = [f"slice {line['slice']}"]
+    if pd.notna(line.get("position_mm")):
+        parts.append(f"{line['position_mm']:.1f} mm")
+    own = [str(key) for key in line if str(key).startswith("p(")]
+    told = [f"p({positive})"] if positive is not None and len(own) == 2 else own
+    others = [str(key) for key in line if str(key).startswith(("detector p(", "type p("))]
+    parts += [f"{key} {line[key]:.1%}" for key in [*told, *others] if pd.notna(line[key])]
+    if pd.notna(line.get("area_mm2")):
+        parts.append(f"{line['area_mm2']:.0f} mm²")
+    elif pd.notna(line.get("area_px")):
+        parts.append(f"{line['area_px']:.0f} pixels")
+    return ", ".join(parts)
+
+
+def _bars(table: pd.DataFrame, drawn: str) -> list[float]:
+    """Return what is drawn of each slice, from 0 to 1: its share of the largest area, or a class's probability."""
+    values = table["area_px"] if "area_px" in table else table[f"p({drawn})"]
+    scaled = values.astype(float) / max(float(values.max()), 1e-12) if "area_px" in table else values.astype(float)
+    return [round(value, 3) for value in scaled]
+
+
+def _start(table: pd.DataFrame, drawn: str) -> int:
+    """Return the slice to begin with: the one with most tumour, or the middle one."""
+    bars = _bars(table, drawn)
+    return int(np.argmax(bars)) if max(bars) > 0 else len(bars) // 2
+
+
+def _outline(mask: np.ndarray[Any, np.dtype[np.bool_]]) -> str | None:
+    if not mask.any():
+        return None
+    edge = mask & ~binary_erosion(mask)
+    picture = Image.fromarray(edge.astype(np.uint8))
+    picture.putpalette([0, 0, 0, *_OUTLINE])
+    return _encode(picture, "PNG", transparency=0)
+
+
+def _encode(picture: Image.Image, kind: str, **options: Any) -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,181 @@
+"""What `predict` leaves: a case at a time, so that nothing is lost, and tables of all of them in the end.
+
+slices.csv     a row a slice
+cases.csv      a row a case
+predict.json   what it was made with
+masks/         a mask a case
+overlays/      a picture a case
+pages/         a page a case, on request
+.cases/        what is finished: a later call goes on after it
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from brain_tumor.io import tables, walk
+
+_SHOWN = {
+    "case": "case", "slices": "slices", "p_max": "largest p({positive})", "detector_p_max": "the detector's",
+    "class": "class", "slices_by_class": "by slice", "volume_ml": "{positive} in ml", "type": "type",
+    "warnings": "note"
+}  # fmt: skip
+_FORMS = {"p_max": "{:.3f}", "detector_p_max": "{:.3f}", "volume_ml": "{:.1f}"}
+_FILES = ("masks/{}.nii.gz", "masks/{}_mask.png", "overlays/{}.png", "pages/{}.html")  # of a case
+_LAST = ["status", "reason"]
+_WHOLE = ["slices", "emptied_slices", "emptied_px"]  # numbers without a fraction, which failed cases have not
+_FORMAT = 3  # of what a case is kept in
+
+
+_NOTICE = "Research software, not a medical device: nothing here may guide the care of a person."
+
+
+class Predictions:
+    """The output folder of `predict`.
+
+    Args:
+        folder: where it is.
+        identity: of models and settings; what was made with others is made again.
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.identity = {"format": _FORMAT, **identity}
+        self.home(".cases")
+
+    def home(self, name: str) -> Path:
+        """Return the folder of that name in it, made where it is missing, and marked as no input."""
+        return walk.make_own(self.folder / name)
+
+    def done(self, case: str, stamp: str, pictures: Mapping[str, str]) -> bool:
+        """Return whether a case of these files (`stamp`) has been predicted, without a failure, and has its pictures.
+
+        Args:
+            case: its name.
+            stamp: of its files.
+            pictures: the folders that are to have one of it, each with the suffix.
+        """
+        kept = self._kept(case)
+        if kept is None or kept["made with"] != self._made_with(stamp) or kept["row"]["status"] != "ok":
+            return False
+        files = [*kept["files"], *(f"{name}/{case}{suffix}" for name, suffix in pictures.items())]
+        return all((self.folder / file).exists() for file in files)
+
+    def write(
+        self, case: str, stamp: str, row: Mapping[str, Any], table: pd.DataFrame, files: Sequence[Path] = ()
+    ) -> None:
+        """Keep a case.
+
+        Args:
+            case: its name.
+            stamp: of its files.
+            row: for cases.csv.
+            table: for slices.csv.
+            files: what else has been written of it.
+        """
+        names = [path.relative_to(self.folder).as_posix() for path in files]
+        for stale in {pattern.format(case) for pattern in _FILES} - set(names):
+            (self.folder / stale).unlink(missing_ok=True)  # of other models, or of what the file has held before
+        content = {
+            "made with": self._made_with(stamp),
+            "files": names,
+            "row": {name: _text(value) for name, value in {"case": case, "status": "ok", "reason": "", **row}.items()},
+            "slices": table.to_dict("records"),
+        }
+        tables.write_json(self._path(case), content)
+
+    def fail(self, case: str, stamp: str, reason: str, source: str) -> None:
+        """Keep why a case could not be predicted."""
+        row = {"status": "failed", "reason": reason, "source": source}
+        self.write(case, stamp, row, pd.DataFrame([{"slice": None}]))
+
+    def finish(self, cases: Sequence[str], described: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Write the tables of all cases that are finished with these models and settings, by whichever part.
+
+        Returns:
+            The rows of those that have failed.
+        """
+        kept = [own for case in cases if (own := self._kept(case)) is not None]
+        finished = [own for own in kept if own["made with"].items() >= self.identity.items()]
+        rows = [own["row"] for own in finished]
+        if rows:
+            slices = [
+                {"case": own["row"]["case"], **slice_, "status": own["row"]["status"], "reason": own["row"]["reason"]}
+                for own in finished
+                for slice_ in own["slices"]
+            ]
+            # A failed case has no numbers, only its row; as objects, the others' whole numbers stay whole.
+            table = pd.DataFrame(slices, dtype=object)
+            columns = [*(name for name in table if name not in _LAST), *_LAST]
+            tables.write_csv(self.folder / "slices.csv", table[columns])
+            summary = pd.DataFrame(rows)
+            whole = {name: "Int64" for name in _WHOLE if name in summary}
+            tables.write_csv(self.folder / "cases.csv", summary.astype(whole))
+        failed = [row for row in rows if row["status"] != "ok"]
+        counts = {"cases": len(cases), "finished": len(rows), "failed": len(failed)}
+        tables.write_json(self.folder / "predict.json", {**described, **self.identity, **counts})
+        return failed
+
+    def overview(self, positive: str | None) -> str:
+        """Say in a few lines what was found, after `finish`.
+
+        Args:
+            positive: the class that means a tumour; None where nobody says.
+        """
+        path = self.folder / "cases.csv"
+        if not path.exists():
+            return _NOTICE
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        good = table[table["status"] == "ok"]
+        means = {str(name): f"mean {name}" for name in good if str(name).startswith("p(")}
+        titles = {name: title.replace("{positive}", str(positive)) for name, title in _SHOWN.items()}
+        titles = {**{name: titles.pop(name) for name in ("case", "slices")}, **means, **titles}
+        shown = good[[name for name in titles if name in good]].head(10)
+        forms = {**_FORMS, **dict.fromkeys(means, "{:.3f}")}
+        numbers = {name: shown[name].map(partial(_brief, form)) for name, form in forms.items() if name in shown}
+        lines = [shown.assign(**numbers).rename(columns=titles).to_string(index=False)] if len(shown) else []
+        if len(good) > len(shown):
+            lines.append(f"... and {len(good) - len(shown)} more in {path}")
+        lines += _emptied(good)
+        lines.append(_NOTICE)
+        return "\n".join(lines)
+
+    def _made_with(self, stamp: str) -> dict[str, Any]:
+        return {**self.identity, "files": stamp}
+
+    def _path(self, case: str) -> Path:
+        return self.folder / ".cases" / f"{case}.json"
+
+    def _kept(self, case: str) -> dict[str, Any] | None:
+        """Return what is kept of a case; None where that is nothing, damaged, or of another format."""
+        path = self._path(case)
+        try:
+            kept = tables.read_json(path) if path.exists() else {}
+        except ValueError:
+            return None
+        parts = {"made with": dict, "row": dict, "slices": list, "files": list}
+        whole = all(isinstance(kept.get(name), kind) for name, kind in parts.items())
+        return kept if whole and kept["made with"].get("format") == _FORMAT else None
+
+
+def _text(value: object) -> object:
+    """Write a text so that any file can hold it: names of files need not be Unicode."""
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+
+
+def _brief(form: str, value: str) -> str:
+    """Write a number of a table that may have none."""
+    return "" if value == "" else form.format(float(value))
+
+
+def _emptied(cases: pd.DataFrame) -> list[str]:
+    """Say how many masks a detector has emptied."""
+    if "emptied_slices" not in cases:
+        return []
+    counts = cases["emptied_slices"].astype(int)
+    if not (touched := int((counts > 0).sum())):
+        return []
+    return [f"The detector emptied the masks of {counts.sum()} slices, in {touched} of {len(cases)} cases."]

@@ -1,0 +1,220 @@
+"""Open a finished run: its record, its data, its model, its transforms.
+
+A run's folder may come from anybody. From its record only classes are made that are defined in this package, or in a
+module that the user trusts by name on the command line, and that are what they stand for; nothing in its values is
+ever instantiated, and its checkpoint is read as tensors.
+"""
+
+import hashlib
+import importlib
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from brain_tumor.data import novelty
+from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.data.targets import TUMOUR_CLASSES
+from brain_tumor.data.transforms import Transforms
+from brain_tumor.inference import torch_network
+from brain_tumor.inference.base import Qualified
+from brain_tumor.metrics import calibration
+from brain_tumor.models import checkpoint
+from brain_tumor.models.task import Task
+from brain_tumor.runs import record as records
+from brain_tumor.runs import versions
+from brain_tumor.runs.record import Record
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run.
+
+    Attributes:
+        folder: where it is.
+        record: its results.json.
+        trusted: modules of the user's own whose classes it may name.
+    """
+
+    folder: Path
+    record: Record
+    trusted: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return str(self.folder)
+
+    @property
+    def task(self) -> str:
+        """What it has learnt."""
+        return self.record["task"]
+
+    @property
+    def kind(self) -> str:
+        """The kind of data that it was trained on."""
+        return self.record["data"]["kind"]
+
+    @property
+    def arithmetic(self) -> str:
+        """Lightning's name of the precision that it was trained in."""
+        return self.record["versions"]["arithmetic"]
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes that it tells apart, in the order of its outputs.
+
+        A segmenter tells whether there is a tumour, whatever kinds its data has.
+        """
+        return list(TUMOUR_CLASSES) if self.task == "segmentation" else self.record["data"]["classes"]
+
+    @property
+    def positive(self) -> str | None:
+        """The class that means a tumour; None where its data does not say."""
+        return TUMOUR_CLASSES[1] if self.task == "segmentation" else self.record["data"]["positive"]
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """The sequences in the three channels of its training data; () where nobody knows."""
+        return tuple(self.record["data"]["sequences"])
+
+    @property
+    def skull(self) -> bool | None:
+        """Whether the heads that it was trained on had their skulls; None where that is not known."""
+        return self.record["data"]["skull"]
+
+    @property
+    def threshold(self) -> float:
+        """The calibrated probability of the positive class from which a slice counts as positive."""
+        return self.record["threshold"]["value"]
+
+    @property
+    def threshold_origin(self) -> str:
+        """Where the threshold comes from: "validation part" or "default"."""
+        return self.record["threshold"]["origin"]
+
+    @property
+    def size(self) -> int:
+        """The side of the images that it was trained on, in pixels."""
+        return int(self.record["hyperparameters"]["size"])
+
+    @property
+    def crop(self) -> str | None:
+        """What of a slice it was shown in training; None or "none" for all of it."""
+        crop: str | None = self.record["config"]["data"].get("crop")
+        return crop
+
+    @property
+    def checkpoint(self) -> Path:
+        """The checkpoint whose weights it was tested with."""
+        return self.folder / "checkpoints" / f"{self.record['test']['checkpoint']}.ckpt"
+
+    def transforms(self) -> Transforms:
+        """Make its transforms."""
+        return self._make("transforms", Transforms, self.record["config"]["transforms"])
+
+    def data(self, transforms: Transforms | None = None, **changes: Any) -> SliceDataModule:
+        """Make its data module.
+
+        Args:
+            transforms: other ones than its own.
+            **changes: settings that differ from the run's, such as `cache_dir`.
+        """
+        settings = {**self.record["config"]["data"], **changes}
+        return self._make("data", SliceDataModule, settings, transforms=transforms or self.transforms())
+
+    def model(self, path: Path | None = None) -> Task:
+        """Make its model, for scoring, with the weights of the checkpoint that was scored or of another one."""
+        settings = self.record["config"]["model"]
+        # An abstract class says what is allowed; mypy takes it for what is to be made.
+        model = self._make("model", Task, settings, num_classes=len(self.record["data"]["classes"]))  # type: ignore[type-abstract]
+        checkpoint.load(model, path or self.checkpoint)
+        return model
+
+    @property
+    def temperatures(self) -> dict[str, float]:
+        """What its probabilities are calibrated by; 1 where they are raw, without a validation part."""
+        found = self.record.get("calibration")
+        return {self.name: found["temperature"] if found else calibration.RAW}
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the scored checkpoint, hexadecimal."""
+        return hashlib.sha256(self.checkpoint.read_bytes()).hexdigest()
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of what computes here."""
+        return versions.versions(torch_network.device(), self.arithmetic)
+
+    def network(self) -> Qualified:
+        """Make what looks at pictures, in the precision that it was trained in."""
+        own = torch_network.TorchNetwork(self.model(), self.transforms(), self.arithmetic)
+        known = novelty.Novelty.read(self.folder / novelty.FILE)
+        return Qualified(own, self.temperatures[self.name], known)
+
+    def _make(self, key: str, base: type[T], settings: Mapping[str, Any], **given: Any) -> T:
+        place = f"{self.folder}/results.json: config.{key}"
+        made = find_class(str(settings.get("_target_")), base, place, self.trusted)
+        values = {name: value for name, value in settings.items() if name not in {"_target_", "_convert_"}}
+        if "weights" in inspect.signature(made).parameters:
+            values["weights"] = "none"  # the checkpoint has them
+        if nested := _nested_target(values):
+            raise ValueError(f"{place}: asks for another object, {nested}, which no run of brain_tumor does")
+        try:
+            return made(**values, **given)
+        except TypeError as error:
+            raise ValueError(f"{place}: {error}") from error
+
+
+def open_run(folder: Path, trusted: Sequence[str] = ()) -> Trained:
+    """Open the finished run in `folder`.
+
+    Args:
+        folder: the run's.
+        trusted: modules of the user's own whose classes it may name.
+
+    Raises:
+        ValueError: there is none, or its record is damaged.
+    """
+    return Trained(folder, records.read(folder), tuple(trusted))
+
+
+def find_class(target: str, base: type[T], place: str, trusted: Sequence[str] = ()) -> type[T]:
+    """Return the class of that name if it is defined where the name says, and derives from `base`.
+
+    Args:
+        target: module and class, as in a `_target_`.
+        base: what it has to be.
+        place: where the name was found, for the message.
+        trusted: modules besides this package's.
+
+    Raises:
+        ValueError: it is anything else. No module of another origin is imported to find out.
+    """
+    module, _, name = target.rpartition(".")
+    refused = ValueError(
+        f"{place}: names {target}, which is no {base.__name__} of brain_tumor; not obeyed. If it is a class of your "
+        "own, trust its module by trusted=[MODULE]"
+    )
+    if module not in trusted and module.partition(".")[0] != "brain_tumor":
+        raise refused
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except ImportError as error:
+        raise refused from error
+    if not (isinstance(found, type) and issubclass(found, base) and found.__module__ == module):
+        raise refused
+    return found
+
+
+def _nested_target(value: Any) -> str:
+    """Return the first `_target_` somewhere in a value; "" for none."""
+    if isinstance(value, Mapping):
+        if "_target_" in value:
+            return str(value["_target_"])
+        value = list(value.values())
+    if isinstance(value, list):
+        return next(filter(None, map(_nested_target, value)), "")
+    return ""

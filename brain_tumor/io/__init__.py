@@ -1,0 +1,1 @@
+"""Files and folders: whole or not there at all, tables, archives, downloads."""

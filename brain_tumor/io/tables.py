@@ -1,0 +1,64 @@
+"""JSON files and tables: complete or not there at all, and read as what was written."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from brain_tumor.io import atomic
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return what a JSON file holds.
+
+    Raises:
+        ValueError: it is damaged, or holds no object.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: damaged or unreadable ({error})") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: not a record of brain_tumor; it lacks everything")
+    return content
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write JSON, complete or not at all; NaN becomes null."""
+    text = json.dumps(_plain(value), indent=1, allow_nan=False) + "\n"
+    with atomic.file(path) as temporary:
+        temporary.write_text(text)
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table, complete or not at all."""
+    with atomic.file(path) as temporary:
+        table.to_csv(temporary, index=False, encoding="utf-8")
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read a table of slices: names as text however they look, and everything else as numbers, NaN for none.
+
+    Raises:
+        ValueError: the file is missing or damaged.
+    """
+    names = dict.fromkeys(("path", "case", "person", "part", "digest", "run_lengths"), str)
+    try:
+        table = pd.read_csv(path, dtype=names, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: missing or damaged ({error})") from error
+    numbers = [name for name in table if name not in names]
+    return table.assign(**table[numbers].apply(pd.to_numeric, errors="coerce"))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,1 @@
+"""What a run is on disk: identity, folder, record, card, leakage; no model."""

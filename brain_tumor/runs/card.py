@@ -1,0 +1,126 @@
+"""Describe an exported model from its run's record: what it was trained on, how good it is, and what it is not for."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from brain_tumor.io import templates
+from brain_tumor.metrics import calibration
+from brain_tumor.metrics.bootstrap import Interval
+from brain_tumor.runs import record as records
+from brain_tumor.runs.record import Count, Record
+from brain_tumor.runs.summary import BASELINE_TITLES, model_title, split_title
+
+_LICENCES = {
+    "lgg": "CC BY-NC-SA 4.0 (LGG Segmentation Dataset; Buda, Saha, Mazurowski 2019)",
+    "cheng": "CC BY 4.0 (tumour types, figshare 1512427; Cheng et al. 2015, 2016)",
+    "phantom": "none needed: drawn by a program",
+}
+_UNKNOWN = "not known: that of the data it was trained on"
+
+
+def licence(kind: str) -> str:
+    """Return the licence of a kind of data."""
+    return _LICENCES.get(kind, _UNKNOWN)
+
+
+def write(record: Record, facts: Mapping[str, Any], checked: Mapping[str, Any], name: str) -> str:
+    """Return a card in Markdown.
+
+    Args:
+        record: of the run.
+        facts: the file's metadata.
+        checked: how far file, network and `predict` are apart.
+        name: of the file.
+    """
+    baselines = {BASELINE_TITLES.get(key, key): own[record["measure"]] for key, own in record["baselines"].items()}
+    shown = {
+        "name": name,
+        "facts": facts,
+        "title": model_title(record),
+        "marks": record["task"] == "segmentation",
+        "channels": _channels(facts["sequences"]),
+        "calibrated": _calibrated(facts),
+        "verdict": _verdict(facts),
+        "split_title": split_title(record["split"]).capitalize(),
+        "count": _count,
+        "scores": records.scores(record["test"]),
+        "baselines": baselines,
+        "leaks": _leaks(record),
+        "checks": checks(checked),
+    }
+    return templates.render("runs", "card.md", {**record, **shown}, interval=_interval) + "\n"
+
+
+def checks(checked: Mapping[str, Any]) -> str:
+    """Say how far file, network and `predict` are apart.
+
+    Args:
+        checked: `network` (batches of 1, 2 and 7 of five sizes, float32), `exact` (predict in float32) and `predict`
+            (in the run's own arithmetic), each with the largest difference of `probabilities` and the share of unequal
+            `pixels`; the last two with how many verdicts are `turned`, and how far from the threshold the `furthest`.
+    """
+    network, slices = checked["network"], checked["predict"]["slices"]
+    return "\n".join(
+        [
+            "| file beside | largest difference of a probability | mean | unequal pixels of masks | other verdicts |",
+            "|---|---|---|---|---|",
+            f"| its network in float32, batches of 1, 2 and 7, five sizes | {network['probabilities']:.1e} | | "
+            f"{network['pixels']:.1e} | |",
+            *(
+                f"| predict {title}, {slices} slices | {own['probabilities']:.1e} | {own['mean']:.1e} | "
+                f"{own['pixels']:.1e} | {_verdicts(own)} |"
+                for title, own in (
+                    ("in float32", checked["exact"]),
+                    ("in the run's own arithmetic", checked["predict"]),
+                )
+            ),
+        ]
+    )
+
+
+def _verdicts(own: Mapping[str, Any]) -> str:
+    return f"{own['turned']}, up to {own['furthest']:.3f} from the threshold" if own["turned"] else "none"
+
+
+def _calibrated(facts: Mapping[str, Any]) -> str:
+    raw = facts["temperature"] == calibration.RAW
+    return "not calibrated" if raw else f"raw; predict calibrates them by a temperature of {facts['temperature']:.2f}"
+
+
+def _verdict(facts: Mapping[str, Any]) -> str:
+    """Say which class is positive, and from which probability on."""
+    if facts["positive"] is None:
+        return "Nobody has said which class means a tumour: none is positive, and the file's threshold says nothing."
+    found = (
+        f"`{facts['positive']}` is positive: a slice counts as that from a calibrated probability of "
+        f"{facts['threshold']:g} on (threshold: {facts['threshold_origin']})"
+    )
+    if facts["temperature"] == calibration.RAW or len(facts["classes"]) != 2 or not 0 < facts["threshold"] < 1:
+        return found + "."
+    given = np.array([[1 - facts["threshold"], facts["threshold"]]])
+    raw = float(calibration.soften(given, 1 / facts["temperature"])[0, 1])
+    return f"{found}, which is {raw:.4g} of the raw ones in the file's output."
+
+
+def _channels(sequences: list[str]) -> str:
+    if not sequences:
+        return "RGB, or grey three times"
+    return f"red, green and blue are {', '.join(sequences)}, each scaled to 0 ... 255 a volume"
+
+
+def _count(part: Count) -> str:
+    return f"{part['slices']} slices of {part['patients']} patients"
+
+
+def _interval(score: Interval) -> str:
+    """Write the last two columns of a table of scores."""
+    if score["value"] is None:
+        return "undefined |"
+    limits = "" if score["low"] is None else f"{score['low']:.3f} to {score['high']:.3f}"
+    return f"{score['value']:.3f} | {limits}"
+
+
+def _leaks(record: Record) -> bool:
+    return "nearest_slice" in record["baselines"] or record["split"]["method"] == "slice"

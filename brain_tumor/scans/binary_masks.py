@@ -1,0 +1,80 @@
+"""Read masks of two values from files of any kind, before any conversion could lose some of them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brain_tumor.scans.decoding import Opened, open_image, require_finite
+
+_TRANSPARENT = "the mask is transparent in places, which says nothing of a tumour. Save it as a grey image of 0 and 255"
+
+
+def read_mask(path: Path) -> tuple[NDArray[np.uint8], str]:
+    """Read a mask, uint8 (H, W) of 0 and 1, and its file's digest.
+
+    Raises:
+        ValueError: the file cannot be read (see `decoding.open_image`), or its values can be read in several ways.
+    """
+    opened = open_image(path)
+    values = _mask_values(opened, path)
+    if values.ndim == 3 and (values == values[..., :1]).all():
+        values = values[..., 0]
+    if values.ndim == 3:
+        return _foreground(values, path), opened.digest
+    # Counting bytes is twenty times as fast as sorting them.
+    levels = np.flatnonzero(np.bincount(values.ravel())) if values.dtype == np.uint8 else np.unique(values)
+    if len(levels) > 2 or (len(levels) == 2 and 0 not in levels):
+        raise ValueError(
+            f"{path}: a mask must have two values, 0 and one other; this one has {len(levels)} "
+            f"from {levels[0]:g} to {levels[-1]:g}. Save it as a lossless two-valued image"
+        )
+    return (values != 0).astype(np.uint8), opened.digest
+
+
+def _mask_values(opened: Opened, path: Path) -> NDArray[Any]:
+    """Return what a mask's file holds, before anything is converted: (H, W), or (H, W, 3) of colours.
+
+    Raises:
+        ValueError: it is transparent somewhere, or of a kind that has no plain values.
+    """
+    image = opened.image
+    if opened.deep is not None:
+        require_finite(opened.deep, path)
+        if opened.opacity is not None:
+            raise ValueError(f"{path}: {_TRANSPARENT}")
+        return opened.deep
+    if image.mode in {"1", "L"} and "transparency" not in image.info:
+        return np.asarray(image, dtype=np.uint8)
+    if image.mode not in {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}:
+        raise ValueError(f"{path}: a mask in {image.mode} colours; save it as a lossless two-valued grey image")
+    colours = np.asarray(image.convert("RGBA"))
+    if (colours[..., 3] < 255).any():
+        raise ValueError(f"{path}: {_TRANSPARENT}")
+    if image.mode != "P":
+        return colours[..., :3]
+    indices = np.asarray(image)
+    if ((indices != 0) != colours[..., :3].any(-1)).any():
+        raise ValueError(
+            f"{path}: the mask's palette shows index 0 in a colour, or another one in black, so that nobody knows "
+            "which is the background. Save it as a grey image of 0 and 255"
+        )
+    return indices
+
+
+def _foreground(colours: NDArray[Any], path: Path) -> NDArray[np.uint8]:
+    """Return where a mask (H, W, 3) is not black: 0 and 1.
+
+    Raises:
+        ValueError: it has more colours than black and one other, as a mask of several labels has.
+    """
+    found = np.unique(colours.reshape(-1, 3), axis=0)
+    black = not found.any(1).all()
+    if len(found) - black > 1:
+        shown = " and ".join("({:g}, {:g}, {:g})".format(*colour) for colour in found[:3])
+        raise ValueError(
+            f"{path}: a mask must have two values, black and one other colour; this one has {len(found)} colours, "
+            f"such as {shown}. Merge its labels into a lossless image of black, and white where anything is to be found"
+        )
+    return np.asarray(colours.any(-1), dtype=np.uint8)

@@ -1,0 +1,174 @@
+"""Read a series of DICOM images as a volume, with pydicom. No name, date or number of a patient is ever kept."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brain_tumor.scans import dicom_file, dicom_pixels, dicom_types
+from brain_tumor.scans.dicom_file import number, numbers
+from brain_tumor.scans.dicom_header import angle
+from brain_tumor.scans.volumes import MOST_VOXELS, Volume
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+    Images = list[tuple[Dataset, NDArray[np.float32]]]
+
+_UNEVEN = 0.02  # largest share of the spacing by which slices may be off their place
+_MOST_BYTES = 2**31  # of a series' files
+_GAP = 2.0  # thicknesses that slices may lie apart for a volume
+_MOST_STEP = 20.0  # millimetres, likewise, where the thickness is not known
+_SAME = 1e-3  # millimetres, within which two slices lie at one place
+_STRAIGHT = 0.01  # largest share by which two directions may differ from a right angle, or their lengths from 1
+_TURNED = 0.05  # degrees from which on differences of direction are worth a word
+
+
+def read(paths: Sequence[Path]) -> Volume:
+    """Read images of one size, spacing and direction (see `series.group`) as a volume.
+
+    Without places in space, or without the size of pixels, they are put on each other as they are numbered; such a
+    volume has no millimetres (`Volume.measured`).
+
+    Raises:
+        ValueError: an image is damaged or of a kind that is not read, or several lie at one place.
+    """
+    size = sum(path.stat().st_size for path in paths)
+    if size > _MOST_BYTES:
+        raise ValueError(f"has {size:,} bytes, more than {_MOST_BYTES:,}")
+    images = [dicom_file.read(path, header_only=False) for path in paths]
+    for image, path in zip(images, paths, strict=True):
+        if problem := dicom_types.problem(image):
+            raise ValueError(f"{path.name}: {problem}")
+    first = images[0]
+    if float(first.Rows) * float(first.Columns) * len(images) > MOST_VOXELS:
+        raise ValueError(f"has {first.Columns} x {first.Rows} x {len(images)} voxels, more than {MOST_VOXELS:,}")
+    decoded = [(image, _values(image, path)) for image, path in zip(images, paths, strict=True)]
+    placed = all(len(numbers(image, "ImagePositionPatient")) == 3 for image in images)
+    if not placed or np.linalg.norm(numbers(first, "ImageOrientationPatient")) <= 1:
+        return _without_places(decoded)
+    return _stack(decoded)
+
+
+def _values(image: "Dataset", path: Path) -> NDArray[np.float32]:
+    try:
+        return dicom_pixels.read(image)
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from error
+
+
+def _stack(decoded: "Images") -> Volume:
+    """Put images with places on each other, in the order of these."""
+    along_rows, along_columns = _axes(decoded[0][0])
+    normal = np.cross(along_rows, along_columns)
+    every = np.array([numbers(image, "ImagePositionPatient") for image, _ in decoded])
+    order = np.argsort(every @ normal, kind="stable")
+    kept, doubts = _once([decoded[place] for place in order], every[order], normal)
+    places = np.array([numbers(image, "ImagePositionPatient") for image, _ in kept])
+    images = [image for image, _ in kept]
+    steps = np.diff(places @ normal)
+    step, step_doubts = _step(images[0], steps)
+    spacing = next((own for own in (numbers(image, "PixelSpacing") for image in images) if _is_size(own)), None)
+    uneven = step_doubts + _tilt_doubts(places, normal, step)
+    doubts += uneven + _turn_doubts(images) + dicom_pixels.doubts(images)
+    values = dicom_pixels.stack(images, [own for _, own in kept])
+    if spacing is None:
+        doubts.append("does not say how large its pixels are: no millimetres are given")
+    size = np.ones(2) if spacing is None else spacing
+    affine = np.eye(4)
+    # Columns change along a row. DICOM's x and y run to the left and back, the affine's to the right and front.
+    affine[:3, 0], affine[:3, 1] = along_rows * size[1], along_columns * size[0]
+    affine[:3, 2] = (places[-1] - places[0]) / len(steps) if len(steps) else normal * step
+    affine[:3, 3] = places[0]
+    affine[:2] *= -1
+    measured = spacing is not None
+    return Volume(np.transpose(values, (1, 0, 2)), affine, doubts, even=measured and not uneven, measured=measured)
+
+
+def _axes(image: "Dataset") -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the directions of an image's rows and columns."""
+    along_rows, along_columns = np.split(numbers(image, "ImageOrientationPatient"), 2)
+    lengths = np.array([np.linalg.norm(along_rows), np.linalg.norm(along_columns)])
+    if np.abs(lengths - 1).max() > _STRAIGHT or abs(along_rows @ along_columns) > _STRAIGHT:
+        raise ValueError("its directions (ImageOrientationPatient) are no right angle, or not of length 1")
+    return along_rows, along_columns
+
+
+def _once(decoded: "Images", places: NDArray[np.float64], normal: NDArray[np.float64]) -> tuple["Images", list[str]]:
+    """Leave out copies of an image.
+
+    Raises:
+        ValueError: unlike images lie at one place.
+    """
+    kept, at, copies, others = [decoded[0]], [places[0]], 0, 0
+    for own, place in zip(decoded[1:], places[1:], strict=True):
+        if (place - at[-1]) @ normal >= _SAME:
+            kept.append(own)
+            at.append(place)
+        elif np.linalg.norm(place - at[-1]) < _SAME and np.array_equal(own[1], kept[-1][1], equal_nan=True):
+            copies += 1
+        else:
+            others += 1
+    if others:
+        lie = "1 image lies" if others == 1 else f"{others} images lie"
+        raise ValueError(
+            f"{lie} at the place of another (several echoes, times or b-values in one series?); give each by itself"
+        )
+    if not copies:
+        return kept, []
+    return kept, [f"{copies} of its {len(decoded)} files {'is a copy' if copies == 1 else 'are copies'} of others"]
+
+
+def _step(first: "Dataset", steps: NDArray[np.float64]) -> tuple[float, list[str]]:
+    """Return the distance of slices, and what speaks against it."""
+    known = (number(first, name) for name in ("SliceThickness", "SpacingBetweenSlices"))
+    thickness = next((own for own in known if own is not None and own > 0), None)
+    if not len(steps):
+        unknown = ["does not say how thick its only slice is: no volume is given"]
+        return (1.0, unknown) if thickness is None else (thickness, [])
+    step = float(np.median(steps))
+    if np.abs(steps - step).max() > _UNEVEN * step:
+        spread = f"{steps.min():.2f} to {steps.max():.2f} mm"
+        return step, [f"slices are not evenly spaced ({spread}): their places are averaged, no volume is given"]
+    if step > (_MOST_STEP if thickness is None else _GAP * thickness):
+        thick = "" if thickness is None else f" and {thickness:g} mm thick"
+        return step, [f"slices are {step:g} mm apart{thick}; nobody sees what lies between: no volume is given"]
+    return step, []
+
+
+def _is_size(spacing: NDArray[np.float64]) -> bool:
+    return len(spacing) == 2 and bool((spacing > 0).all())
+
+
+def _tilt_doubts(places: NDArray[np.float64], normal: NDArray[np.float64], step: float) -> list[str]:
+    way = places[-1] - places[0]
+    drift = np.linalg.norm(way - (way @ normal) * normal)
+    tilted = drift > _UNEVEN * step * max(1, len(places) - 1)
+    return ["slices are tilted against their direction: no volume is given"] if tilted else []
+
+
+def _turn_doubts(images: "Sequence[Dataset]") -> list[str]:
+    directions = [numbers(image, "ImageOrientationPatient") for image in images]
+    most = max(angle(directions[0], own) if len(own) == 6 else 0 for own in directions)
+    said = f"directions of its slices differ by {most:.2f} degrees; the first one's is taken"
+    return [said] if most > _TURNED else []
+
+
+def _without_places(decoded: "Images") -> Volume:
+    """Put images without places on each other: as they are numbered, or where that tells nothing as they are named."""
+    order = [number(image, "InstanceNumber") for image, _ in decoded]
+    doubts = ["does not say where in space it lies: no millimetres are given"]
+    if len(decoded) > 1:
+        if None not in order and len(set(order)) == len(order):
+            decoded = [own for _, own in sorted(zip(order, decoded, strict=True), key=lambda pair: pair[0] or 0)]
+            doubts = ["its slices do not say where in space they lie: in the order of their numbers, no millimetres"]
+        else:
+            doubts = ["its slices do not say where in space they lie: in the order of their files, no millimetres"]
+    images = [image for image, _ in decoded]
+    values = dicom_pixels.stack(images, [own for _, own in decoded])
+    doubts += dicom_pixels.doubts(images)
+    # Rows and columns as they are looked at.
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0])
+    return Volume(np.transpose(values, (1, 0, 2)), affine, doubts, even=False, measured=False)

@@ -1,0 +1,148 @@
+"""What a DICOM image is by its header: MR slices are read, other images are refused by name."""
+
+from typing import TYPE_CHECKING
+
+from brain_tumor.scans.dicom_file import number, numbers, words
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_OTHERS = {
+    "CT": "a computed tomography", "CR": "an X-ray", "DX": "an X-ray", "RG": "an X-ray", "XA": "an X-ray",
+    "RF": "an X-ray", "MG": "a mammography", "US": "ultrasound", "IVUS": "ultrasound", "PT": "PET",
+    "NM": "nuclear medicine", "OT": "of another modality", "SC": "a secondary capture", "ES": "endoscopy",
+    "GM": "microscopy", "SM": "microscopy", "OP": "of the eye", "OCT": "of the eye", "XC": "a photograph",
+    "PX": "an X-ray", "IO": "an X-ray", "BI": "a biomagnetic image", "TG": "a thermography",
+}  # fmt: skip
+# Made from images, and no scans: beside a scan they are left out.
+_MADE = {
+    "SEG": "a segmentation", "RTDOSE": "a dose", "RTSTRUCT": "a plan's structures", "RTPLAN": "a plan",
+    "RTIMAGE": "a plan's image", "RTRECORD": "a treatment's record", "REG": "a registration", "SR": "a report",
+    "PR": "a presentation", "KO": "a selection", "DOC": "a document", "ECG": "an ECG", "FID": "marks",
+    "PLAN": "a plan",
+}  # fmt: skip
+_NOT_SLICES = {
+    **dict.fromkeys(("MOSAIC", "MONTAGE", "VFRAME"), "a mosaic, many slices as tiles of one image"),
+    "LOCALIZER": "a localizer, a few slices to plan a scan by",
+    **dict.fromkeys(
+        ("PROJECTION IMAGE", "MIP", "MIN IP", "MINIP", "MNIP", "CSA MIP", "MAXIP"),
+        "a projection, many slices seen through",
+    ),
+    **dict.fromkeys(
+        ("SCREEN SAVE", "SCREENSAVE", "SCREENSHOT", "SCREEN CAPTURE", "CSA REPORT", "CSA AVECTOR", "CSA BLACK IMAGE"),
+        "a screenshot",
+    ),
+}  # fmt: skip
+_COMPUTED = {
+    **dict.fromkeys(("P", "PHASE", "PHASE MAP"), "shows phases, not magnitudes"),
+    **dict.fromkeys(("R", "REAL", "I", "IMAGINARY"), "shows a part of complex values, not magnitudes"),
+    **dict.fromkeys(("ADC", "FA", "TRACEW", "TENSOR", "DIFFUSION"), "is of diffusion, which no run has seen"),
+    **dict.fromkeys(("SUB", "SUBTRACTION", "SUBTRACT"), "is a difference of two images"),
+    "T1 MAP": "is a map computed from images", "T2 MAP": "is a map computed from images",
+}  # fmt: skip
+_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and what begins with it: secondary captures
+_ENHANCED = ("1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.3", "1.2.840.10008.5.1.4.1.1.4.4")
+_WIDEST = 700.0  # millimetres; no scanner's field of view is wider
+_TILES = 5  # times as many pixels as were acquired are tiles; interpolation makes twice, at most four times as many
+_SIEMENS = (0x0019, 0x100A), "SIEMENS MR HEADER"
+_CSA = (0x0029, 0x1010), "SIEMENS CSA HEADER"
+_CSA_COUNT = b"NumberOfImagesInMosaic\0"
+
+
+def made(header: "Dataset") -> str:
+    """Say what an object is that was made from images and is no scan; "" for a scan."""
+    name = _modality(header)
+    return f"is {_MADE[name]} ({name}), not a scan" if name in _MADE else ""
+
+
+def problem(header: "Dataset") -> str:
+    """Say why an image is of a kind that is not read; "" for one that is. Quotes nothing but known words."""
+    name = _modality(header)
+    if name and name != "MR":
+        what = f"{_OTHERS[name]} ({name})" if name in _OTHERS else "of a modality that is not known"
+        return f"is {what}, not MR; the runs have seen MR only"
+    if not name and (other := _other_class(header)):
+        return f"is no image of MR ({other}); the runs have seen MR only"
+    if (number(header, "NumberOfFrames") or 1) != 1 or str(header.get("SOPClassUID", "")) in _ENHANCED:
+        return "several frames in one file (enhanced multi-frame DICOM), which is not read; convert it to NIfTI"
+    for word in words(header, "ImageType"):
+        if word in _NOT_SLICES:
+            return f"is {_NOT_SLICES[word]}, which is not read"
+    if _tiles(header) > 1:
+        return f"is {_NOT_SLICES['MOSAIC']}, which is not read"
+    coloured = words(header, "PhotometricInterpretation") == ["PALETTE COLOR"]
+    if coloured or (number(header, "SamplesPerPixel") or 1) != 1:
+        return "is in colour (a screenshot, or a map computed from images), not intensities"
+    if _is_capture(header) and not len(numbers(header, "ImagePositionPatient")):
+        return "is a secondary capture (a screenshot, or a scanned film), which is not read"
+    spacing = numbers(header, "PixelSpacing")
+    if len(spacing) == 2 and max(spacing[0] * header.Rows, spacing[1] * header.Columns) > _WIDEST:
+        side = max(spacing[0] * header.Rows, spacing[1] * header.Columns)
+        return f"would be {side:.0f} mm wide, more than a scanner sees: a sheet of tiles, or a wrong PixelSpacing"
+    return ""
+
+
+def doubts(header: "Dataset") -> list[str]:
+    """Say what is doubtful about an image that is read."""
+    found = [] if _modality(header) else ["does not say its modality; the runs have seen MR only"]
+    if _is_capture(header):
+        found.append("is called a secondary capture; its intensities may have been changed")
+    kinds = [*words(header, "ImageType")[2:], *words(header, "ComplexImageComponent")]
+    found += [_COMPUTED[word] for word in kinds if word in _COMPUTED]
+    if words(header, "LossyImageCompression") == ["01"]:
+        found.append("was compressed with loss")
+    if words(header, "BurnedInAnnotation") == ["YES"]:
+        found.append("has text burnt into its images")
+    return list(dict.fromkeys(found))
+
+
+def _modality(header: "Dataset") -> str:
+    return next(iter(words(header, "Modality")), "")
+
+
+def _other_class(header: "Dataset") -> str:
+    """Return what an image is by its class where that is another than MR's; "" for MR, captures and unknown ones."""
+    from pydicom.uid import UID
+
+    name = UID(str(header.get("SOPClassUID", ""))).name
+    known = "Image Storage" in name and not _is_capture(header)
+    return name if known and "MR Image" not in name else ""
+
+
+def _is_capture(header: "Dataset") -> bool:
+    name = str(header.get("SOPClassUID", ""))
+    return name == _CAPTURE or name.startswith(f"{_CAPTURE}.")
+
+
+def _tiles(header: "Dataset") -> int:
+    """Return how many slices an image shows side by side, by what Siemens writes and by the acquired matrix."""
+    count = _private(header, *_SIEMENS)
+    content = _private(header, *_CSA)
+    if isinstance(count, bytes):
+        count = int.from_bytes(count[:2], "little")
+    if isinstance(count, int) and count > 1:
+        return count
+    if isinstance(content, bytes) and (tiles := _csa_tiles(content)) > 1:
+        return tiles
+    matrix = numbers(header, "AcquisitionMatrix")
+    widest = max(matrix, default=0)
+    if widest and header.Rows == header.Columns and header.Rows >= _TILES * widest and header.Rows % widest == 0:
+        return int(header.Rows // widest) ** 2
+    return 1
+
+
+def _private(header: "Dataset", place: tuple[int, int], creator: str) -> object:
+    """Return a private element's value, where that maker has reserved its block; None for none."""
+    reserved = place[0], place[1] >> 8
+    if place not in header or reserved not in header:
+        return None
+    return header[place].value if str(header[reserved].value).strip().upper() == creator else None
+
+
+def _csa_tiles(content: bytes) -> int:
+    """Return the number of tiles in Siemens' own header: 84 bytes of an entry, 16 of its first item, then a text."""
+    start = content.find(_CSA_COUNT)
+    if start < 0:
+        return 1
+    text = content[start + 100 : start + 112].split(b"\0")[0].strip()
+    return int(text) if text.isdigit() else 1

@@ -1,0 +1,152 @@
+"""Read images and masks, in whatever form they come, and fit them into squares of uint8."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from brain_tumor.scans.binary_masks import read_mask
+from brain_tumor.scans.decoding import Opened, open_image, require_finite
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
+_RINGING = 0.01  # of the maximum: so far below 0 may resampling have brought values that were 0
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One decoded image.
+
+    Attributes:
+        pixels: uint8 (size, size, 3).
+        shape: height and width of the file before resizing.
+        digest: SHA-256 of the file's bytes, hexadecimal.
+    """
+
+    pixels: NDArray[np.uint8]
+    shape: tuple[int, int]
+    digest: str
+
+
+@dataclass(frozen=True)
+class Mask:
+    """One decoded mask.
+
+    Attributes:
+        pixels: uint8 (size, size) of 0 and 1.
+        original: uint8 (H, W) of 0 and 1, as the file has it.
+        digest: SHA-256 of the file's bytes, hexadecimal.
+    """
+
+    pixels: NDArray[np.uint8]
+    original: NDArray[np.uint8]
+    digest: str
+
+    @property
+    def positive(self) -> bool:
+        """Whether any pixel of the file is foreground, also one that resizing loses."""
+        return bool(self.original.any())
+
+
+@dataclass(frozen=True)
+class Content:
+    """What the files of a slice hold, before anything is fitted.
+
+    Attributes:
+        image: uint8 (H, W, 3).
+        digest: SHA-256 of the image, hexadecimal: of its file, or where a file holds more than that of its values.
+        mask: uint8 of 0 and 1, of its file's own size; None for data without masks.
+        mask_digest: likewise; "" for none.
+    """
+
+    image: NDArray[np.uint8]
+    digest: str
+    mask: NDArray[np.uint8] | None = None
+    mask_digest: str = ""
+
+
+def read_files(image: Path, mask: Path | None = None) -> Content:
+    """Read an image and, where it has one, its mask from files that Pillow knows.
+
+    Both are turned as a viewer shows them (EXIF). Any mode is taken: transparency is laid over black, a palette is
+    resolved, and where a channel has more than 8 bits, or floating-point values, all are divided by the image's own
+    maximum over its channels, since MRI intensities have no unit. A mask has two values, black and one other, and no
+    transparency; what is not black becomes 1.
+
+    Raises:
+        ValueError: a file cannot be read (see `decoding.open_image`), the image has pixels that are not finite, or
+            negative ones, or the mask more than two values.
+    """
+    opened = open_image(image)
+    rgb = _to_rgb(opened, image)
+    return Content(rgb, opened.digest) if mask is None else Content(rgb, opened.digest, *read_mask(mask))
+
+
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """Decode an image of no more than 16 million pixels to RGB at its own size: uint8 (H, W, 3).
+
+    Raises:
+        ValueError: it is larger, or as for `read_files`.
+    """
+    return _to_rgb(open_image(path, limited=True), path)
+
+
+def fit_image(rgb: NDArray[np.uint8], size: int, digest: str) -> Picture:
+    """Fit an image (H, W, 3) into a square of `size` pixels, its aspect kept by black padding."""
+    fitted = ImageOps.pad(Image.fromarray(rgb), (size, size), method=Image.Resampling.BILINEAR, color=(0, 0, 0))
+    return Picture(np.array(fitted, dtype=np.uint8), rgb.shape[:2], digest)
+
+
+def fit_mask(original: NDArray[np.uint8], size: int, digest: str) -> Mask:
+    """Fit a mask (H, W) of 0 and 1 into a square of `size` pixels like its image, by nearest neighbour."""
+    fitted = ImageOps.pad(Image.fromarray(original), (size, size), method=Image.Resampling.NEAREST, color=0)
+    return Mask(np.array(fitted, dtype=np.uint8), original, digest)
+
+
+def unfit(probabilities: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """Bring a map (size, size) over a fitted image back to its own (height, width): bilinear, padding cut off."""
+    size = len(probabilities)
+    inner_height = size if width <= height else max(1, round(height / width * size))
+    inner_width = size if height <= width else max(1, round(width / height * size))
+    top, left = round((size - inner_height) / 2), round((size - inner_width) / 2)
+    inner = Image.fromarray(probabilities[top : top + inner_height, left : left + inner_width])
+    return np.asarray(inner.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def unfit_image(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Bring a fitted image (size, size, 3) back to its own (height, width)."""
+    channels = [unfit(channel.astype(np.float32), height, width) for channel in np.moveaxis(image, -1, 0)]
+    return np.stack(channels, -1).astype(np.uint8)
+
+
+def _to_rgb(opened: Opened, path: Path) -> NDArray[np.uint8]:
+    image = opened.image
+    if opened.deep is not None:
+        return _scale(opened.deep, opened.opacity, path)
+    if image.mode in {"LA", "La", "PA", "RGBA", "RGBa"} or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "black"), rgba)
+    try:
+        return np.array(image.convert("RGB"), dtype=np.uint8)
+    except ValueError as error:
+        raise ValueError(f"{path}: has {image.mode} colours, which cannot be shown in RGB. Save it as RGB") from error
+
+
+def _scale(values: NDArray[np.float64], opacity: NDArray[np.float64] | None, path: Path) -> NDArray[np.uint8]:
+    """Bring values (H, W) or (H, W, 3) of any range into uint8 (H, W, 3), the largest as 255, 0 and below as 0.
+
+    Raises:
+        ValueError: some are not finite, or further below 0 than resampling brings them.
+    """
+    require_finite(values, path)
+    if opacity is not None:
+        values = values * (opacity if values.ndim == 2 else opacity[..., None])
+    if values.min() < -_RINGING * abs(values.max()):
+        raise ValueError(
+            f"{path}: has values from {values.min():g} to {values.max():g}; those below 0 would all be black. "
+            "Save it with black as 0"
+        )
+    values = values.clip(min=0)
+    grey = (values * (255.0 / max(values.max(), 1e-12))).round().astype(np.uint8)
+    return grey if grey.ndim == 3 else np.repeat(grey[..., None], 3, 2)

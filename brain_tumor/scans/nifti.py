@@ -1,0 +1,161 @@
+"""Read and write volumes in NIfTI's format, with nibabel."""
+
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brain_tumor.io import atomic, unpacked
+from brain_tumor.scans import file_types, nifti_space
+from brain_tumor.scans.volumes import MOST_VOXELS, Volume
+
+_MOST_HEADER = 2**24  # bytes before the voxels
+
+
+def read(path: Path) -> Volume:
+    """Read a volume in millimetres, axes of length 1 after the third left out.
+
+    Args:
+        path: of the file, or of the header where the voxels lie in a second one; gzipped or not, whatever its name.
+
+    Raises:
+        ValueError: it is damaged, no volume, too large, or has values that are no intensities.
+    """
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        with _opened(path) as image:
+            shape = _shape(image)
+            values = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
+            affine, doubts, even = nifti_space.read(image)
+    except (ImageFileError, HeaderDataError, EOFError, OSError, zlib.error, TypeError, OverflowError) as error:
+        raise ValueError(f"not a readable NIfTI volume, or cut short ({error or type(error).__name__})") from error
+    if not np.isfinite(values).all():
+        raise ValueError("has voxels that are no numbers (NaN or infinite). Replace them")
+    if not np.isfinite(affine).all():
+        raise ValueError("has an affine that is no numbers")
+    return Volume(values, affine, doubts, even)
+
+
+def _shape(image: Any) -> tuple[int, int, int]:
+    """Return the shape of a volume of three dimensions, before its voxels are read."""
+    shape = image.shape
+    if any(side > 1 for side in shape[3:]):
+        raise ValueError(f"has {len(shape)} dimensions, {' x '.join(map(str, shape))}; give one volume of three")
+    shape = (*shape, 1)[:3] if len(shape) == 2 else shape[:3]
+    if len(shape) != 3 or min(shape) < 1:
+        raise ValueError(f"has the shape {' x '.join(map(str, shape))}, which is no volume")
+    if np.prod([float(side) for side in shape]) > MOST_VOXELS:
+        raise ValueError(f"has {' x '.join(map(str, shape))} voxels, more than {MOST_VOXELS:,}")
+    kind = image.get_data_dtype()
+    if kind.kind not in "iuf" or kind.itemsize > 8:
+        raise ValueError(f"has voxels of the type {kind}, which are no intensities")
+    return shape[0], shape[1], shape[2]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a volume, whose voxels are read as long as it is open; its header decides which kind of NIfTI it is."""
+    import nibabel
+
+    with ExitStack() as stack:
+        header = stack.enter_context(unpacked.opened(path))
+        head = header.read(544)
+        found = file_types.magic(head)
+        if not found:
+            raise ValueError("not a readable NIfTI volume, or cut short (its header is none of NIfTI's)")
+        _refuse_long_header(head)
+        header.seek(0)
+        made: Any = {
+            "n+1": nibabel.Nifti1Image, "n+2": nibabel.Nifti2Image, "ni1": nibabel.Nifti1Pair,
+            "ni2": nibabel.Nifti2Pair,
+        }[found]  # fmt: skip
+        files = {"image": header}
+        if found.startswith("ni"):
+            beside = voxels(path)
+            if beside is None:
+                raise ValueError(f"a header without its voxels: {path.stem}.img is not beside it")
+            files = {"header": header, "image": stack.enter_context(unpacked.opened(beside))}
+        # Without mmap, which would unpack all of a gzipped file to learn its size.
+        yield made.from_file_map(made.make_file_map(files), mmap=False)
+
+
+def voxels(path: Path) -> Path | None:
+    """Return the file that holds a volume's voxels: itself, or the one beside a header; None where that is missing."""
+    try:
+        with unpacked.opened(path) as file:
+            alone = not file_types.magic(file.read(352)).startswith("ni")
+    except (EOFError, OSError, zlib.error):
+        alone = True
+    if alone:
+        return path
+    return next((own for own in _beside(path, ".hdr", ".img") if own.is_file()), None)
+
+
+def headers(path: Path) -> list[Path]:
+    """Return where the header of a file with nothing but voxels (.img) may be; of other files nowhere."""
+    return _beside(path, ".img", ".hdr")
+
+
+def _beside(path: Path, suffix: str, other: str) -> list[Path]:
+    name = path.name.removesuffix(".gz")
+    if not name.lower().endswith(suffix):
+        return []
+    stem = name[: -len(suffix)]
+    cased = other.upper() if name.endswith(suffix.upper()) else other
+    return [path.with_name(f"{stem}{cased}{packed}") for packed in ("", ".gz")]
+
+
+def _refuse_long_header(head: bytes) -> None:
+    """Refuse a header that goes on and on, and would be read as a whole, whatever it unpacks to."""
+    from nibabel.nifti1 import Nifti1Header
+    from nibabel.nifti2 import Nifti2Header
+
+    made: Any = Nifti2Header if head[4:7] in {b"n+2", b"ni2"} else Nifti1Header
+    size = made.sizeof_hdr
+    if len(head) < size:
+        return
+    found = made(head[:size], check=False)
+    start, extended = float(found["vox_offset"]), head[size : size + 1] not in {b"", b"\0"}
+    if not start <= _MOST_HEADER or (extended and start < size + 4):
+        raise ValueError(f"has its voxels {start:g} bytes after its beginning, which is not read")
+
+
+def write_mask(
+    path: Path,
+    mask: NDArray[np.uint8],
+    affine: NDArray[np.float64],
+    source: Path | None,
+    measured: bool = True,
+) -> None:
+    """Write a mask uint8 (I, J, K), complete or not at all.
+
+    Args:
+        path: of the file.
+        mask: to write.
+        affine: from voxel to millimetres; of a source that is NIfTI, its own affine and header are taken.
+        source: the scan, where that is NIfTI; None for another.
+        measured: whether the affine is known; without, the file claims no place in space and no unit.
+    """
+    import nibabel
+
+    if source is not None:
+        with _opened(source) as original:
+            header: Any = original.header.copy()
+            affine = original.affine
+        mask = mask.reshape(original.shape)
+        header.set_slope_inter(1, 0)
+        header["cal_max"] = header["cal_min"] = 0
+        header["descrip"] = b"tumour mask"
+        image: Any = nibabel.Nifti1Image(mask, affine, header)  # type: ignore[no-untyped-call]
+    else:
+        image = nibabel.Nifti1Image(mask, affine)  # type: ignore[no-untyped-call]
+        nifti_space.write(image, affine, measured)
+    image.set_data_dtype(np.uint8)
+    with atomic.file(path) as temporary:
+        nibabel.save(image, temporary)

@@ -1,0 +1,1 @@
+"""One training: begun, gone on with, recorded."""

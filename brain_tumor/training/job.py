@@ -1,0 +1,127 @@
+"""One run of a sweep or of a command of its own: train it, go on with it, or say why not."""
+
+import contextlib
+import ctypes
+import gc
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from brain_tumor.config import cli, processes
+
+if TYPE_CHECKING:
+    from brain_tumor.runs.record import Record
+
+Train = Callable[[dict[str, Any], Path], "Record | None"]
+Check = Callable[[dict[str, Any], Path], None]
+
+
+def run(config: dict[str, Any], folder: Path, train: Train, refuse_changed: Check) -> None:
+    """Train a configuration unless that is done or under way, and leave what a failure says in its folder.
+
+    Args:
+        config: resolved; its id names the run.
+        folder: the run's, as the first process knows it.
+        train: trains `config` in a folder, on every process.
+        refuse_changed: raises ValueError where the finished run in a folder was trained on other data than there is.
+
+    Raises:
+        ValueError: the folder holds another run; or whatever `train` raises.
+    """
+    if not processes.is_global_zero() and not processes.started_from_outside():
+        train(config, folder)  # Lightning has started this process in the middle of a training
+        return
+    with processes.connected():
+        if processes.is_global_zero():
+            _lead(config, folder, train, refuse_changed)
+        elif agreed := processes.agree(None):
+            train(config, agreed)
+
+
+@contextlib.contextmanager
+def leaving_no_empty(folder: Path) -> Iterator[None]:
+    """Remove a run's folder that Hydra has made if what follows fails and nothing else is in it."""
+    try:
+        yield
+    except Exception:
+        from brain_tumor.runs import run_folder
+
+        run_folder.discard_unstarted(folder)
+        raise
+
+
+def _lead(config: dict[str, Any], folder: Path, train: Train, refuse_changed: Check) -> None:
+    """Do what the first process does, and tell the others in which folder to train, or not to."""
+    from brain_tumor.runs import run_folder
+
+    identity = run_folder.run_id(config)
+    waiting = True
+    try:
+        with run_folder.lock(folder, Path(config["output_dir"]), identity) as free:
+            if not free:
+                print(f"under way in another process: {folder}")
+                return
+            if (folder / "checkpoints").exists() and not config["resume"]:
+                raise ValueError(
+                    f"{folder}: holds a run already; go on with it by resume=true, or choose another folder"
+                )
+            run_folder.mark(folder, identity)
+            if run_folder.finished(folder):
+                refuse_changed(config, folder)
+                _say_finished(folder)
+                return
+            if earlier := run_folder.failure(folder):
+                print(f"failed before ({earlier}), tries again: {folder}")
+                run_folder.clear_failure(folder)
+            processes.agree(folder)
+            waiting = False
+            _train(config, folder, train)
+    finally:
+        if waiting:
+            processes.agree(None)
+
+
+def _train(config: dict[str, Any], folder: Path, train: Train) -> None:
+    from brain_tumor.runs import run_folder
+
+    try:
+        record = train(config, folder)
+        assert record is not None, "the first process has the record"
+        _say(record, folder)
+    except Exception as error:
+        if run_folder.started(folder) or processes.is_multirun():
+            run_folder.write_failure(folder, cli.one_line(error), traceback.format_exc())
+            print(f"failed: {cli.one_line(error)} ({folder}/traceback.txt)", file=sys.stderr)
+        # Hydra keeps the error until the sweep ends; its frames would keep the model and what it computed.
+        traceback.clear_frames(error.__traceback__)
+        raise
+    finally:
+        release_memory()
+
+
+def _say_finished(folder: Path) -> None:
+    from brain_tumor.runs import record
+
+    print(f"finished before (resume=false trains it anew): {folder}")
+    if not processes.is_multirun():
+        _say(record.read(folder), folder)
+
+
+def _say(record: "Record", folder: Path) -> None:
+    from brain_tumor.runs import summary
+
+    print(f"\n{summary.summary(record)}\n\n{summary.next_steps(record, folder)}\n\nrun: {folder}")
+
+
+def release_memory() -> None:
+    """Give a run's memory back, so that a sweep does not grow: models lie in cycles, and malloc keeps what it has."""
+    gc.collect()
+    if "torch" in sys.modules:
+        import torch
+
+        torch.cuda.empty_cache()
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library than GNU's
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
