@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import hydra
 from omegaconf import DictConfig
 
-from brain_tumor.config import cli
+from brain_tumor.config import cli, quiet, typed
 from brain_tumor.io import walk
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Evaluation(NamedTuple):
     explained: "Explanation | None"
 
 
-@hydra.main(config_path=cli.CONF, config_name="evaluate", version_base="1.3")
+@hydra.main(config_path=typed.CONF, config_name="evaluate", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     """Print the scores and write them into the run's folder, under `evaluations/`."""
     from brain_tumor.evaluation import explanation
@@ -50,7 +50,7 @@ def main(cfg: DictConfig) -> None:
     from brain_tumor.io import run_lengths, tables
     from brain_tumor.runs import run_folder, summary
 
-    config = cli.plain(cfg, "evaluate")
+    config = typed.plain(cfg, "evaluate")
     run = trained.open_run(Path(config["run"]), config["trusted"])
     found, predictions, data, explained = evaluate(run, config)
     for doubt in found["warnings"]:
@@ -82,7 +82,7 @@ def evaluate(run: "Trained", config: dict[str, Any]) -> Evaluation:
     from brain_tumor.models import precision
     from brain_tumor.runs import summary
 
-    cli.quieten_lightning()
+    quiet.quieten_lightning()
     detector = trained.open_run(Path(config["detector"]), config["trusted"]) if config["detector"] else None
     if detector:
         two_stage.refuse_misfit(run, detector)
@@ -209,7 +209,7 @@ def _own_data(run: "Trained", config: dict[str, Any], size: int, transforms: "Tr
 def _other_data(config: dict[str, Any], size: int, transforms: "Transforms") -> "SliceDataModule":
     """Open other data, which is scored whole."""
     settings = {**config["data"], "split": "none", "size": size}
-    data: SliceDataModule = cli.make({"data": settings}, "data", transforms=transforms)
+    data: SliceDataModule = typed.make({"data": settings}, "data", transforms=transforms)
     data.prepare_data()
     data.setup()
     return data

@@ -10,13 +10,13 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
-from brain_tumor.config import cli
+from brain_tumor.config import cli, typed
 
 
-@hydra.main(config_path=cli.CONF, config_name="export", version_base="1.3")
+@hydra.main(config_path=typed.CONF, config_name="export", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     """Export, and say how far file, network and `predict` are apart."""
-    config = cli.plain(cfg, "export")
+    config = typed.plain(cfg, "export")
     print(export(config))
     print(f"exported: {config['to']} (about it: {Path(config['to']).with_suffix('.md')})")
 

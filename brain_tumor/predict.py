@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import hydra
 from omegaconf import DictConfig
 
-from brain_tumor.config import cli
+from brain_tumor.config import cli, typed
 
 if TYPE_CHECKING:
     from brain_tumor.inference.predictor import Predictor
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 _NAMED = 10  # files that were skipped, named one by one
 
 
-@hydra.main(config_path=cli.CONF, config_name="predict", version_base="1.3")
+@hydra.main(config_path=typed.CONF, config_name="predict", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     """Predict what is there; go on where an earlier call was cut off. Exit with 1 where a case has failed."""
-    config = cli.plain(cfg, "predict")
+    config = typed.plain(cfg, "predict")
     if predict(config):
         sys.exit(1)
 

@@ -19,7 +19,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from brain_tumor.config import cli, processes
+from brain_tumor.config import cli, processes, quiet, typed
 from brain_tumor.io import walk
 from brain_tumor.training import job
 
@@ -33,12 +33,12 @@ if TYPE_CHECKING:  # imported late at run time, so that --help and --cfg answer 
     from brain_tumor.runs.record import Record
 
 
-@hydra.main(config_path=cli.CONF, config_name="train", version_base="1.3")
+@hydra.main(config_path=typed.CONF, config_name="train", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     """Run one training, go on with it, or say that it has been run."""
     folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
     with job.leaving_no_empty(folder):
-        config = cli.plain(cfg, "train")
+        config = typed.plain(cfg, "train")
     job.run(config, folder, train, refuse_changed)
 
 
@@ -66,7 +66,7 @@ def refuse_changed(config: dict[str, Any], folder: Path) -> None:
     files = walk.stamp(root)
     if known.get("files") == files:
         return
-    data: SliceDataModule = cli.make(config, "data", transforms=cli.make(config, "transforms"), seed=config["seed"])
+    data: SliceDataModule = typed.make(config, "data", transforms=typed.make(config, "transforms"), seed=config["seed"])
     data.prepare_data()
     data.setup()
     found = record.read(folder)
@@ -113,15 +113,15 @@ def train(config: dict[str, Any], folder: Path) -> "Record | None":
     from brain_tumor.runs import run_folder
     from brain_tumor.training import recording
 
-    cli.quieten_lightning()
+    quiet.quieten_lightning()
     L.seed_everything(config["seed"], verbose=False)
-    data: SliceDataModule = cli.make(config, "data", transforms=cli.make(config, "transforms"), seed=config["seed"])
+    data: SliceDataModule = typed.make(config, "data", transforms=typed.make(config, "transforms"), seed=config["seed"])
     data.prepare_data()
     data.setup()
-    model: Task = cli.make(
+    model: Task = typed.make(
         config,
         "model",
-        optimizer=cli.make(config, "optimizer"),
+        optimizer=typed.make(config, "optimizer"),
         num_classes=data.num_classes,
         monitored=data.monitored,
         seed=config["seed"],
@@ -191,7 +191,7 @@ def _trainer(
     from brain_tumor.models.checkpoint import WholeCheckpointIO
 
     theirs = {name: value for name, value in settings.items() if name != "compile"}  # which is ours
-    trainer: L.Trainer = cli.make(
+    trainer: L.Trainer = typed.make(
         {"trainer": theirs},
         "trainer",
         precision=arithmetic,

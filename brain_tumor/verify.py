@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING
 import hydra
 from omegaconf import DictConfig
 
-from brain_tumor.config import cli
+from brain_tumor.config import cli, typed
 
 if TYPE_CHECKING:
     from brain_tumor.data.datamodule import SliceDataModule
 
 
-@hydra.main(config_path=cli.CONF, config_name="verify", version_base="1.3")
+@hydra.main(config_path=typed.CONF, config_name="verify", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     """Print what is there; exit with 1 where anything is unsound."""
     from brain_tumor.data import inspection
     from brain_tumor.data.transforms import Transforms
     from brain_tumor.datasets import cheng, lgg
 
-    config = cli.plain(cfg, "verify")
-    data: SliceDataModule = cli.make(config, "data", transforms=Transforms())
+    config = typed.plain(cfg, "verify")
+    data: SliceDataModule = typed.make(config, "data", transforms=Transforms())
     listing = data.listing()
     if config["published"] and data.kind not in {"lgg", "cheng"}:
         raise ValueError("published=true: only data=lgg and data=cheng are known as they were published")

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from brain_tumor import predict
-from brain_tumor.config import cli
+from brain_tumor.config import errors, typed
 from brain_tumor.inference.base import Outputs
 from tests.odd import LESION, Array, Disguise, Given, Head, nib
 
@@ -112,7 +112,7 @@ def ask(given: Given, folder: Path, run: Exact | None = None) -> Answer:
         try:
             predict.predict(config)
         except (ValueError, OSError) as error:
-            print(f"error: {cli.one_line(error)}")
+            print(f"error: {errors.one_line(error)}")
     cases, slices = (_table(output / name) for name in ("cases.csv", "slices.csv"))
     words = [printed.getvalue(), *(cases[name].str.cat(sep="\n") for name in ("warnings", "reason"))]
     seen = np.concatenate([np.empty((0, _SIZE, _SIZE)), *run.seen])
@@ -122,7 +122,7 @@ def ask(given: Given, folder: Path, run: Exact | None = None) -> Answer:
 @functools.cache
 def _configuration() -> dict[str, Any]:
     """Return what the command is given by default."""
-    file: Any = OmegaConf.to_container(OmegaConf.load(Path(cli.CONF) / "predict.yaml"))
+    file: Any = OmegaConf.to_container(OmegaConf.load(Path(typed.CONF) / "predict.yaml"))
     return {name: value for name, value in file.items() if name not in {"hydra", "defaults"}}
 
 

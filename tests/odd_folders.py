@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from brain_tumor import verify
-from brain_tumor.config import cli
+from brain_tumor.config import errors, typed
 from brain_tumor.data.sources import FolderDataModule
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.io import walk
@@ -79,7 +79,7 @@ def check(layout: Layout, folder: Path) -> list[str]:
             data.prepare_data()
             data.setup()
         except (ValueError, OSError) as error:
-            trained = f"error: {cli.one_line(error)}"
+            trained = f"error: {errors.one_line(error)}"
     said = bool(re.search(expected.words, f"{trained}\n{verified}"))
     if expected.kind == "refused":
         words = {"training": (not trained, trained), "verify": (sound, verified)}
@@ -107,14 +107,14 @@ def _verify(settings: Mapping[str, Any]) -> tuple[bool, str]:
         except SystemExit:
             pass
         except (ValueError, OSError) as error:
-            print(f"error: {cli.one_line(error)}")
+            print(f"error: {errors.one_line(error)}")
     lines = printed.getvalue().splitlines()
     return sound, "\n".join(line for line in lines if line.startswith(("note", "problem", "error")))
 
 
 @functools.cache
 def _configuration() -> DictConfig:
-    with initialize_config_dir(cli.CONF, version_base="1.3"):
+    with initialize_config_dir(typed.CONF, version_base="1.3"):
         return compose("verify", ["data=folder", "data.root=.", "cache_dir=."])
 
 

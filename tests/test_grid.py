@@ -15,7 +15,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from brain_tumor.config import cli
+from brain_tumor.config import names, typed
 from brain_tumor.report import paper
 from tests.conftest import Command, environment
 
@@ -25,7 +25,7 @@ TINY = ["data.cases=6", "data.size=32", "trainer.max_epochs=1", "trainer.enable_
 
 @pytest.mark.parametrize("number", range(1, 21))
 def test_a_row_sets_what_the_table_says(number: int) -> None:
-    with initialize_config_dir(cli.CONF, version_base="1.3"):
+    with initialize_config_dir(typed.CONF, version_base="1.3"):
         plain, config = compose("train"), compose("train", [f"paper='{number}'"])
     row = paper.table().loc[number]
     assert config.model.backbone == row["model"]
@@ -43,25 +43,25 @@ def test_a_row_sets_what_the_table_says(number: int) -> None:
     assert config.seed == plain.seed
     assert config.data.split == plain.data.split
     # It sets exactly these: apart from them nothing differs from the run without a row.
-    for group, names in {
+    for group, keys in {
         "model": {"backbone", "strategy", "weights"},
         "data": {"batch_size", "size"},
         "trainer": {"max_epochs"},
         "optimizer": {"lr"},
         "transforms": {"flip", "normalize"},
     }.items():
-        assert {name for name in config[group] if config[group][name] != plain[group].get(name)} <= names
+        assert {name for name in config[group] if config[group][name] != plain[group].get(name)} <= keys
 
 
 def test_the_table_is_the_papers() -> None:
-    published = Path(cli.CONF).parents[1] / "shared" / "paper" / "table1.csv"
+    published = Path(typed.CONF).parents[1] / "shared" / "paper" / "table1.csv"
     if not published.exists():
         pytest.skip("the paper's table is not at hand")
     pd.testing.assert_frame_equal(paper.table(), pd.read_csv(published, index_col="experiment"))
 
 
 def test_another_optimizer_takes_the_rows_learning_rate() -> None:
-    with initialize_config_dir(cli.CONF, version_base="1.3"):
+    with initialize_config_dir(typed.CONF, version_base="1.3"):
         config = compose("train", ["paper='19'", "optimizer=adam"])
     assert config.optimizer == {
         "_target_": "torch.optim.Adam", "_partial_": True, "lr": 0.0001, "weight_decay": 0, "fused": True,
@@ -81,7 +81,7 @@ def test_another_optimizer_takes_the_rows_learning_rate() -> None:
     ],
 )
 def test_rows_are_named_by_numbers(written: str, understood: str) -> None:
-    assert cli._quote_rows(written) == understood
+    assert names._quote_rows(written) == understood
 
 
 def _sweep(cwd: Path, cache_dir: Path, *arguments: str, threads: str = "1") -> "subprocess.Popen[str]":
@@ -206,7 +206,8 @@ def test_the_whole_grid_survives_two_kills_and_a_failure(command: Command, cache
 @pytest.mark.slow
 def test_twenty_runs_do_not_grow_the_process(cache_dir: Path, tmp_path: Path) -> None:
     watch = (
-        "import resource; from brain_tumor import train; from brain_tumor.config import cli; from brain_tumor.training import job; inner = job.release_memory\n"
+        "import resource; from brain_tumor import train; from brain_tumor.config import cli\n"
+        "from brain_tumor.training import job; inner = job.release_memory\n"
         "def watched():\n"
         "    inner()\n"
         "    pages = int(open('/proc/self/statm').read().split()[1])\n"

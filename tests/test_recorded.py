@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from brain_tumor import predict
-from brain_tumor.config import cli
+from brain_tumor.config import typed
 from brain_tumor.io import run_lengths, tables
 from brain_tumor.metrics import calibration
 from brain_tumor.runs import record
@@ -18,9 +18,9 @@ def _predict(run: Path, files: list[Path], output: Path) -> pd.DataFrame:
     """Predict files; return slices.csv by the files' names."""
     listed = output.with_suffix(".txt")
     listed.write_text("\n".join(map(str, files)))
-    with initialize_config_dir(cli.CONF, version_base="1.3"):
+    with initialize_config_dir(typed.CONF, version_base="1.3"):
         given = [f"run={run}", f"input={listed}", f"output_dir={output}", "overlays=false"]
-        config = cli.plain(compose("predict", given), "predict")
+        config = typed.plain(compose("predict", given), "predict")
     assert predict.predict(config) == 0
     return pd.read_csv(output / "slices.csv").set_index("case")
 

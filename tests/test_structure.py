@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from brain_tumor.config import cli
+from brain_tumor.config import typed
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "brain_tumor"
@@ -125,7 +125,7 @@ def _compose(name: str, *overrides: str) -> DictConfig:
 def test_each_verb_takes_the_keys_of_its_configuration_alone(name: str) -> None:
     own = sorted(map(str, _compose(name)))
     with pytest.raises(ValueError, match=f"unknown key typo; the keys are {', '.join(own)}$"):
-        cli.plain(_compose(name, "+typo=1"), name)
+        typed.plain(_compose(name, "+typo=1"), name)
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from brain_tumor.config import cli
+from brain_tumor.config import cli, quiet, typed
 
 
-@hydra.main(config_path=cli.CONF, config_name="benchmark", version_base="1.3")
+@hydra.main(config_path=typed.CONF, config_name="benchmark", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     """Run the sections, print the table, and save it as JSON and Markdown."""
-    config = cli.plain(cfg, "benchmark")
+    config = typed.plain(cfg, "benchmark")
     from brain_tumor.benchmark import measure
     from brain_tumor.benchmark.sections import SECTIONS
     from brain_tumor.data import description
@@ -66,14 +66,14 @@ def _bench(config: dict[str, Any]) -> Any:
     from brain_tumor.benchmark.bench import Bench
     from brain_tumor.models import precision
 
-    cli.quieten_lightning()
+    quiet.quieten_lightning()
     L.seed_everything(config["seed"], verbose=False)
-    data = cli.make(config, "data", transforms=cli.make(config, "transforms"), seed=config["seed"])
+    data = typed.make(config, "data", transforms=typed.make(config, "transforms"), seed=config["seed"])
     data.prepare_data()
     data.setup()
     if min(len(data.rows["train"]) // data.batch_size, len(data.rows["test"]) // data.batch_size) < 3:
         raise ValueError("data: too few slices to measure; three training and test batches are needed")
-    optimizer = cli.make(config, "optimizer")
+    optimizer = typed.make(config, "optimizer")
     known = {model["backbone"]: model for model in config["model"].values()}
     missing = sorted(set(config["models"]) - set(known))
     if missing:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import hydra
 from omegaconf import DictConfig
 
-from brain_tumor.config import cli
+from brain_tumor.config import cli, typed
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 _PER_TASK = 256  # cases; what is done again where an executor is lost
 
 
-@hydra.main(config_path=cli.CONF, config_name="score", version_base="1.3")
+@hydra.main(config_path=typed.CONF, config_name="score", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     """Score what is not scored yet; files that cannot be read have a row that says why, and fail nothing."""
-    score(cli.plain(cfg, "score"))
+    score(typed.plain(cfg, "score"))
 
 
 def score(config: dict[str, Any]) -> None:

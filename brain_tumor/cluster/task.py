@@ -103,7 +103,7 @@ def conclude(run: Run, code: int, printed: str) -> Outcome:
 def rank(run: Run) -> Outcome:
     """Train a run as one of several processes, in one that torchrun has started for just this."""
     from brain_tumor import train as command
-    from brain_tumor.config import cli
+    from brain_tumor.config import cli, errors
 
     if not Path(run.start).is_dir():
         return Outcome(False, _not_shared(run), socket.gethostname())
@@ -115,7 +115,7 @@ def rank(run: Run) -> Outcome:
     except SystemExit as error:
         return conclude(run, 1, str(error.code))
     except Exception as error:
-        return conclude(run, 1, f"error: {cli.one_line(error)}")
+        return conclude(run, 1, f"error: {errors.one_line(error)}")
     return conclude(run, 0, "")
 
 

@@ -11,13 +11,13 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
-from brain_tumor.config import cli
+from brain_tumor.config import cli, typed
 
 
-@hydra.main(config_path=cli.CONF, config_name="page", version_base="1.3")
+@hydra.main(config_path=typed.CONF, config_name="page", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     """Open the runs, so that what is wrong with them is said here, and serve the page."""
-    config = cli.plain(cfg, "page")
+    config = typed.plain(cfg, "page")
     try:
         from streamlit.web import cli as streamlit
     except ImportError as error:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from brain_tumor.config import cli, processes
+from brain_tumor.config import errors, processes
 
 if TYPE_CHECKING:
     from brain_tumor.runs.record import Record
@@ -92,8 +92,8 @@ def _train(config: dict[str, Any], folder: Path, train: Train) -> None:
         _say(record, folder)
     except Exception as error:
         if run_folder.started(folder) or processes.is_multirun():
-            run_folder.write_failure(folder, cli.one_line(error), traceback.format_exc())
-            print(f"failed: {cli.one_line(error)} ({folder}/traceback.txt)", file=sys.stderr)
+            run_folder.write_failure(folder, errors.one_line(error), traceback.format_exc())
+            print(f"failed: {errors.one_line(error)} ({folder}/traceback.txt)", file=sys.stderr)
         # Hydra keeps the error until the sweep ends; its frames would keep the model and what it computed.
         traceback.clear_frames(error.__traceback__)
         raise

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torchvision import models
 
-from brain_tumor.config import cli
+from brain_tumor.config import quiet
 from brain_tumor.data.sources import PhantomDataModule
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.models import backbone, checkpoint, features, precision
@@ -42,7 +42,7 @@ def data(cache_dir: Path) -> PhantomDataModule:
 
 
 def _trainer(epochs: int = 2, arithmetic: Any = "32-true") -> L.Trainer:
-    cli.quieten_lightning()
+    quiet.quieten_lightning()
     return L.Trainer(
         max_epochs=epochs,
         precision=arithmetic,

@@ -12,7 +12,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from brain_tumor.config import cli
+from brain_tumor.config import typed
 from brain_tumor.io import tables
 from brain_tumor.metrics import baselines, classification
 from brain_tumor.report import page, paper
@@ -47,7 +47,7 @@ def make_run(home: Path, row: int, wrong: list[int], **overrides: Any) -> Path:
     """Write the folder of a finished run of a row that is wrong about the given test slices, in format 1."""
     options = {"data.split": "slice", "seed": 0, "optimizer": "sgd", **overrides}
     arguments = [f"paper='{row}'", *(f"{name}={value}" for name, value in options.items())]
-    with initialize_config_dir(cli.CONF, version_base="1.3"):
+    with initialize_config_dir(typed.CONF, version_base="1.3"):
         composed = compose("train", arguments)
     config: Any = OmegaConf.to_container(composed, resolve=False)
     config["name"] = "phantom"

@@ -1,0 +1,112 @@
+"""What runs are called on the command line and on the disk: rows, paths, names and folders.
+
+Importing this module gives Hydra its resolvers `run_name` and `run_folder`.
+"""
+
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Glob, RangeSweep
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from brain_tumor.config import processes
+from brain_tumor.config.typed import CONF, resolve
+
+_PATHS = {
+    "run", "input", "to", "root", "detector", "types", "checkpoint", "output_dir", "cache_dir", "data.root",
+    "model.weights", "master", "hydra.launcher.master",
+}  # fmt: skip
+# Folders made for runs that are trained anew, by identity and number in the sweep.
+_reserved: dict[tuple[str, int], str] = {}
+
+
+def quote(argument: str) -> str:
+    """Write an argument of the command line so that Hydra understands what a user means by it."""
+    return _quote_path(_quote_rows(argument))
+
+
+def _quote_rows(argument: str) -> str:
+    """Write paper=19, paper=1,2, paper=range(1,13) and paper=glob(*) with quotes, rows in the table's order.
+
+    Hydra takes a bare number for an int, and refuses that as the choice of a config group.
+    """
+    if not argument.startswith("paper="):
+        return argument
+    try:
+        value = OverridesParser.create().parse_override(argument).value()
+    except HydraException as error:
+        raise ValueError(f"{argument}: not understood; write paper=19, paper=1,12, or 'paper=glob(*)'") from error
+    if isinstance(value, Glob):
+        rows = value.filter(sorted((path.stem for path in Path(CONF, "paper").glob("*.yaml")), key=int))
+    elif isinstance(value, ChoiceSweep):
+        rows = value.list
+    elif isinstance(value, RangeSweep):
+        rows = list(value.range())
+    else:
+        return argument if value is None else f"paper='{value}'"
+    return "paper=" + ",".join(f"'{row}'" for row in rows)
+
+
+def _quote_path(argument: str) -> str:
+    """Write `input=scan (1).nii.gz` with quotes: Hydra's grammar takes blanks, brackets and numbers for its own.
+
+    What it understands, such as a list, stays as it is.
+    """
+    key, sign, value = argument.partition("=")
+    if not sign or not (key in _PATHS or key.startswith("sequences.")):
+        return argument
+    try:
+        understood = OverridesParser.create().parse_override(argument).value()
+    except HydraException:
+        understood = 0
+    if not isinstance(understood, int | float):
+        return argument
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}='{escaped}'"
+
+
+def _run_name(*, _root_: DictConfig) -> str:
+    """Tell a run from others in TensorBoard's list: its row, model, strategy, transforms, optimizer, split and seed."""
+    choices = HydraConfig.get().runtime.choices
+    model, data = _root_.model, _root_.data
+    split = data.get("split", "slice")
+    if data.get("test_cases") is not None:
+        split = "cases"
+    if data.get("fold") is not None:
+        split = f"fold{data.fold}" + (f"of{data.folds}" if data.get("folds") else "")
+    target = data.get("target")
+    parts = [
+        choices["data"],
+        target if target not in {None, "tumour", "class"} else "",
+        "crop" if data.get("crop", "none") != "none" else "",
+        f"row{_root_.experiment}" if _root_.get("experiment") else "",
+        model.get("backbone") or choices["model"],
+        model.get("strategy", ""),
+        choices["transforms"],
+        "" if choices["optimizer"] == "sgd" else choices["optimizer"],
+        split,
+        f"seed{_root_.seed}",
+    ]
+    return "-".join(str(part) for part in parts if part)
+
+
+def _run_folder(output_dir: str, name: str, resume: bool, *, _root_: DictConfig) -> str:
+    """Name a run's folder: the one that its configuration has had, or NAME-ID; a new one where it is to start anew."""
+    from brain_tumor.runs import run_folder
+
+    job = OmegaConf.masked_copy(_root_, [str(key) for key in _root_ if key != "hydra"])
+    identity = run_folder.run_id(resolve(job, throw_on_missing=False))
+    own = f"{name}-{identity}"
+    if resume or not processes.is_global_zero():
+        known = run_folder.find(Path(output_dir), identity)
+        return known.name if known else own
+    job_number = HydraConfig.get().job.num if processes.is_multirun() else 0
+    if (identity, job_number) not in _reserved:
+        _reserved[identity, job_number] = run_folder.anew(Path(output_dir), own).name
+    return _reserved[identity, job_number]
+
+
+OmegaConf.register_new_resolver("run_name", _run_name, replace=True)
+OmegaConf.register_new_resolver("run_folder", _run_folder, replace=True)
