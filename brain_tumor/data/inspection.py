@@ -12,7 +12,7 @@ from brain_tumor.data import near_duplicates, soundness, targets
 from brain_tumor.data.reading import read
 from brain_tumor.data.targets import Labels
 from brain_tumor.datasets.base import Listing
-from brain_tumor.scans.images import Mask
+from brain_tumor.scans.images import FittedMask
 
 
 @dataclass
@@ -111,7 +111,7 @@ def _read(listing: Listing) -> _Read:
     return found
 
 
-def _mask_facts(mask: Mask | None) -> tuple[str, bool, str, float]:
+def _mask_facts(mask: FittedMask | None) -> tuple[str, bool, str, float]:
     if mask is None:
         return "", False, "", 0.0
     drawn = hashlib.sha256(repr(mask.original.shape).encode() + mask.original.tobytes()).hexdigest()

@@ -9,14 +9,14 @@ from tqdm import tqdm
 
 from brain_tumor.data.crops import Crop
 from brain_tumor.datasets.base import Listing
-from brain_tumor.scans.images import Mask, Picture, fit_image, fit_mask
+from brain_tumor.scans.images import FittedImage, FittedMask, fit_image, fit_mask
 
 _AHEAD = 4  # slices a thread that may wait for whoever takes them
 
 
 def read(
     listing: Listing, size: int, title: str, crop: Crop | None = None
-) -> Iterator[tuple[Picture, Mask | None] | ValueError]:
+) -> Iterator[tuple[FittedImage, FittedMask | None] | ValueError]:
     """Decode every slice in order: its image and its mask (None for data without), or what is wrong with them.
 
     Args:
@@ -26,7 +26,7 @@ def read(
         crop: what is cut out of every slice; None for all of it.
     """
 
-    def one(names: tuple[str, str]) -> tuple[Picture, Mask | None] | ValueError:
+    def one(names: tuple[str, str]) -> tuple[FittedImage, FittedMask | None] | ValueError:
         try:
             return _read_slice(listing, *names, size, crop)
         except ValueError as error:
@@ -34,7 +34,7 @@ def read(
 
     pairs = list(zip(listing.table["path"], listing.table["mask"], strict=True))
     workers = os.cpu_count() or 1
-    waiting: deque[Future[tuple[Picture, Mask | None] | ValueError]] = deque()
+    waiting: deque[Future[tuple[FittedImage, FittedMask | None] | ValueError]] = deque()
     with (
         ThreadPoolExecutor(workers) as pool,
         tqdm(desc=title, total=len(pairs), unit=" slices", leave=False, disable=None) as bar,
@@ -52,7 +52,7 @@ def read(
 
 def _read_slice(
     listing: Listing, name: str, mask_name: str, size: int, crop: Crop | None
-) -> tuple[Picture, Mask | None]:
+) -> tuple[FittedImage, FittedMask | None]:
     path, mask_path = listing.root / name, listing.root / mask_name if mask_name else None
     content = listing.reader(path, mask_path)
     image, mask = content.image, content.mask

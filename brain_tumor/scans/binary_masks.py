@@ -1,4 +1,4 @@
-"""Read masks of two values from files of any kind, before any conversion could lose some of them."""
+"""Read masks of two values from image files as they are stored: a conversion could lose some of the values."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,10 @@ _TRANSPARENT = "the mask is transparent in places, which says nothing of a tumou
 
 
 def read_mask(path: Path) -> tuple[NDArray[np.uint8], str]:
-    """Read a mask, uint8 (H, W) of 0 and 1, and its file's digest.
+    """Read a mask from an image file.
+
+    Returns:
+        The mask, uint8 (H, W) of 0 and 1, and the SHA-256 of the file's bytes, hexadecimal.
 
     Raises:
         ValueError: the file cannot be read (see `decoding.open_image`), or its values can be read in several ways.
@@ -34,10 +37,10 @@ def read_mask(path: Path) -> tuple[NDArray[np.uint8], str]:
 
 
 def _mask_values(opened: Opened, path: Path) -> NDArray[Any]:
-    """Return what a mask's file holds, before anything is converted: (H, W), or (H, W, 3) of colours.
+    """Return the values of a mask's file as they are stored: (H, W), or (H, W, 3) for colours.
 
     Raises:
-        ValueError: it is transparent somewhere, or of a kind that has no plain values.
+        ValueError: some pixels are transparent, or the colour mode has no plain values.
     """
     image = opened.image
     if opened.deep is not None:
@@ -64,17 +67,17 @@ def _mask_values(opened: Opened, path: Path) -> NDArray[Any]:
 
 
 def _foreground(colours: NDArray[Any], path: Path) -> NDArray[np.uint8]:
-    """Return where a mask (H, W, 3) is not black: 0 and 1.
+    """Return where a coloured mask (H, W, 3) is not black: uint8 (H, W) of 0 and 1.
 
     Raises:
-        ValueError: it has more colours than black and one other, as a mask of several labels has.
+        ValueError: the mask has colours beside black and one other, as a mask of several labels has.
     """
-    found = np.unique(colours.reshape(-1, 3), axis=0)
-    black = not found.any(1).all()
-    if len(found) - black > 1:
-        shown = " and ".join("({:g}, {:g}, {:g})".format(*colour) for colour in found[:3])
+    unique = np.unique(colours.reshape(-1, 3), axis=0)
+    black = not unique.any(1).all()
+    if len(unique) - black > 1:
+        shown = " and ".join("({:g}, {:g}, {:g})".format(*colour) for colour in unique[:3])
         raise ValueError(
-            f"{path}: a mask must have two values, black and one other colour; this one has {len(found)} colours, "
+            f"{path}: a mask must have two values, black and one other colour; this one has {len(unique)} colours, "
             f"such as {shown}. Merge its labels into a lossless image of black, and white where anything is to be found"
         )
     return np.asarray(colours.any(-1), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""What is predicted together, and how it is read into slices."""
+"""Find the cases to predict, and read each into slices."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,11 +22,11 @@ _SHOWN: dict[str, tuple[str, ...]] = {"lgg": SEQUENCES, "phantom": SEQUENCES, "c
 
 @dataclass(frozen=True)
 class Case:
-    """What is predicted together.
+    """What is predicted together: a picture, a volume, or the sequences of a patient.
 
     Attributes:
-        name: of the case.
-        sources: one unnamed under "", or the sequences of a patient by name.
+        name: the name in tables and files.
+        sources: a picture or volume under "", or a patient's volumes by the name of the sequence.
     """
 
     name: str
@@ -39,16 +39,16 @@ class Case:
 
     @property
     def is_picture(self) -> bool:
-        """Whether it is one slice as a picture, not a volume."""
+        """Whether it is a single picture and not a volume."""
         return all(source.kind == "image" for source in self.sources.values())
 
     @property
     def origin(self) -> str:
-        """Say in a line where it came from: its first path, and of sequences which is which."""
+        """Its first path in a line, or the first path of each sequence: "flair=/in/a.nii.gz; t1=/in/b.nii.gz"."""
         return self._named({name: _path(source) for name, source in self.sources.items()})
 
     def files(self) -> str:
-        """Name its files in a line, and of sequences which is which: "flair=a.nii.gz; t1=b.nii.gz"."""
+        """Return the names of its files in a line, for sequences as "flair=a.nii.gz; t1=b.nii.gz"."""
         return self._named({name: source.label for name, source in self.sources.items()})
 
     def _named(self, texts: Mapping[str, str]) -> str:
@@ -56,7 +56,7 @@ class Case:
         return "; ".join(f"{name}={texts[name]}" if name else texts[name] for name in order)
 
     def stamp(self) -> str:
-        """Identify its files by name, size and time; one that is not there any more is marked so."""
+        """Return 16 hexadecimal digits that change with a file's name, size or time, or when a file disappears."""
         return hashlib.sha256(repr([_stamp(path) for path in self.paths]).encode()).hexdigest()[:16]
 
 
@@ -77,16 +77,16 @@ def _stamp(path: Path) -> tuple[str, int, int] | tuple[str, None]:
 
 @dataclass
 class Slices:
-    """A case, read.
+    """The slices of a case, as they are read and before they are fitted for a model.
 
     Attributes:
-        images: uint8 (n, H, W, 3), as they are looked at.
-        channels: the sequences in their channels; () where nobody has named them.
-        millimetres: height and width of a pixel; (1, 1) for a picture, which does not say; NaN for a scan that does
-            not.
-        volume: what it came from; None for a picture.
-        grid: likewise.
-        warnings: what is doubtful.
+        images: uint8 (n, H, W, 3); those of a volume are axial, front up, the patient's right on the left.
+        channels: the sequences in the channels; () where they are not named.
+        millimetres: height and width of a pixel; (1, 1) for a picture, whose file does not contain them; NaN for a
+            scan whose files do not.
+        volume: the volume from which the slices were cut; None for a picture.
+        grid: how the slices lie in the volume; None for a picture.
+        warnings: what a user should know about them.
     """
 
     images: NDArray[np.uint8]
@@ -97,7 +97,7 @@ class Slices:
     warnings: list[str] = field(default_factory=list)
 
     def of(self, sequences: tuple[str, ...]) -> NDArray[np.uint8]:
-        """Return the images with these sequences in their channels, as far as sequences are named: (n, H, W, 3)."""
+        """Return the images with these sequences in their channels, (n, H, W, 3); as they are where none are named."""
         if not self.channels or not sequences or sequences == SEQUENCES:
             return self.images
         return self.images[..., [self.channels.index(name) for name in sequences]]
@@ -114,17 +114,17 @@ def needed(kinds: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in ("flair", "t1ce") if name in wanted)
 
 
-class Found(NamedTuple):
-    """What is to be predicted.
+class CaseList(NamedTuple):
+    """The cases at some inputs.
 
     Attributes:
         cases: in the order of their names.
-        passed: how many files in folders are of other kinds, and were passed over.
-        skipped: files and folders that may be missed and were left out on purpose, each with the reason.
+        ignored: how many files in folders are of other types, such as texts.
+        skipped: files and folders that were left out on purpose and that a user may miss, each with the reason.
     """
 
     cases: list[Case]
-    passed: int
+    ignored: int
     skipped: dict[Path, str]
 
 
@@ -132,104 +132,113 @@ def find(
     inputs: str | Sequence[str] | None,
     sequences: Mapping[str, str | None],
     needed: Sequence[str] = ("flair",),
-) -> Found:
-    """Find the cases at some inputs, or made of the sequences of each patient.
+) -> CaseList:
+    """Find cases, either at some inputs or as the sequences of patients.
 
     Args:
-        inputs: files, folders, patterns or lists (see `inputs.gather`).
+        inputs: files, folders, patterns or lists (see `inputs.gather`); empty or None for none.
         sequences: paths by the name of the sequence, where * stands for the patient (see `sequences.find`).
-        needed: sequences that no patient may lack.
+        needed: sequences that every patient must have.
 
     Raises:
-        ValueError: neither or both are given, or something is not there.
+        ValueError: neither or both are given, an input does not exist, or there is nothing to predict.
     """
-    given = {name: pattern for name, pattern in sequences.items() if pattern}
-    if bool(inputs) == bool(given):
+    patterns = {name: pattern for name, pattern in sequences.items() if pattern}
+    if bool(inputs) == bool(patterns):
         raise ValueError("input: give what to predict, either as input=... or as sequences.flair=... and others")
-    if unknown := set(given) - set(SEQUENCES):
+    if unknown := set(patterns) - set(SEQUENCES):
         raise ValueError(f"sequences.{min(unknown)}: the sequences are {', '.join(SEQUENCES)}")
-    if given:
-        return Found([Case(name, own) for name, own in sequences_.find(given, needed).items()], 0, {})
-    found = discovery.discover([inputs] if isinstance(inputs, str) else list(inputs or []))
-    if not found.sources:
-        reasons = "".join(f"; {names.printable(path.name)}: {text}" for path, text in list(found.skipped.items())[:3])
+    if patterns:
+        return CaseList([Case(name, sources) for name, sources in sequences_.find(patterns, needed).items()], 0, {})
+    discovered = discovery.discover([inputs] if isinstance(inputs, str) else list(inputs or []))
+    if not discovered.sources:
+        first = list(discovered.skipped.items())[:3]
+        reasons = "".join(f"; {names.printable(path.name)}: {text}" for path, text in first)
         raise ValueError(f"input={inputs}: holds nothing to predict{reasons}")
-    return Found([Case(source.case, {"": source}) for source in found.sources], found.passed, found.skipped)
+    cases = [Case(source.case, {"": source}) for source in discovered.sources]
+    return CaseList(cases, discovered.ignored, discovered.skipped)
 
 
 def read(case: Case, preset: str, mixed: bool) -> Slices:
     """Read a case into slices.
 
     Args:
-        case: to read.
-        preset: of intensities (see `volumes.to_bytes`).
-        mixed: whether an unnamed volume's doubt is worth a warning, since the channels should be sequences.
+        case: the case.
+        preset: how intensities are scaled (see `volumes.to_bytes`).
+        mixed: whether to warn that an unnamed volume stands in all channels, because the model's channels show
+            different sequences.
 
     Raises:
         ValueError: a file cannot be read, or the sequences are not on one grid.
     """
     if "" in case.sources:
-        found = case.sources[""].read()
-        if isinstance(found, np.ndarray):
-            return Slices(found[None])
-        doubts = ["one sequence of unknown kind stands in all three channels"] if mixed else []
-        return _slices({"": found}, ("",) * 3, preset, doubts)
-    own = _on_one_grid(case)
-    if "flair" not in own:  # no run sees anything but T1ce
-        return _slices(own, ("t1ce",) * 3, preset, [])
-    missing = [name for name in SEQUENCES if name not in own]
-    doubts = [f"{name} is missing and replaced by flair, as in the LGG data" for name in missing]
-    channels = tuple(name if name in own else "flair" for name in SEQUENCES)
-    return _slices(own, channels, preset, doubts)
+        content = case.sources[""].read()
+        if isinstance(content, np.ndarray):
+            return Slices(content[None])
+        notes = ["one sequence of unknown kind stands in all three channels"] if mixed else []
+        return _slices({"": content}, ("",) * 3, preset, notes)
+    by_sequence = _on_one_grid(case)
+    if "flair" not in by_sequence:  # then all runs predict from T1ce alone
+        return _slices(by_sequence, ("t1ce",) * 3, preset, [])
+    missing = [name for name in SEQUENCES if name not in by_sequence]
+    notes = [f"{name} is missing and replaced by flair, as in the LGG data" for name in missing]
+    channels = tuple(name if name in by_sequence else "flair" for name in SEQUENCES)
+    return _slices(by_sequence, channels, preset, notes)
 
 
 def try_read(case: Case, preset: str, mixed: bool) -> Slices | str:
-    """Read a case; a string says why that cannot be done."""
+    """Read a case into slices (see `read`), or return why it cannot be read."""
     try:
         return read(case, preset, mixed)
     except (MemoryError, RecursionError):
-        raise  # a fault of the machine's or ours, not of the file
+        raise  # a fault of the machine or of this program, not of the file
     except Exception as error:
-        # Files come from anywhere, and decoders raise what they like: one bad file must not end a night's work.
+        # Files come from anywhere, and decoders raise any error: one bad file must not end a long prediction.
         text = names.printable(" ".join(str(error).split()))[:300]
         return text if isinstance(error, ValueError) else f"cannot be read ({type(error).__name__}: {text})"
 
 
 def _on_one_grid(case: Case) -> dict[str, Volume]:
-    """Read a case's sequences, which must lie on one grid; their axes may run as they like."""
-    found = {}
+    """Read a case's sequences and give their axes one order and direction.
+
+    Raises:
+        ValueError: one cannot be read, is a picture, or lies on another grid.
+    """
+    by_sequence = {}
     for name, source in case.sources.items():
         try:
-            own = source.read()
+            volume = source.read()
         except ValueError as error:
             label = f" ({source.label})" if source.paths and source.label not in str(error) else ""
             raise ValueError(f"sequences.{name}{label}: {error}") from error
-        if isinstance(own, np.ndarray):
+        if isinstance(volume, np.ndarray):
             raise ValueError(f"sequences.{name}: a picture, not a volume")
-        found[name] = own
-    main = "flair" if "flair" in found else "t1ce"
-    for name, own in found.items():
-        moved = own if name == main else grids.onto(own, found[main])
-        if moved is None:
-            why = "" if own.measured and found[main].measured else ", as far as is known"
-            raise ValueError(f"sequences.{name}: lies on another grid than {main}{why}; register and resample it first")
-        found[name] = moved
-    return found
+        by_sequence[name] = volume
+    main = "flair" if "flair" in by_sequence else "t1ce"
+    for name, volume in by_sequence.items():
+        aligned = volume if name == main else grids.onto(volume, by_sequence[main])
+        if aligned is None:
+            condition = "" if volume.measured and by_sequence[main].measured else ", as far as is known"
+            raise ValueError(
+                f"sequences.{name}: lies on another grid than {main}{condition}; register and resample it first"
+            )
+        by_sequence[name] = aligned
+    return by_sequence
 
 
-def _slices(own: Mapping[str, Volume], channels: tuple[str, ...], preset: str, doubts: Sequence[str]) -> Slices:
-    """Cut volumes on one grid into slices, and collect what is doubtful about them."""
-    first = own.get("flair", own[channels[0]])
+def _slices(by_sequence: Mapping[str, Volume], channels: tuple[str, ...], preset: str, notes: Sequence[str]) -> Slices:
+    """Cut volumes on one grid into slices, and collect the warnings about them."""
+    first = by_sequence.get("flair", by_sequence[channels[0]])
     grid = Grid.of(first)
     grids.refuse_thin(grid)
-    warnings = [*doubts, *grids.doubts(first, grid)]
-    cut = {}
-    for name, volume in own.items():
+    warnings = [*notes, *grids.doubts(first, grid)]
+    scaled = {}
+    for name, volume in by_sequence.items():
         values, shifted = intensities.lift(volume.values)
-        cut[name] = volumes.to_bytes(grid.slices(values), preset)
-        said = [*volume.warnings, *filter(None, [shifted]), *intensities.doubts(values, preset)]
-        warnings += [f"{name}: {text}" if name else text for text in said]
-    images = np.stack([cut[name] for name in channels], -1)
+        scaled[name] = volumes.to_bytes(grid.slices(values), preset)
+        texts = [*volume.warnings, *filter(None, [shifted]), *intensities.doubts(values, preset)]
+        warnings += [f"{name}: {text}" if name else text for text in texts]
+    images = np.stack([scaled[name] for name in channels], -1)
     return Slices(
         images, channels if all(channels) else (), grid.millimetres, first, grid, list(dict.fromkeys(warnings))
     )

@@ -1,4 +1,4 @@
-"""Open an image file: one page of it, turned as a viewer shows it, at its full depth."""
+"""Open an image file: its only page, turned as a viewer shows it, at its full depth."""
 
 import hashlib
 import io
@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, TiffImagePlugin
 
-# Of these, only PNG and TIFF may have more than 8 bits a channel.
+# Only PNG and TIFF may have more than 8 bits per channel.
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
 _MOST_PIXELS = 2**24  # of a scan: 4,096 x 4,096
-_MOST_BYTES = 2**28  # of its file
+_MOST_BYTES = 2**28  # of a scan's file
 _PHOTOMETRIC, _SAMPLE_FORMAT, _BITS, _PLANES, _SUBFILE = 262, 339, 258, 284, 254  # tags of TIFF
 _WHITE_IS_ZERO, _SIGNED, _APART = 0, 2, 2  # their values
-_LONGEST = 32  # of a picture's longer side to its shorter one: beyond, a fitted one is thinner than a few pixels
-# Pillow keeps the upper of a channel's two bytes. In the other order of bytes it takes the lower one for it.
+_LONGEST = 32  # largest ratio of the sides: a longer picture, once fitted, would be only a few pixels thin
+# Pillow keeps the upper of a channel's two bytes. With the byte order swapped it keeps the lower one instead.
 _SWAPPED = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
 _BROKEN = (
     OSError,
@@ -33,12 +33,12 @@ _BROKEN = (
 
 
 class Opened(NamedTuple):
-    """An image file's content, upright.
+    """The content of an image file, turned upright.
 
     Attributes:
-        image: with 8 bits a channel, or its palette; what lies in `deep` is not to be taken from here.
-        deep: float64 (H, W) or (H, W, 3): the values of a file with more than 8 bits a channel; None for others.
-        opacity: float64 (H, W) from 0 to 1, of such a file with transparency; None for others.
+        image: the image with 8 bits per channel, or its palette. Where `deep` is given, use that instead.
+        deep: float64 (H, W) or (H, W, 3), the values of a file with more than 8 bits per channel; None for others.
+        opacity: float64 (H, W) from 0 to 1, for such a file with transparency; None for others.
         digest: SHA-256 of the file's bytes, hexadecimal.
     """
 
@@ -51,16 +51,16 @@ class Opened(NamedTuple):
 def open_image(path: Path, limited: bool = False) -> Opened:
     """Read and decode an image file.
 
-    EXIF's orientation is obeyed in every format, as viewers do. Of a photograph that holds more pictures (MPO, as
-    phones write it) and of a TIFF with thumbnails behind its page, the first counts.
+    The image is turned as EXIF's orientation says, in every format, as viewers do. A photograph may hold more
+    pictures (MPO, as phones write it) and a TIFF thumbnails behind its page: only the first picture is read.
 
     Args:
-        path: the file; it is what its content says, whatever it is called.
-        limited: refuse a file of more than 256 MB, or 16 million pixels.
+        path: the file; its content decides what format it has, not its name.
+        limited: refuse a file of more than 256 MB or 16 million pixels.
 
     Raises:
-        ValueError: the file is empty, truncated or no image, has several pages, or is of a kind that Pillow would
-            decode to other values than it holds.
+        ValueError: the file is empty, truncated or no image, has several pages, or has a form that Pillow would
+            decode to other values than the file holds.
     """
     try:
         size = path.stat().st_size
@@ -86,17 +86,17 @@ def open_image(path: Path, limited: bool = False) -> Opened:
 
 
 def require_finite(values: NDArray[np.float64], path: Path) -> None:
-    """Refuse values that are no numbers.
+    """Check that all values are finite.
 
     Raises:
-        ValueError: some are not.
+        ValueError: some are NaN or infinite.
     """
     if not np.isfinite(values).all():
         raise ValueError(f"{path}: has pixels that are no numbers (NaN or infinite). Replace them")
 
 
 def _refusal(image: Image.Image, content: bytes, limited: bool) -> str:
-    """Say why an image that is not loaded yet cannot be taken; "" where it can."""
+    """Return why an image that is not loaded yet cannot be read; "" where it can."""
     if (pages := _count_pages(image, content)) > 1:
         return f"has {pages} pages; give each by itself"
     if max(image.size) > _LONGEST * min(image.size):
@@ -118,7 +118,7 @@ def _refusal(image: Image.Image, content: bytes, limited: bool) -> str:
 
 
 def _count_pages(image: Image.Image, content: bytes) -> int:
-    """Count the pictures of a file that are no smaller versions of the first."""
+    """Count the pictures of a file, without smaller versions of the first."""
     if image.format == "MPO":
         return 1
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
@@ -136,15 +136,19 @@ def _count_pages(image: Image.Image, content: bytes) -> int:
 
 
 def _load(image: Image.Image, content: bytes) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
-    """Decode an image and turn it upright; return its values and opacity where it has more than 8 bits a channel."""
+    """Decode an image in place and turn it upright.
+
+    Returns:
+        The values and the opacity of an image with more than 8 bits per channel (see `Opened`); None for others.
+    """
     low = _low_bytes(content, image) if _cuts(image) else None
     grey_alpha = low is not None and _raw_mode(image) == "LA;16B"
     if isinstance(image, TiffImagePlugin.TiffImageFile) and image.use_load_libtiff:
-        # libtiff brings bytes into this machine's order; Pillow takes signed and real numbers to be in the file's.
+        # libtiff converts bytes to this machine's order, but Pillow expects signed and real numbers in the file's.
         _retile(image, _raw_mode(image).replace("BS", "NS").replace("BF", "NF"))
-    for own in (image, *([] if low is None else [low])):
-        own.load()
-        ImageOps.exif_transpose(own, in_place=True)
+    for picture in (image, *([] if low is None else [low])):
+        picture.load()
+        ImageOps.exif_transpose(picture, in_place=True)
     if low is None and not image.mode.startswith(("I", "F")):
         return None, None
     if low is None:
@@ -158,11 +162,14 @@ def _load(image: Image.Image, content: bytes) -> tuple[NDArray[np.float64] | Non
 
 
 def _split_opacity(values: NDArray[np.float64], clear: Any) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Divide values into those to see and their opacity, None where all are opaque.
+    """Separate the opacity from the visible values.
 
     Args:
-        values: (H, W), or (H, W, channels) with the opacity as the second of two channels, or the fourth of four.
-        clear: the value, or three, that a PNG declares transparent; None for none.
+        values: (H, W), or (H, W, channels) with the opacity as the second of two channels or the fourth of four.
+        clear: the value, or the three values, that a PNG declares transparent; None for none.
+
+    Returns:
+        The visible values and the opacity (H, W) from 0 to 1; None where all pixels are opaque.
     """
     if values.ndim == 3 and values.shape[-1] in {2, 4}:
         opacity = values[..., -1] / 65535
@@ -176,26 +183,26 @@ def _split_opacity(values: NDArray[np.float64], clear: Any) -> tuple[NDArray[np.
 
 
 def _cuts(image: Image.Image) -> bool:
-    """Whether Pillow would keep 8 bits of more."""
+    """Return whether Pillow would cut channels of more than 8 bits down to 8."""
     return not image.mode.startswith(("I", "F")) and _raw_mode(image).endswith((";16B", ";16L", ";16N"))
 
 
 def _raw_mode(image: Any) -> str:
-    """Name the way in which the bytes of an image that is not loaded yet hold its values; "" for an unknown one."""
+    """Return Pillow's raw mode, the layout of the stored bytes, for an image that is not loaded yet; "" if unknown."""
     args = image.tile[0].args if image.tile else ""
     return str(args if isinstance(args, str) else (*(args or ()), "")[0])
 
 
 def _low_mode(raw: str) -> str | None:
-    """Name the raw mode that reads the lower bytes of another; None where there is none."""
+    """Return the raw mode that reads the lower bytes of a raw mode of 16 bits; None where there is none."""
     if raw == "LA;16B":
-        return "RGBA"  # four bytes a pixel as they are, in a mode of four channels
+        return "RGBA"  # the four bytes of a pixel as they are, as four channels
     name, _, order = raw.partition(";16")
     return f"{name};16{_SWAPPED[order]}" if name in {"RGB", "RGBA", "RGBX"} and order in _SWAPPED else None
 
 
 def _low_bytes(content: bytes, image: Image.Image) -> Image.Image:
-    """Open an image once more, to decode the lower bytes of its channels."""
+    """Open an image a second time, set up to decode the lower bytes of its channels."""
     low = Image.open(io.BytesIO(content), formats=_FORMATS)
     mode = _low_mode(_raw_mode(image))
     assert mode is not None, "refused"
@@ -204,7 +211,7 @@ def _low_bytes(content: bytes, image: Image.Image) -> Image.Image:
 
 
 def _retile(image: Any, raw: str) -> None:
-    """Have an image that is not loaded yet decoded in another raw mode."""
+    """Make Pillow decode an image that is not loaded yet in another raw mode."""
     image.tile = [
         tile._replace(args=raw if isinstance(tile.args, str) else (raw, *tile.args[1:])) for tile in image.tile
     ]

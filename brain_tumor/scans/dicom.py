@@ -1,4 +1,4 @@
-"""Read a series of DICOM images as a volume, with pydicom. No name, date or number of a patient is ever kept."""
+"""Read a series of DICOM images as a volume with pydicom, and keep no name, date or number of a patient."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,23 +17,26 @@ if TYPE_CHECKING:
 
     Images = list[tuple[Dataset, NDArray[np.float32]]]
 
-_UNEVEN = 0.02  # largest share of the spacing by which slices may be off their place
+_UNEVEN = 0.02  # share of the spacing by which a slice may miss its place
 _MOST_BYTES = 2**31  # of a series' files
-_GAP = 2.0  # thicknesses that slices may lie apart for a volume
-_MOST_STEP = 20.0  # millimetres, likewise, where the thickness is not known
-_SAME = 1e-3  # millimetres, within which two slices lie at one place
-_STRAIGHT = 0.01  # largest share by which two directions may differ from a right angle, or their lengths from 1
-_TURNED = 0.05  # degrees from which on differences of direction are worth a word
+_GAP = 2.0  # thicknesses: with slices further apart, no volume is measured
+_MOST_STEP = 20.0  # millimetres: the same limit where the thickness is not known
+_SAME = 1e-3  # millimetres: slices that are closer lie at one place
+_STRAIGHT = 0.01  # share by which two directions may differ from a right angle, or their lengths from 1
+_TURNED = 0.05  # degrees: larger differences between the slices' directions get a warning
 
 
 def read(paths: Sequence[Path]) -> Volume:
     """Read images of one size, spacing and direction (see `series.group`) as a volume.
 
-    Without places in space, or without the size of pixels, they are put on each other as they are numbered; such a
-    volume has no millimetres (`Volume.measured`).
+    Images without positions in space are stacked by their numbers. A volume without positions or without the size of
+    its pixels has no millimetres (`Volume.measured`).
+
+    Args:
+        paths: one file per image, in any order.
 
     Raises:
-        ValueError: an image is damaged or of a kind that is not read, or several lie at one place.
+        ValueError: an image is damaged or of a type that is not read, or several lie at one place.
     """
     size = sum(path.stat().st_size for path in paths)
     if size > _MOST_BYTES:
@@ -60,20 +63,21 @@ def _values(image: "Dataset", path: Path) -> NDArray[np.float32]:
 
 
 def _stack(decoded: "Images") -> Volume:
-    """Put images with places on each other, in the order of these."""
+    """Stack images by their positions in space."""
     along_rows, along_columns = _axes(decoded[0][0])
     normal = np.cross(along_rows, along_columns)
-    every = np.array([numbers(image, "ImagePositionPatient") for image, _ in decoded])
-    order = np.argsort(every @ normal, kind="stable")
-    kept, doubts = _once([decoded[place] for place in order], every[order], normal)
-    places = np.array([numbers(image, "ImagePositionPatient") for image, _ in kept])
-    images = [image for image, _ in kept]
+    positions = np.array([numbers(image, "ImagePositionPatient") for image, _ in decoded])
+    order = np.argsort(positions @ normal, kind="stable")
+    distinct, doubts = _once([decoded[place] for place in order], positions[order], normal)
+    places = np.array([numbers(image, "ImagePositionPatient") for image, _ in distinct])
+    images = [image for image, _ in distinct]
     steps = np.diff(places @ normal)
     step, step_doubts = _step(images[0], steps)
-    spacing = next((own for own in (numbers(image, "PixelSpacing") for image in images) if _is_size(own)), None)
+    spacings = (numbers(image, "PixelSpacing") for image in images)
+    spacing = next((size for size in spacings if _is_size(size)), None)
     uneven = step_doubts + _tilt_doubts(places, normal, step)
     doubts += uneven + _turn_doubts(images) + dicom_pixels.doubts(images)
-    values = dicom_pixels.stack(images, [own for _, own in kept])
+    values = dicom_pixels.stack(images, [pixels for _, pixels in distinct])
     if spacing is None:
         doubts.append("does not say how large its pixels are: no millimetres are given")
     size = np.ones(2) if spacing is None else spacing
@@ -88,7 +92,11 @@ def _stack(decoded: "Images") -> Volume:
 
 
 def _axes(image: "Dataset") -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the directions of an image's rows and columns."""
+    """Return the directions of an image's rows and columns, unit vectors (3,) each.
+
+    Raises:
+        ValueError: they are no unit vectors, or not at a right angle.
+    """
     along_rows, along_columns = np.split(numbers(image, "ImageOrientationPatient"), 2)
     lengths = np.array([np.linalg.norm(along_rows), np.linalg.norm(along_columns)])
     if np.abs(lengths - 1).max() > _STRAIGHT or abs(along_rows @ along_columns) > _STRAIGHT:
@@ -97,17 +105,22 @@ def _axes(image: "Dataset") -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def _once(decoded: "Images", places: NDArray[np.float64], normal: NDArray[np.float64]) -> tuple["Images", list[str]]:
-    """Leave out copies of an image.
+    """Drop copies of an image, and return the distinct images with a warning about the copies.
+
+    Args:
+        decoded: the images in the order of their positions.
+        places: their positions (n, 3) in millimetres.
+        normal: the direction (3,) in which slices follow each other.
 
     Raises:
-        ValueError: unlike images lie at one place.
+        ValueError: different images lie at one place.
     """
-    kept, at, copies, others = [decoded[0]], [places[0]], 0, 0
-    for own, place in zip(decoded[1:], places[1:], strict=True):
+    distinct, at, copies, others = [decoded[0]], [places[0]], 0, 0
+    for pair, place in zip(decoded[1:], places[1:], strict=True):
         if (place - at[-1]) @ normal >= _SAME:
-            kept.append(own)
+            distinct.append(pair)
             at.append(place)
-        elif np.linalg.norm(place - at[-1]) < _SAME and np.array_equal(own[1], kept[-1][1], equal_nan=True):
+        elif np.linalg.norm(place - at[-1]) < _SAME and np.array_equal(pair[1], distinct[-1][1], equal_nan=True):
             copies += 1
         else:
             others += 1
@@ -117,14 +130,14 @@ def _once(decoded: "Images", places: NDArray[np.float64], normal: NDArray[np.flo
             f"{lie} at the place of another (several echoes, times or b-values in one series?); give each by itself"
         )
     if not copies:
-        return kept, []
-    return kept, [f"{copies} of its {len(decoded)} files {'is a copy' if copies == 1 else 'are copies'} of others"]
+        return distinct, []
+    return distinct, [f"{copies} of its {len(decoded)} files {'is a copy' if copies == 1 else 'are copies'} of others"]
 
 
 def _step(first: "Dataset", steps: NDArray[np.float64]) -> tuple[float, list[str]]:
-    """Return the distance of slices, and what speaks against it."""
-    known = (number(first, name) for name in ("SliceThickness", "SpacingBetweenSlices"))
-    thickness = next((own for own in known if own is not None and own > 0), None)
+    """Return the distance between slices in millimetres, and warnings where it cannot be trusted."""
+    values = (number(first, name) for name in ("SliceThickness", "SpacingBetweenSlices"))
+    thickness = next((value for value in values if value is not None and value > 0), None)
     if not len(steps):
         unknown = ["does not say how thick its only slice is: no volume is given"]
         return (1.0, unknown) if thickness is None else (thickness, [])
@@ -151,24 +164,24 @@ def _tilt_doubts(places: NDArray[np.float64], normal: NDArray[np.float64], step:
 
 def _turn_doubts(images: "Sequence[Dataset]") -> list[str]:
     directions = [numbers(image, "ImageOrientationPatient") for image in images]
-    most = max(angle(directions[0], own) if len(own) == 6 else 0 for own in directions)
-    said = f"directions of its slices differ by {most:.2f} degrees; the first one's is taken"
-    return [said] if most > _TURNED else []
+    most = max(angle(directions[0], direction) if len(direction) == 6 else 0 for direction in directions)
+    text = f"directions of its slices differ by {most:.2f} degrees; the first one's is taken"
+    return [text] if most > _TURNED else []
 
 
 def _without_places(decoded: "Images") -> Volume:
-    """Put images without places on each other: as they are numbered, or where that tells nothing as they are named."""
+    """Stack images without positions by their numbers or, where these are missing or repeated, in the given order."""
     order = [number(image, "InstanceNumber") for image, _ in decoded]
     doubts = ["does not say where in space it lies: no millimetres are given"]
     if len(decoded) > 1:
         if None not in order and len(set(order)) == len(order):
-            decoded = [own for _, own in sorted(zip(order, decoded, strict=True), key=lambda pair: pair[0] or 0)]
+            decoded = [image for _, image in sorted(zip(order, decoded, strict=True), key=lambda pair: pair[0] or 0)]
             doubts = ["its slices do not say where in space they lie: in the order of their numbers, no millimetres"]
         else:
             doubts = ["its slices do not say where in space they lie: in the order of their files, no millimetres"]
     images = [image for image, _ in decoded]
-    values = dicom_pixels.stack(images, [own for _, own in decoded])
+    values = dicom_pixels.stack(images, [pixels for _, pixels in decoded])
     doubts += dicom_pixels.doubts(images)
-    # Rows and columns as they are looked at.
+    # Rows run to the back and columns to the left, as in an axial slice on a screen.
     affine = np.diag([-1.0, -1.0, 1.0, 1.0])
     return Volume(np.transpose(values, (1, 0, 2)), affine, doubts, even=False, measured=False)

@@ -1,4 +1,4 @@
-"""Open a DICOM file, whatever is odd or missing about it. No name, date or number of a patient is ever kept."""
+"""Open a DICOM file even where its header is odd or incomplete, and keep no name, date or number of a patient."""
 
 import io
 import warnings
@@ -14,7 +14,7 @@ from brain_tumor.io import unpacked
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-_MOST_INFLATED = 2**27  # of one file whose content is deflated or gzipped
+_MOST_INFLATED = 2**27  # bytes of a deflated or gzipped file, once unpacked
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _TAGS = [
     "SOPClassUID", "SeriesInstanceUID", "SOPInstanceUID", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel",
@@ -24,41 +24,45 @@ _TAGS = [
 
 
 class _TooLargeError(ValueError):
-    """Says itself what is wrong."""
+    """A file that is too large once unpacked; its message is for users as it is."""
 
 
 class ImagelessError(ValueError):
-    """A sound DICOM file that holds no image."""
+    """A valid DICOM file that holds no image."""
 
 
 def read(path: Path, header_only: bool) -> "Dataset":
-    """Read a file, with a transfer syntax where it lacks one.
+    """Read a DICOM file, and add the transfer syntax where the file lacks it.
+
+    Args:
+        path: the file, gzipped or not.
+        header_only: leave the pixels out.
 
     Raises:
-        ImagelessError: it is sound, and of a kind without an image.
-        ValueError: it is damaged, too large once unpacked, or no DICOM file.
+        ImagelessError: the file is valid, and its type has no image.
+        ValueError: the file is damaged, too large once unpacked, or no DICOM file.
     """
     from pydicom import dcmread
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of values that break the standard, which are read all the same
-            found = dcmread(_content(path), stop_before_pixels=header_only, force=True)
+            warnings.simplefilter("ignore")  # about values that break the standard, which are read anyway
+            dataset = dcmread(_content(path), stop_before_pixels=header_only, force=True)
             for name in _TAGS:
-                found.get(name)  # values are parsed when they are asked for
-            _complete(found)
+                dataset.get(name)  # pydicom parses a value at its first use, and a damaged one has to fail here
+            _complete(dataset)
     except (_TooLargeError, MemoryError):
         raise
     except Exception as error:
-        # Damaged headers end in whatever the parser happens to trip over; its own words may quote the header.
+        # A damaged header can raise anything. The error's text may quote the header, so only its type is shown.
         raise ValueError(f"not a readable DICOM file, or cut short ({type(error).__name__})") from error
-    if "Rows" not in found or "Columns" not in found or not found.Rows or not found.Columns:
-        raise _without_image(found)
-    return found
+    if "Rows" not in dataset or "Columns" not in dataset or not dataset.Rows or not dataset.Columns:
+        raise _without_image(dataset)
+    return dataset
 
 
 def _content(path: Path) -> "Path | io.BytesIO":
-    """Return what pydicom reads: the file itself, or what a gzipped one holds."""
+    """Return what pydicom is to read: the file itself, or the unpacked content of a gzipped one."""
     if not unpacked.is_packed(path):
         with path.open("rb") as file:
             _refuse_bomb(file)
@@ -72,7 +76,7 @@ def _content(path: Path) -> "Path | io.BytesIO":
 
 
 def _refuse_bomb(file: Any) -> None:
-    """Refuse a deflated file that inflates to more than an image: pydicom would unpack it whatever it takes."""
+    """Refuse a deflated file that inflates to more than an image: pydicom would unpack it without a limit."""
     from pydicom.filereader import read_dataset, read_preamble
 
     if _DEFLATED not in file.read(4096):
@@ -85,28 +89,28 @@ def _refuse_bomb(file: Any) -> None:
         raise _TooLargeError(f"it inflates to more than {_MOST_INFLATED:,} bytes")
 
 
-def _complete(found: "Dataset") -> None:
-    """Name the transfer syntax of a file without its first part, as pydicom has guessed it; decoding asks for it."""
+def _complete(dataset: "Dataset") -> None:
+    """Add the transfer syntax that pydicom has guessed, where a file lacks its first part: decoding needs it."""
     from pydicom.dataset import FileMetaDataset
     from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-    meta = getattr(found, "file_meta", None)
+    meta = getattr(dataset, "file_meta", None)
     if meta is None:
-        meta = found.file_meta = FileMetaDataset()
+        meta = dataset.file_meta = FileMetaDataset()
     if not meta.get("TransferSyntaxUID"):
-        implicit, little = found.original_encoding
+        implicit, little = dataset.original_encoding
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
         meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
 
 
-def _without_image(found: "Dataset") -> ValueError:
-    """Say what a file is that has no image."""
+def _without_image(dataset: "Dataset") -> ValueError:
+    """Return the error for a file without an image; it names the file's type where that is known."""
     from pydicom.uid import UID
 
-    kinds = (found.get("SOPClassUID"), found.file_meta.get("MediaStorageSOPClassUID"))
-    known = (UID(str(own)) for own in kinds if own)
-    name = next((own.name for own in known if own.name != own), "")
-    if not name:  # a private kind, or none
+    uids = (dataset.get("SOPClassUID"), dataset.file_meta.get("MediaStorageSOPClassUID"))
+    known = (UID(str(uid)) for uid in uids if uid)
+    name = next((uid.name for uid in known if uid.name != uid), "")
+    if not name:  # a private type, or none
         return ValueError("a DICOM file without an image, or no DICOM file")
     if "Image Storage" in name:
         return ValueError(f"a DICOM file without its image, or cut short ({name})")
@@ -114,13 +118,13 @@ def _without_image(found: "Dataset") -> ValueError:
 
 
 def numbers(image: "Dataset", name: str) -> NDArray[np.float64]:
-    """Return a list of numbers, float64; empty where the image has none or nonsense."""
+    """Return an element's numbers, float64 (n,); empty where it is missing or holds anything but finite numbers."""
     value = image.get(name)
     try:
-        found = np.atleast_1d(np.array([float(own) for own in value] if _is_several(value) else float(value or "")))
+        parsed = np.atleast_1d(np.array([float(item) for item in value] if _is_several(value) else float(value or "")))
     except (TypeError, ValueError):
         return np.empty(0)
-    return found if np.isfinite(found).all() else np.empty(0)
+    return parsed if np.isfinite(parsed).all() else np.empty(0)
 
 
 def _is_several(value: object) -> bool:
@@ -128,15 +132,15 @@ def _is_several(value: object) -> bool:
 
 
 def number(image: "Dataset", name: str) -> float | None:
-    """Return one number; None where the image has none, several, or nonsense."""
-    found = numbers(image, name)
-    return float(found[0]) if len(found) == 1 else None
+    """Return an element's only number; None where it is missing, or holds several or no finite number."""
+    values = numbers(image, name)
+    return float(values[0]) if len(values) == 1 else None
 
 
 def words(image: "Dataset", name: str) -> list[str]:
-    """Return the words of an element in capitals, such as those of ImageType."""
+    """Return an element's words in capitals, such as those of ImageType; [] where it is missing."""
     value = image.get(name)
     if not value:
         return []
-    several = value if _is_several(value) else [value]
-    return [str(own).strip().upper() for own in several]
+    items = value if _is_several(value) else [value]
+    return [str(item).strip().upper() for item in items]

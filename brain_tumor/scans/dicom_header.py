@@ -1,4 +1,4 @@
-"""What of a DICOM file's header decides where it belongs."""
+"""Take from a DICOM file's header what decides which series it belongs to."""
 
 import hashlib
 from dataclasses import dataclass
@@ -14,33 +14,31 @@ from brain_tumor.scans.dicom_file import numbers
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-# Of one series, and of no two: images that differ in one of these are not put together by their places.
+# Images of one series share these. Images that differ in one of them are never joined by their positions.
 _FACTS = (
     "PatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID", "StudyDate", "FrameOfReferenceUID",
     "SeriesNumber", "SeriesDescription", "ProtocolName", "Modality", "EchoTime", "EchoNumbers", "RepetitionTime",
     "InversionTime", "FlipAngle", "SequenceName", "ContrastBolusAgent", "SliceThickness", "DiffusionBValue",
 )  # fmt: skip
-
-
 _PERSON = ("PatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID")
 
 
 @dataclass(frozen=True)
 class Header:
-    """What of a file's header decides where it belongs.
+    """The facts of an image's header that decide which series it belongs to.
 
     Attributes:
-        path: of the file.
-        series: the series' UID; "" without.
-        instance: the image's UID; "" without.
-        facts: a hash of the file's folder and of what images of one series share.
-        person: a hash of whom it shows, and of the study.
-        size: rows and columns.
-        direction: of rows and columns; () without.
-        place: in space; () without.
-        spacing: of rows and columns, in millimetres; () without.
-        problem: why an image of its kind is not read; "" for nothing.
-        doubts: what is doubtful about it.
+        path: the file.
+        series: UID of the series; "" for none.
+        instance: UID of the image; "" for none.
+        facts: a hash of the file's folder and of the elements that images of one series share.
+        person: a hash of the patient and the study.
+        size: numbers of rows and columns.
+        direction: directions of rows and columns, six numbers; () for unknown.
+        place: position in space, three numbers in millimetres; () for unknown.
+        spacing: distances of rows and of columns in millimetres; () for unknown.
+        problem: why an image of this type is not read; "" for nothing.
+        doubts: warnings about the image.
     """
 
     path: Path
@@ -57,7 +55,7 @@ class Header:
 
     @classmethod
     def of(cls, path: Path, header: "Dataset") -> "Header":
-        """Take it from a file's header."""
+        """Make one from a file's pydicom header."""
         direction, place = numbers(header, "ImageOrientationPatient"), numbers(header, "ImagePositionPatient")
         placed = len(direction) == 6 and len(place) == 3 and np.linalg.norm(direction) > 1
         spacing = numbers(header, "PixelSpacing")
@@ -83,7 +81,7 @@ def _digest(facts: list[str]) -> str:
 
 
 def angle(first: ArrayLike, second: ArrayLike) -> float:
-    """Return by how many degrees two directions of rows and columns differ at most."""
+    """Return the larger angle in degrees between two images' rows, or their columns; a direction has six numbers."""
     vectors = np.array([first, second], dtype=float).reshape(2, 2, 3)
     lengths = np.linalg.norm(vectors, axis=2, keepdims=True)
     chords = np.linalg.norm(np.diff(vectors / np.maximum(lengths, 1e-12), axis=0), axis=2)

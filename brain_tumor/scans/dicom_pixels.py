@@ -1,4 +1,4 @@
-"""The intensities of DICOM images: decoded, rescaled, without padding, dark where there is nothing."""
+"""Decode the intensities of DICOM images: rescaled, padding marked, and background dark."""
 
 import warnings
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def read(image: "Dataset") -> NDArray[np.float32]:
-    """Decode an image's intensities, rescaled by its own slope: float32 (rows, columns), NaN where it is padded.
+    """Decode an image's intensities and rescale them: float32 (rows, columns), NaN where the image is padded.
 
     Raises:
-        ValueError: it cannot be decoded, or has pixels that are no numbers.
+        ValueError: the image cannot be decoded, or has pixels that are not finite.
     """
     _refuse_other_bits(image)
     stored = _decode(image)
@@ -33,7 +33,7 @@ def read(image: "Dataset") -> NDArray[np.float32]:
 
 
 def _rescaled(stored: NDArray[Any], image: "Dataset") -> NDArray[Any]:
-    """Rescale by an image's own table, or by slope and intercept; one that is missing or empty is 1 or 0."""
+    """Rescale by the image's table, or by its slope and intercept; a missing or empty one counts as 1 or 0."""
     from pydicom.pixels.processing import apply_rescale
 
     slope, intercept = image.get("RescaleSlope"), image.get("RescaleIntercept")
@@ -46,7 +46,7 @@ def _rescaled(stored: NDArray[Any], image: "Dataset") -> NDArray[Any]:
 
 
 def _refuse_other_bits(image: "Dataset") -> None:
-    """Refuse pixels that stand in the upper bits, as the standard allowed once: decoders read the lower ones."""
+    """Refuse pixels in the upper bits, as an older standard allowed: decoders read the lower bits."""
     stored, allocated = number(image, "BitsStored"), number(image, "BitsAllocated")
     if stored is None or allocated != 16 or number(image, "HighBit") in {None, stored - 1}:
         return
@@ -59,10 +59,14 @@ def _refuse_other_bits(image: "Dataset") -> None:
 
 
 def stack(images: Sequence["Dataset"], slices: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Put slices together as (rows, columns, slices): bright is much, and padding is background.
+    """Stack slices to float32 (rows, columns, slices), with high values bright and padding as background.
+
+    Args:
+        images: the images' headers.
+        slices: their intensities, float32 (rows, columns), NaN where an image is padded.
 
     Raises:
-        ValueError: bright is much in some and little in others.
+        ValueError: high values are bright in some images and dark in others.
     """
     values = np.stack(slices, -1)
     turned = {_is_turned(image) for image in images}
@@ -86,36 +90,36 @@ def _is_turned(image: "Dataset") -> bool:
 
 
 def doubts(images: Sequence["Dataset"]) -> list[str]:
-    """Say where the images of a series were not made alike, so that their intensities do not compare."""
-    found = []
+    """Return warnings where the images of a series were acquired differently: their intensities do not compare."""
+    notes = []
     for name, text in (
         ("EchoTime", "echo times"), ("InversionTime", "inversion times"), ("FlipAngle", "flip angles"),
         ("SequenceName", "sequences"), ("ContrastBolusAgent", "contrast agents"),
         ("FrameOfReferenceUID", "frames of reference, between which a head may have moved"),
     ):  # fmt: skip
         if len({str(image.get(name) or "") for image in images}) > 1:
-            found.append(f"its images have several {text}")
+            notes.append(f"its images have several {text}")
     without = sum(number(image, "RescaleSlope") is None for image in images)
     if 0 < without < len(images):
-        found.append(f"{without} of its {len(images)} images have no RescaleSlope; 1 is taken")
-    return found
+        notes.append(f"{without} of its {len(images)} images have no RescaleSlope; 1 is taken")
+    return notes
 
 
 def _padded(stored: NDArray[Any], image: "Dataset") -> NDArray[np.bool_] | None:
-    """Return which stored pixels are padding; None where the image says that none is."""
+    """Return which stored pixels are padding; None where none is."""
     for name in ("FloatPixelPaddingValue", "DoubleFloatPixelPaddingValue", "PixelPaddingValue"):
         value, limit = image.get(name), image.get(name.replace("Value", "RangeLimit"))
         if value is None or stored.dtype.kind != ("f" if "Float" in name else stored.dtype.kind):
             continue
         first = _bounds(value, image, stored)
         last = first if limit is None else _bounds(limit, image, stored)
-        found: NDArray[np.bool_] = (stored >= min(first, last)) & (stored <= max(first, last))
-        return found if found.any() else None
+        padding: NDArray[np.bool_] = (stored >= min(first, last)) & (stored <= max(first, last))
+        return padding if padding.any() else None
     return None
 
 
 def _bounds(value: Any, image: "Dataset", stored: NDArray[Any]) -> float:
-    """Return a padding value as pixels are stored: written as signed where pixels are not, or the other way round."""
+    """Return a padding value as pixels are stored: headers may write it signed for unsigned pixels, or vice versa."""
     if stored.dtype.kind == "f":
         return float(np.array(value, dtype=stored.dtype)) if isinstance(value, int | float) else float("nan")
     size: int = 2 ** int(number(image, "BitsAllocated") or 16)
@@ -129,12 +133,12 @@ def _decode(image: "Dataset") -> NDArray[Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found: NDArray[Any] = image.pixel_array
-            return found
+            pixels: NDArray[Any] = image.pixel_array
+            return pixels
     except MemoryError:
         raise
     except Exception as error:
-        # Every decoder raises what it likes, libjpeg's and OpenJPEG's included.
+        # Each decoder raises errors of its own, libjpeg's and OpenJPEG's included.
         syntax = getattr(getattr(image, "file_meta", None), "TransferSyntaxUID", None)
         kind = f", {syntax.name}" if syntax is not None else ""
         raise ValueError(f"its pixels cannot be decoded ({_short(error)}{kind})") from error

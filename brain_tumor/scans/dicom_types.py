@@ -1,4 +1,4 @@
-"""What a DICOM image is by its header: MR slices are read, other images are refused by name."""
+"""Tell the type of a DICOM image by its header: MR slices are read, other types are refused by name."""
 
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,8 @@ _OTHERS = {
     "GM": "microscopy", "SM": "microscopy", "OP": "of the eye", "OCT": "of the eye", "XC": "a photograph",
     "PX": "an X-ray", "IO": "an X-ray", "BI": "a biomagnetic image", "TG": "a thermography",
 }  # fmt: skip
-# Made from images, and no scans: beside a scan they are left out.
-_MADE = {
+# Objects that are made from images and are no scans: beside a scan they are skipped.
+_NO_SCANS = {
     "SEG": "a segmentation", "RTDOSE": "a dose", "RTSTRUCT": "a plan's structures", "RTPLAN": "a plan",
     "RTIMAGE": "a plan's image", "RTRECORD": "a treatment's record", "REG": "a registration", "SR": "a report",
     "PR": "a presentation", "KO": "a selection", "DOC": "a document", "ECG": "an ECG", "FID": "marks",
@@ -40,23 +40,26 @@ _COMPUTED = {
     **dict.fromkeys(("SUB", "SUBTRACTION", "SUBTRACT"), "is a difference of two images"),
     "T1 MAP": "is a map computed from images", "T2 MAP": "is a map computed from images",
 }  # fmt: skip
-_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and what begins with it: secondary captures
+_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # secondary captures; also the start of their newer classes
 _ENHANCED = ("1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.3", "1.2.840.10008.5.1.4.1.1.4.4")
 _WIDEST = 700.0  # millimetres; no scanner's field of view is wider
-_TILES = 5  # times as many pixels as were acquired are tiles; interpolation makes twice, at most four times as many
+_TILES = 5  # times the acquired matrix: a wider image is tiled; interpolation makes images two to four times as wide
 _SIEMENS = (0x0019, 0x100A), "SIEMENS MR HEADER"
 _CSA = (0x0029, 0x1010), "SIEMENS CSA HEADER"
 _CSA_COUNT = b"NumberOfImagesInMosaic\0"
 
 
-def made(header: "Dataset") -> str:
-    """Say what an object is that was made from images and is no scan; "" for a scan."""
+def not_a_scan(header: "Dataset") -> str:
+    """Return what an object is that was made from images and is no scan; "" for a scan."""
     name = _modality(header)
-    return f"is {_MADE[name]} ({name}), not a scan" if name in _MADE else ""
+    return f"is {_NO_SCANS[name]} ({name}), not a scan" if name in _NO_SCANS else ""
 
 
 def problem(header: "Dataset") -> str:
-    """Say why an image is of a kind that is not read; "" for one that is. Quotes nothing but known words."""
+    """Return why an image of this type is not read; "" for one that is.
+
+    The text quotes known words only, so that nothing private leaves the header.
+    """
     name = _modality(header)
     if name and name != "MR":
         what = f"{_OTHERS[name]} ({name})" if name in _OTHERS else "of a modality that is not known"
@@ -83,17 +86,17 @@ def problem(header: "Dataset") -> str:
 
 
 def doubts(header: "Dataset") -> list[str]:
-    """Say what is doubtful about an image that is read."""
-    found = [] if _modality(header) else ["does not say its modality; the runs have seen MR only"]
+    """Return warnings about an image that is read."""
+    notes = [] if _modality(header) else ["does not say its modality; the runs have seen MR only"]
     if _is_capture(header):
-        found.append("is called a secondary capture; its intensities may have been changed")
+        notes.append("is called a secondary capture; its intensities may have been changed")
     kinds = [*words(header, "ImageType")[2:], *words(header, "ComplexImageComponent")]
-    found += [_COMPUTED[word] for word in kinds if word in _COMPUTED]
+    notes += [_COMPUTED[word] for word in kinds if word in _COMPUTED]
     if words(header, "LossyImageCompression") == ["01"]:
-        found.append("was compressed with loss")
+        notes.append("was compressed with loss")
     if words(header, "BurnedInAnnotation") == ["YES"]:
-        found.append("has text burnt into its images")
-    return list(dict.fromkeys(found))
+        notes.append("has text burnt into its images")
+    return list(dict.fromkeys(notes))
 
 
 def _modality(header: "Dataset") -> str:
@@ -101,7 +104,7 @@ def _modality(header: "Dataset") -> str:
 
 
 def _other_class(header: "Dataset") -> str:
-    """Return what an image is by its class where that is another than MR's; "" for MR, captures and unknown ones."""
+    """Return the name of an image class other than MR's; "" for MR, captures and unknown classes."""
     from pydicom.uid import UID
 
     name = UID(str(header.get("SOPClassUID", ""))).name
@@ -115,7 +118,7 @@ def _is_capture(header: "Dataset") -> bool:
 
 
 def _tiles(header: "Dataset") -> int:
-    """Return how many slices an image shows side by side, by what Siemens writes and by the acquired matrix."""
+    """Return how many slices an image shows side by side, by Siemens' elements or by the acquired matrix."""
     count = _private(header, *_SIEMENS)
     content = _private(header, *_CSA)
     if isinstance(count, bytes):
@@ -132,7 +135,7 @@ def _tiles(header: "Dataset") -> int:
 
 
 def _private(header: "Dataset", place: tuple[int, int], creator: str) -> object:
-    """Return a private element's value, where that maker has reserved its block; None for none."""
+    """Return a private element's value where that maker has reserved its block; None otherwise."""
     reserved = place[0], place[1] >> 8
     if place not in header or reserved not in header:
         return None
@@ -140,7 +143,7 @@ def _private(header: "Dataset", place: tuple[int, int], creator: str) -> object:
 
 
 def _csa_tiles(content: bytes) -> int:
-    """Return the number of tiles in Siemens' own header: 84 bytes of an entry, 16 of its first item, then a text."""
+    """Return the number of tiles in Siemens' CSA header: 84 bytes of an entry, 16 of its first item, then a text."""
     start = content.find(_CSA_COUNT)
     if start < 0:
         return 1

@@ -1,4 +1,4 @@
-"""What a file is, by its content, and what it cannot be read as."""
+"""Tell what a file is by its content, and why it is not read."""
 
 import gzip
 import zlib
@@ -21,7 +21,7 @@ _NEITHER = "neither an image nor NIfTI nor DICOM, or damaged"
 _CONVERT = "which is not read; convert it to NIfTI"
 _SAVE = "which is not read; save it as PNG"
 _UNPACK = "which is not read; unpack it"
-# What a user means by files of these suffixes, and what to do.
+# Other formats of scans by their suffixes, and what a user can do about them.
 _OTHERS = {
     **dict.fromkeys((".mgz", ".mgh"), f"a FreeSurfer volume, {_CONVERT}"),
     **dict.fromkeys((".nrrd", ".nhdr"), f"NRRD, {_CONVERT}"),
@@ -35,13 +35,13 @@ _ARCHIVES = {".zip", ".tar", ".tgz", ".7z", ".rar"}
 _ANALYZE = (b"\x5c\x01\0\0", b"\0\0\x01\x5c")  # 348, the size of its header
 
 
-class Kind(NamedTuple):
-    """What a file is.
+class FileType(NamedTuple):
+    """The type of a file.
 
     Attributes:
-        name: "image", "nifti", "dicom", or "" for nothing that is read.
-        problem: why it is not; "" for what is.
-        meant: whether a user means it for a scan, wherever it lies.
+        name: "image", "nifti" or "dicom"; "" for a type that is not read.
+        problem: why it is not read; "" for nothing.
+        meant: whether its name says that it is a scan, so that a user will miss it.
     """
 
     name: str
@@ -49,8 +49,8 @@ class Kind(NamedTuple):
     meant: bool = True
 
 
-def of(path: Path) -> Kind:
-    """Tell from its first bytes what a file is; its name counts only where they say nothing."""
+def of(path: Path) -> FileType:
+    """Return a file's type by its first bytes, or by its name where these say nothing."""
     name = path.name.lower()
     try:
         with unpacked.opened(path) as file:
@@ -59,18 +59,18 @@ def of(path: Path) -> Kind:
     except (gzip.BadGzipFile, EOFError, zlib.error):
         head, packed = b"", True
     except OSError as error:
-        return Kind("", f"cannot be read ({error.strerror})", _is_meant(name) or not path.suffix)
+        return FileType("", f"cannot be read ({error.strerror})", _is_meant(name) or not path.suffix)
     if magic(head):
-        return Kind("nifti")
+        return FileType("nifti")
     if head[128:132] == b"DICM":
-        return Kind("dicom")
+        return FileType("dicom")
     if packed and head.startswith(_PICTURES):
-        return Kind("", f"a gzipped picture, {_UNPACK}")
+        return FileType("", f"a gzipped picture, {_UNPACK}")
     return _by_name(path, head, packed)
 
 
 def magic(head: bytes) -> str:
-    """Return which NIfTI a header begins: "n+1" and "n+2" in one file, "ni1" and "ni2" in two; "" for none."""
+    """Return NIfTI's mark in a header: "n+1" and "n+2" for one file, "ni1" and "ni2" for two; "" for no NIfTI."""
     for place in (slice(344, 347), slice(4, 7)):
         text = head[place]
         if text in ({b"n+1", b"ni1"} if place.start == 344 else {b"n+2", b"ni2"}):
@@ -78,18 +78,18 @@ def magic(head: bytes) -> str:
     return ""
 
 
-def _by_name(path: Path, head: bytes, packed: bool) -> Kind:
+def _by_name(path: Path, head: bytes, packed: bool) -> FileType:
     name = path.name.lower()
     if not packed:
         format_ = _picture(path)
         if format_ in _FORMATS or path.suffix.lower() in IMAGE_SUFFIXES:
-            return Kind("image")
+            return FileType("image")
     if head[:4] in _ANALYZE and name.removesuffix(".gz").endswith((".hdr", ".img")):
-        return Kind("", f"an Analyze volume, which does not say where left and right are, {_CONVERT}")
+        return FileType("", f"an Analyze volume, which does not say where left and right are, {_CONVERT}")
     if name.endswith(_NIFTI_SUFFIXES):
-        return Kind("nifti")
+        return FileType("nifti")
     if head.startswith(_FIRST_GROUPS) or Path(name.removesuffix(".gz")).suffix in _DICOM_SUFFIXES:
-        return Kind("dicom")
+        return FileType("dicom")
     return _unknown(path)
 
 
@@ -102,22 +102,22 @@ def _picture(path: Path) -> str:
         return ""
 
 
-def _unknown(path: Path) -> Kind:
+def _unknown(path: Path) -> FileType:
     name = path.name.lower()
     if path.suffix.lower() in _ARCHIVES or name.endswith((".tar.gz", ".tar.bz2", ".tar.xz")):
-        return Kind("", f"an archive, {_UNPACK}", meant=False)
+        return FileType("", f"an archive, {_UNPACK}", meant=False)
     problem = _OTHERS.get(_suffix(name), _NEITHER)
-    return Kind("", problem, _is_meant(name))
+    return FileType("", problem, _is_meant(name))
 
 
 def _is_meant(name: str) -> bool:
-    """Return whether a file of this name was meant for a scan."""
+    """Return whether a file's name says that it is a scan."""
     suffix = _suffix(name)
     return suffix in {*IMAGE_SUFFIXES, *_DICOM_SUFFIXES, *_OTHERS, ".nii"} or (not suffix and name.endswith(_PACKED))
 
 
 def _suffix(name: str) -> str:
-    """Return a name's suffix, the one under `.gz` and its like."""
+    """Return a name's suffix without `.gz` and the like: `.nii` for `a.nii.gz`."""
     for packed in _PACKED:
         name = name.removesuffix(packed)
     return Path(name).suffix

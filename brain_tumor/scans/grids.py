@@ -1,4 +1,4 @@
-"""Bring volumes onto one grid where they lie on it already with their axes in another order or direction."""
+"""Bring volumes onto one grid where only the order or the direction of their axes differs; refuse thin slices."""
 
 from dataclasses import replace
 
@@ -7,16 +7,16 @@ from numpy.typing import NDArray
 
 from brain_tumor.scans.volumes import Grid, Volume
 
-_NEAR = 1e-3  # by which elements of two affines may differ
-_THINNEST = 8  # pixels of an axial slice; localizers have fewer slices than that of each plane
-_COARSEST = 3.0  # millimetres of a pixel of an axial slice
-_OBLIQUE = 30.0  # degrees between slices and the axial plane; scans of heads are turned by up to 25
+_NEAR = 1e-3  # largest difference between elements of two affines of one grid
+_THINNEST = 8  # pixels of an axial slice's shorter side; localizers have fewer slices per plane
+_COARSEST = 3.0  # millimetres: the largest usual pixel of an axial slice
+_OBLIQUE = 30.0  # degrees between slices and the axial plane; usual scans of heads are turned by up to 25
 
 
 def onto(volume: Volume, main: Volume) -> Volume | None:
-    """Return a volume with its axes as those of another; None where it lies on another grid.
+    """Return a volume with its axes in the order and direction of another's; None where it lies on another grid.
 
-    Axes are exchanged and turned round, which changes no voxel.
+    Axes are only exchanged and reversed, so that no voxel changes.
     """
     if not (volume.measured and main.measured):
         return None
@@ -43,10 +43,10 @@ def _same(affine: NDArray[np.float64], shape: tuple[int, ...], main: Volume) -> 
 
 
 def refuse_thin(grid: Grid) -> None:
-    """Refuse a volume whose axial slices are a line, such as a single sagittal slice.
+    """Refuse a volume whose axial slices are only a few pixels wide, such as a single sagittal slice.
 
     Raises:
-        ValueError: they are.
+        ValueError: a side of its axial slices has fewer than 8 pixels.
     """
     height, width = grid.shape[grid.axes[1]], grid.shape[grid.axes[0]]
     if min(height, width) < _THINNEST:
@@ -58,16 +58,16 @@ def refuse_thin(grid: Grid) -> None:
 
 
 def doubts(volume: Volume, grid: Grid) -> list[str]:
-    """Say where axial slices are not as a network has seen them."""
+    """Return warnings where a volume's axial slices differ from those that networks were trained on."""
     if not volume.measured:
         return []
-    found = []
+    notes = []
     if max(grid.millimetres) > _COARSEST:
-        size = " x ".join(f"{own:.1f}" for own in grid.millimetres)
-        found.append(f"its axial slices have pixels of {size} mm, coarser than the runs have seen")
+        size = " x ".join(f"{length:.1f}" for length in grid.millimetres)
+        notes.append(f"its axial slices have pixels of {size} mm, coarser than the runs have seen")
     rows, columns = (volume.affine[:3, axis] for axis in grid.axes[:2])
     normal = np.cross(rows, columns)
     tilt = np.degrees(np.arccos(np.clip(abs(normal[2]) / max(float(np.linalg.norm(normal)), 1e-12), 0, 1)))
     if tilt > _OBLIQUE:
-        found.append(f"its slices are turned by {tilt:.0f} degrees against axial ones")
-    return found
+        notes.append(f"its slices are turned by {tilt:.0f} degrees against axial ones")
+    return notes

@@ -1,4 +1,4 @@
-"""Read images and masks, in whatever form they come, and fit them into squares of uint8."""
+"""Read images and masks of any common format, and fit them into squares of uint8."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +11,12 @@ from brain_tumor.scans.binary_masks import read_mask
 from brain_tumor.scans.decoding import Opened, open_image, require_finite
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
-_RINGING = 0.01  # of the maximum: so far below 0 may resampling have brought values that were 0
+_RINGING = 0.01  # share of the maximum: resampling may have moved values of 0 this far below 0
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One decoded image.
+class FittedImage:
+    """One decoded image, fitted into a square.
 
     Attributes:
         pixels: uint8 (size, size, 3).
@@ -30,8 +30,8 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Mask:
-    """One decoded mask.
+class FittedMask:
+    """One decoded mask, fitted into a square.
 
     Attributes:
         pixels: uint8 (size, size) of 0 and 1.
@@ -45,19 +45,19 @@ class Mask:
 
     @property
     def positive(self) -> bool:
-        """Whether any pixel of the file is foreground, also one that resizing loses."""
+        """Whether any pixel of the file is foreground, even one that resizing loses."""
         return bool(self.original.any())
 
 
 @dataclass(frozen=True)
 class Content:
-    """What the files of a slice hold, before anything is fitted.
+    """The content of a slice's files, at their original size.
 
     Attributes:
         image: uint8 (H, W, 3).
-        digest: SHA-256 of the image, hexadecimal: of its file, or where a file holds more than that of its values.
-        mask: uint8 of 0 and 1, of its file's own size; None for data without masks.
-        mask_digest: likewise; "" for none.
+        digest: SHA-256 in hexadecimal: of the image's file, or of its values where the file holds more than the image.
+        mask: uint8 (H, W) of 0 and 1, of the size of its file; None for data without masks.
+        mask_digest: SHA-256 of the mask likewise; "" for none.
     """
 
     image: NDArray[np.uint8]
@@ -69,14 +69,14 @@ class Content:
 def read_files(image: Path, mask: Path | None = None) -> Content:
     """Read an image and, where it has one, its mask from files that Pillow knows.
 
-    Both are turned as a viewer shows them (EXIF). Any mode is taken: transparency is laid over black, a palette is
-    resolved, and where a channel has more than 8 bits, or floating-point values, all are divided by the image's own
-    maximum over its channels, since MRI intensities have no unit. A mask has two values, black and one other, and no
-    transparency; what is not black becomes 1.
+    Both are turned as a viewer shows them (EXIF). Every colour mode is read: transparency is laid over black and a
+    palette is resolved. Where a channel has more than 8 bits or floating-point values, all values are divided by the
+    image's maximum over its channels, since MRI intensities have no unit. A mask has two values, black and one other,
+    and no transparency; what is not black becomes 1.
 
     Raises:
-        ValueError: a file cannot be read (see `decoding.open_image`), the image has pixels that are not finite, or
-            negative ones, or the mask more than two values.
+        ValueError: a file cannot be read (see `decoding.open_image`), the image has pixels that are not finite or
+            negative, or the mask has more than two values.
     """
     opened = open_image(image)
     rgb = _to_rgb(opened, image)
@@ -84,28 +84,37 @@ def read_files(image: Path, mask: Path | None = None) -> Content:
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """Decode an image of no more than 16 million pixels to RGB at its own size: uint8 (H, W, 3).
+    """Read an image of at most 16 million pixels as RGB at its original size: uint8 (H, W, 3).
 
     Raises:
-        ValueError: it is larger, or as for `read_files`.
+        ValueError: the image is larger, or cannot be read (see `read_files`).
     """
     return _to_rgb(open_image(path, limited=True), path)
 
 
-def fit_image(rgb: NDArray[np.uint8], size: int, digest: str) -> Picture:
+def fit_image(rgb: NDArray[np.uint8], size: int, digest: str) -> FittedImage:
     """Fit an image (H, W, 3) into a square of `size` pixels, its aspect kept by black padding."""
     fitted = ImageOps.pad(Image.fromarray(rgb), (size, size), method=Image.Resampling.BILINEAR, color=(0, 0, 0))
-    return Picture(np.array(fitted, dtype=np.uint8), rgb.shape[:2], digest)
+    return FittedImage(np.array(fitted, dtype=np.uint8), rgb.shape[:2], digest)
 
 
-def fit_mask(original: NDArray[np.uint8], size: int, digest: str) -> Mask:
+def fit_mask(original: NDArray[np.uint8], size: int, digest: str) -> FittedMask:
     """Fit a mask (H, W) of 0 and 1 into a square of `size` pixels like its image, by nearest neighbour."""
     fitted = ImageOps.pad(Image.fromarray(original), (size, size), method=Image.Resampling.NEAREST, color=0)
-    return Mask(np.array(fitted, dtype=np.uint8), original, digest)
+    return FittedMask(np.array(fitted, dtype=np.uint8), original, digest)
 
 
 def unfit(probabilities: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    """Bring a map (size, size) over a fitted image back to its own (height, width): bilinear, padding cut off."""
+    """Bring a map over a fitted image back to the image's original size, bilinear, with the padding cut off.
+
+    Args:
+        probabilities: float32 (size, size).
+        height: of the original image, in pixels.
+        width: likewise.
+
+    Returns:
+        float32 (height, width).
+    """
     size = len(probabilities)
     inner_height = size if width <= height else max(1, round(height / width * size))
     inner_width = size if height <= width else max(1, round(width / height * size))
@@ -115,7 +124,7 @@ def unfit(probabilities: NDArray[np.float32], height: int, width: int) -> NDArra
 
 
 def unfit_image(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Bring a fitted image (size, size, 3) back to its own (height, width)."""
+    """Bring a fitted image, uint8 (size, size, 3), back to its original size: uint8 (height, width, 3)."""
     channels = [unfit(channel.astype(np.float32), height, width) for channel in np.moveaxis(image, -1, 0)]
     return np.stack(channels, -1).astype(np.uint8)
 
@@ -134,10 +143,10 @@ def _to_rgb(opened: Opened, path: Path) -> NDArray[np.uint8]:
 
 
 def _scale(values: NDArray[np.float64], opacity: NDArray[np.float64] | None, path: Path) -> NDArray[np.uint8]:
-    """Bring values (H, W) or (H, W, 3) of any range into uint8 (H, W, 3), the largest as 255, 0 and below as 0.
+    """Scale values (H, W) or (H, W, 3) of any range to uint8 (H, W, 3): the largest becomes 255, 0 and below 0.
 
     Raises:
-        ValueError: some are not finite, or further below 0 than resampling brings them.
+        ValueError: some values are not finite, or further below 0 than resampling explains.
     """
     require_finite(values, path)
     if opacity is not None:

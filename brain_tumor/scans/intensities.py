@@ -1,35 +1,39 @@
-"""Bring intensities to where scaling by the maximum makes sense of them: nothing below 0, and the background at 0."""
+"""Shift intensities so that scaling by the maximum works: nothing below 0, and the background at 0."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 _FEW = 0.01  # share of the head's voxels that rounding or resampling may have made negative
-_FRAME = 0.2  # share of the outermost voxels that have one value, where the background has one
+_FRAME = 0.2  # share of the outermost voxels that must have one value for that to be the background
 _LOWEST = 0.1  # percentile of the head that counts as its lowest value, where lower ones are strays
-_STRAY = 0.1  # share of the range that strays lie below it
+_STRAY = 0.1  # share of the range: values further below that percentile are strays
 _GAP = 0.2  # share of the range that may lie between a background and the head's lowest value
 _CENTRED = 0.01  # of a standard deviation: how far from 0 the mean of a z-scored volume may lie
-_DARKEST = 0.1  # share of the range at which the head's median lies at least
-_PALE = 0.1  # share of the maximum that a background lies below
-_GLARE = 5.0  # times as bright as nearly all of a volume that its maximum may be
-_SAMPLE = 2**21  # voxels that percentiles are taken of
-_WIDEST = 1e38  # range from which on differences leave float32
+_DARKEST = 0.1  # share of the range at which the head's median lies at least, after a shift
+_PALE = 0.1  # share of the maximum: a background lies below
+_GLARE = 5.0  # how many times brighter the maximum may be than nearly all of a volume
+_SAMPLE = 2**21  # number of voxels from which percentiles are computed
+_WIDEST = 1e38  # a larger range makes differences that float32 cannot hold
 _AIR = -900.0  # Hounsfield units; in CT, air lies below
 
 
 def lift(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], str]:
-    """Shift intensities so that none is negative: those of z-scored volumes, of signed DICOM, of CT.
+    """Shift intensities so that none is negative, as those of z-scored volumes, signed DICOM and CT are.
 
-    Where the outermost voxels share a value, that is the background, and becomes 0. If the head's values begin right
-    above it, all are shifted by it. Otherwise (z-scores within a brain mask, whose background stays 0; padding far
-    below) the head is shifted by itself, its lowest values just above 0. Without such a background the lowest value
-    becomes 0. A volume with nothing negative stays as it is; where few voxels are negative, these become 0.
+    A volume without negative values stays as it is. Where only few voxels are negative, these become 0. Otherwise, if
+    the outermost voxels share a value, that is the background and becomes 0:
+
+    - If the head's values begin right above the background, all values are shifted by the background.
+    - If not (z-scores within a brain mask, whose background stays 0, or padding far below), only the head is shifted,
+      so that its lowest values lie just above 0.
+
+    Without such a background the lowest value becomes 0.
 
     Args:
         values: float32 (I, J, K), a whole volume.
 
     Returns:
-        The values, and what was done; "" for nothing.
+        The values, and a warning that says what was done; "" for nothing.
     """
     count = int((values < 0).sum())
     if not count:
@@ -43,7 +47,7 @@ def lift(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], str]:
         return values.clip(min=0), f"{count:,} of {values.size:,} voxels are negative; they are taken for 0"
     if not head.size:
         return np.zeros_like(values), "all its voxels have one negative value"
-    bottom, middle = (float(own) for own in np.percentile(head, (_LOWEST, 50)))
+    bottom, middle = (float(value) for value in np.percentile(head, (_LOWEST, 50)))
     low, top = float(head.min()), float(head.max())
     if bottom - low > _STRAY * (top - bottom):
         low = bottom
@@ -63,32 +67,32 @@ def lift(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], str]:
 
 
 def doubts(values: NDArray[np.float32], preset: str) -> list[str]:
-    """Say where scaling leaves no image that a network has seen the like of.
+    """Return warnings where scaling makes images unlike those that networks were trained on.
 
     Args:
-        values: float32, a whole volume with nothing negative.
-        preset: what it is scaled by (see `volumes.to_bytes`).
+        values: float32, a whole volume without negative values.
+        preset: how the volume is scaled (see `volumes.to_bytes`).
     """
     low, high = float(values.min()), float(values.max())
     if low == high:
         return ["all its voxels have one value"]
     if ((values == low) | (values == high)).all():
         return ["has two values only, as a mask has"]
-    some = values.ravel()[:: max(1, values.size // _SAMPLE)]
-    found = []
-    if (darkest := float(np.percentile(some, 1))) > _PALE * high:
-        found.append(f"nothing in it is dark, since its values begin at {darkest:g} of {high:g}: no background of 0")
-    lit = some[some > 0]
+    sample = values.ravel()[:: max(1, values.size // _SAMPLE)]
+    notes = []
+    if (darkest := float(np.percentile(sample, 1))) > _PALE * high:
+        notes.append(f"nothing in it is dark, since its values begin at {darkest:g} of {high:g}: no background of 0")
+    lit = sample[sample > 0]
     others = lit[lit < high]
     if not len(others):
-        return found
+        return notes
     most = float(np.percentile(others, 99.5))
     overall = float(np.percentile(lit, 99.5))
     top = high if preset == "maximum" else overall
     if top > _GLARE * most:
         hint = "preset=percentile leaves it out" if overall <= _GLARE * most else "is it padding?"
-        found.append(f"its maximum {high:g} is {high / most:.0f} times as bright as nearly all of it; {hint}")
-    return found
+        notes.append(f"its maximum {high:g} is {high / most:.0f} times as bright as nearly all of it; {hint}")
+    return notes
 
 
 def _is_centred(values: NDArray[np.float32]) -> bool:
@@ -96,9 +100,9 @@ def _is_centred(values: NDArray[np.float32]) -> bool:
 
 
 def _background(values: NDArray[np.float32]) -> float | None:
-    """Return the value that many of the outermost voxels have; None where no value is that frequent."""
+    """Return the value that a fifth of the outermost voxels or more share; None where there is none."""
     faces = [np.take(values, (0, -1), axis).ravel() for axis in range(values.ndim) if values.shape[axis] > 2]
     if not faces:
         return None
-    found, counts = np.unique(np.concatenate(faces), return_counts=True)
-    return float(found[counts.argmax()]) if counts.max() >= _FRAME * counts.sum() else None
+    levels, counts = np.unique(np.concatenate(faces), return_counts=True)
+    return float(levels[counts.argmax()]) if counts.max() >= _FRAME * counts.sum() else None

@@ -1,4 +1,4 @@
-"""Read and write volumes in NIfTI's format, with nibabel."""
+"""Read volumes and write masks in the NIfTI format, with nibabel."""
 
 import zlib
 from collections.abc import Iterator
@@ -17,13 +17,13 @@ _MOST_HEADER = 2**24  # bytes before the voxels
 
 
 def read(path: Path) -> Volume:
-    """Read a volume in millimetres, axes of length 1 after the third left out.
+    """Read a volume in millimetres; axes of length 1 after the third are dropped.
 
     Args:
-        path: of the file, or of the header where the voxels lie in a second one; gzipped or not, whatever its name.
+        path: the file, or the header where the voxels lie in a second file; gzipped or not, whatever its name.
 
     Raises:
-        ValueError: it is damaged, no volume, too large, or has values that are no intensities.
+        ValueError: the file is damaged, no volume, too large, or has values that are no intensities.
     """
     from nibabel.filebasedimages import ImageFileError
     from nibabel.spatialimages import HeaderDataError
@@ -32,7 +32,7 @@ def read(path: Path) -> Volume:
         with _opened(path) as image:
             shape = _shape(image)
             values = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
-            affine, doubts, even = nifti_space.read(image)
+            affine, doubts, even = nifti_space.read_space(image)
     except (ImageFileError, HeaderDataError, EOFError, OSError, zlib.error, TypeError, OverflowError) as error:
         raise ValueError(f"not a readable NIfTI volume, or cut short ({error or type(error).__name__})") from error
     if not np.isfinite(values).all():
@@ -43,7 +43,11 @@ def read(path: Path) -> Volume:
 
 
 def _shape(image: Any) -> tuple[int, int, int]:
-    """Return the shape of a volume of three dimensions, before its voxels are read."""
+    """Return a volume's shape (I, J, K) from its header, before its voxels are read.
+
+    Raises:
+        ValueError: it has another number of dimensions, too many voxels, or voxels that are no real numbers.
+    """
     shape = image.shape
     if any(side > 1 for side in shape[3:]):
         raise ValueError(f"has {len(shape)} dimensions, {' x '.join(map(str, shape))}; give one volume of three")
@@ -52,41 +56,41 @@ def _shape(image: Any) -> tuple[int, int, int]:
         raise ValueError(f"has the shape {' x '.join(map(str, shape))}, which is no volume")
     if np.prod([float(side) for side in shape]) > MOST_VOXELS:
         raise ValueError(f"has {' x '.join(map(str, shape))} voxels, more than {MOST_VOXELS:,}")
-    kind = image.get_data_dtype()
-    if kind.kind not in "iuf" or kind.itemsize > 8:
-        raise ValueError(f"has voxels of the type {kind}, which are no intensities")
+    dtype = image.get_data_dtype()
+    if dtype.kind not in "iuf" or dtype.itemsize > 8:
+        raise ValueError(f"has voxels of the type {dtype}, which are no intensities")
     return shape[0], shape[1], shape[2]
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """Open a volume, whose voxels are read as long as it is open; its header decides which kind of NIfTI it is."""
+    """Open a volume, so that its voxels can be read while it is open; its header decides the form of NIfTI."""
     import nibabel
 
     with ExitStack() as stack:
         header = stack.enter_context(unpacked.opened(path))
         head = header.read(544)
-        found = file_types.magic(head)
-        if not found:
+        form = file_types.magic(head)
+        if not form:
             raise ValueError("not a readable NIfTI volume, or cut short (its header is none of NIfTI's)")
         _refuse_long_header(head)
         header.seek(0)
-        made: Any = {
+        image_type: Any = {
             "n+1": nibabel.Nifti1Image, "n+2": nibabel.Nifti2Image, "ni1": nibabel.Nifti1Pair,
             "ni2": nibabel.Nifti2Pair,
-        }[found]  # fmt: skip
+        }[form]  # fmt: skip
         files = {"image": header}
-        if found.startswith("ni"):
+        if form.startswith("ni"):
             beside = voxels(path)
             if beside is None:
                 raise ValueError(f"a header without its voxels: {path.stem}.img is not beside it")
             files = {"header": header, "image": stack.enter_context(unpacked.opened(beside))}
-        # Without mmap, which would unpack all of a gzipped file to learn its size.
-        yield made.from_file_map(made.make_file_map(files), mmap=False)
+        # mmap would unpack a whole gzipped file to learn its size.
+        yield image_type.from_file_map(image_type.make_file_map(files), mmap=False)
 
 
 def voxels(path: Path) -> Path | None:
-    """Return the file that holds a volume's voxels: itself, or the one beside a header; None where that is missing."""
+    """Return the file with a volume's voxels: the file itself, or the one beside a header; None if that is missing."""
     try:
         with unpacked.opened(path) as file:
             alone = not file_types.magic(file.read(352)).startswith("ni")
@@ -94,11 +98,11 @@ def voxels(path: Path) -> Path | None:
         alone = True
     if alone:
         return path
-    return next((own for own in _beside(path, ".hdr", ".img") if own.is_file()), None)
+    return next((candidate for candidate in _beside(path, ".hdr", ".img") if candidate.is_file()), None)
 
 
 def headers(path: Path) -> list[Path]:
-    """Return where the header of a file with nothing but voxels (.img) may be; of other files nowhere."""
+    """Return the possible paths of the header for a file of voxels (.img); [] for other files."""
     return _beside(path, ".img", ".hdr")
 
 
@@ -112,16 +116,16 @@ def _beside(path: Path, suffix: str, other: str) -> list[Path]:
 
 
 def _refuse_long_header(head: bytes) -> None:
-    """Refuse a header that goes on and on, and would be read as a whole, whatever it unpacks to."""
+    """Refuse a header of more than 16 MB: nibabel would read it whole, however large it unpacks."""
     from nibabel.nifti1 import Nifti1Header
     from nibabel.nifti2 import Nifti2Header
 
-    made: Any = Nifti2Header if head[4:7] in {b"n+2", b"ni2"} else Nifti1Header
-    size = made.sizeof_hdr
+    header_type: Any = Nifti2Header if head[4:7] in {b"n+2", b"ni2"} else Nifti1Header
+    size = header_type.sizeof_hdr
     if len(head) < size:
         return
-    found = made(head[:size], check=False)
-    start, extended = float(found["vox_offset"]), head[size : size + 1] not in {b"", b"\0"}
+    header = header_type(head[:size], check=False)
+    start, extended = float(header["vox_offset"]), head[size : size + 1] not in {b"", b"\0"}
     if not start <= _MOST_HEADER or (extended and start < size + 4):
         raise ValueError(f"has its voxels {start:g} bytes after its beginning, which is not read")
 
@@ -133,14 +137,14 @@ def write_mask(
     source: Path | None,
     measured: bool = True,
 ) -> None:
-    """Write a mask uint8 (I, J, K), complete or not at all.
+    """Write a mask as NIfTI, complete or not at all.
 
     Args:
-        path: of the file.
-        mask: to write.
-        affine: from voxel to millimetres; of a source that is NIfTI, its own affine and header are taken.
-        source: the scan, where that is NIfTI; None for another.
-        measured: whether the affine is known; without, the file claims no place in space and no unit.
+        path: where to write.
+        mask: uint8 (I, J, K).
+        affine: float64 (4, 4) from voxels to millimetres; not used where `source` is given.
+        source: the scan's file if that is NIfTI, whose affine and header the mask gets; None for other formats.
+        measured: whether the affine is known; if not, the file claims no place in space and no unit.
     """
     import nibabel
 
@@ -155,7 +159,7 @@ def write_mask(
         image: Any = nibabel.Nifti1Image(mask, affine, header)  # type: ignore[no-untyped-call]
     else:
         image = nibabel.Nifti1Image(mask, affine)  # type: ignore[no-untyped-call]
-        nifti_space.write(image, affine, measured)
+        nifti_space.write_space(image, affine, measured)
     image.set_data_dtype(np.uint8)
     with atomic.file(path) as temporary:
         nibabel.save(image, temporary)

@@ -1,19 +1,23 @@
-"""What NIfTI's header says of space: units, the two forms of where voxels lie, and whether these agree."""
+"""Read and write where a NIfTI volume lies in space: units, qform and sform, and whether these agree."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-_MILLIMETRES = {1: 1000.0, 2: 1.0, 3: 0.001}  # of a metre, a millimetre and a micron, by their codes; 0 names none
-_MOST_APART = 1.0  # millimetres between two forms' corners from which on it is worth a word
+_MILLIMETRES = {1: 1000.0, 2: 1.0, 3: 0.001}  # by the codes of metre, millimetre and micron; 0 names no unit
+_MOST_APART = 1.0  # millimetres: if qform and sform put a corner further apart, there is a warning
 _SIZES = 0.01  # share by which sizes of voxels may differ
 _SPACINGS = (0.1, 20.0)  # millimetres; no scan of a head has smaller or larger voxels
-_SCANNER = 1  # the code of a form that says where voxels lay in the scanner
+_SCANNER = 1  # the code of a qform or sform in the scanner's coordinates
 
 
-def read(image: Any) -> tuple[NDArray[np.float64], list[str], bool]:
-    """Return an image's affine in millimetres, what is doubtful about it, and whether a volume can be told from it."""
+def read_space(image: Any) -> tuple[NDArray[np.float64], list[str], bool]:
+    """Read where a nibabel image lies in space.
+
+    Returns:
+        The affine in millimetres, float64 (4, 4); warnings about it; and whether volumes can be measured with it.
+    """
     header = image.header
     unit = _MILLIMETRES.get(int(header["xyzt_units"]) % 8, 1.0)
     affine = np.asarray(image.affine, dtype=np.float64).copy()
@@ -25,7 +29,7 @@ def read(image: Any) -> tuple[NDArray[np.float64], list[str], bool]:
     doubts = _form_doubts(header, shape, unit) + _size_doubts(header, sizes, unit)
     thin = min(_SPACINGS) > sizes[sizes > 0].min(initial=1) or sizes.max() > max(_SPACINGS)
     if thin:
-        size = " x ".join(f"{own:.3g}" for own in sizes)
+        size = " x ".join(f"{length:.3g}" for length in sizes)
         doubts.append(
             f"has voxels of {size} mm, as no scan of a head has; its unit may be wrong, so no volume is given"
         )
@@ -55,21 +59,21 @@ def _form_doubts(header: Any, shape: tuple[int, ...], unit: float) -> list[str]:
 
 
 def _turned(first: NDArray[np.float64], second: NDArray[np.float64]) -> bool:
-    """Return whether two affines name other axes of the patient."""
+    """Return whether two affines assign a volume's axes to the patient's differently."""
     from nibabel.orientations import io_orientation
 
-    found = [io_orientation(own) for own in (first, second)]  # type: ignore[no-untyped-call]
-    return not np.array_equal(*found)
+    orientations = [io_orientation(affine) for affine in (first, second)]  # type: ignore[no-untyped-call]
+    return not np.array_equal(*orientations)
 
 
 def _size_doubts(header: Any, sizes: NDArray[np.float64], unit: float) -> list[str]:
-    """Compare the sizes of voxels that stand in the header by themselves with those of the sform."""
+    """Return a warning where the header's sizes of voxels (pixdim) differ from those of its sform."""
     if not int(header["sform_code"]):
         return []
     named = np.abs(np.asarray(header["pixdim"][1:4], dtype=np.float64)) * unit
     if not np.isfinite(named).all() or not (named > 0).all() or np.allclose(named, sizes, rtol=_SIZES):
         return []
-    first, second = (" x ".join(f"{own:.3g}" for own in size) for size in (named, sizes))
+    first, second = (" x ".join(f"{length:.3g}" for length in size) for size in (named, sizes))
     return [f"its voxels are {first} mm by pixdim and {second} mm by the sform, which is used"]
 
 
@@ -79,8 +83,8 @@ def _scaled(affine: NDArray[np.float64], unit: float) -> NDArray[np.float64]:
     return scaled
 
 
-def write(image: Any, affine: NDArray[np.float64], measured: bool) -> None:
-    """Write into an image's header where it lies, in millimetres; without `measured` that nothing is known of it."""
+def write_space(image: Any, affine: NDArray[np.float64], measured: bool) -> None:
+    """Write an affine in millimetres into a nibabel image's header; if not `measured`, write that it is unknown."""
     header = image.header
     if not measured:
         image.set_sform(None, 0)

@@ -1,4 +1,4 @@
-"""Which DICOM images belong together: by series, size, spacing and direction, or by where they lie in space."""
+"""Group DICOM images into series: by UID, size, spacing and direction, or by their positions in space."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,17 +9,17 @@ from typing import NamedTuple
 from brain_tumor.scans import dicom_file, dicom_types
 from brain_tumor.scans.dicom_file import ImagelessError
 from brain_tumor.scans.dicom_header import Header
-from brain_tumor.scans.series_parts import Series, by_direction, by_spacing, counted, hashed, made_of, put_together
+from brain_tumor.scans.series_parts import Series, by_direction, by_spacing, counted, group_by, hashed, series_of
 from brain_tumor.scans.series_places import by_places
 
 
 class Grouped(NamedTuple):
-    """What DICOM files are.
+    """DICOM files, sorted.
 
     Attributes:
         series: the images that belong together.
-        failed: files that cannot be read, with the reason.
-        imageless: sound files that are no scan, with what they are.
+        failed: files that cannot be read, each with the reason.
+        imageless: valid files that are no scans, each with what it is.
     """
 
     series: list[Series]
@@ -28,10 +28,10 @@ class Grouped(NamedTuple):
 
 
 def group(paths: Sequence[Path]) -> Grouped:
-    """Sort files into series of one size, spacing and direction (within half a degree).
+    """Group files into series of one size, spacing and direction (within half a degree).
 
-    Images without a series' UID, and those whose UID no other has, are one series where they lie in one folder, share
-    what images of one series share, and lie evenly on parallel planes.
+    Images without a series UID, or with one that no other image has, form a series where they lie in one folder, share
+    the elements that images of a series share, and lie evenly on parallel planes.
     """
     headers: list[Header] = []
     failed: dict[Path, str] = {}
@@ -39,8 +39,8 @@ def group(paths: Sequence[Path]) -> Grouped:
     for path in paths:
         try:
             header = dicom_file.read(path, header_only=True)
-            if made := dicom_types.made(header):
-                imageless[path] = made
+            if reason := dicom_types.not_a_scan(header):
+                imageless[path] = reason
             else:
                 headers.append(Header.of(path, header))
         except ImagelessError as error:
@@ -48,90 +48,95 @@ def group(paths: Sequence[Path]) -> Grouped:
         except (ValueError, TypeError) as error:
             failed[path] = str(error)
     several, loose = _by_uid(headers)
-    series = [own for images in several for own in _divide(images)] + by_places(loose)
-    return Grouped(_with_own_names(series), failed, imageless)
+    series = [part for images in several for part in _divide(images)] + by_places(loose)
+    return Grouped(_with_distinct_names(series), failed, imageless)
 
 
-def _with_own_names(series: Sequence[Series]) -> list[Series]:
-    """Tell series apart whose headers say the same, by where their files are."""
-    counts = Counter(own.name for own in series)
+def _with_distinct_names(series: Sequence[Series]) -> list[Series]:
+    """Rename series that have one name, by the paths of their files."""
+    counts = Counter(one.name for one in series)
     return [
-        replace(own, name=hashed((own.name, str(own.paths[0].absolute())))) if counts[own.name] > 1 else own
-        for own in series
+        replace(one, name=hashed((one.name, str(one.paths[0].absolute())))) if counts[one.name] > 1 else one
+        for one in series
     ]
 
 
 def _by_uid(headers: Sequence[Header]) -> tuple[list[list[Header]], list[list[Header]]]:
-    """Return images with a series' UID in common, and those without, copies of an image together."""
+    """Return the images of each series UID that several share, and the other images, each with its copies."""
 
-    def identity(own: Header) -> tuple[object, ...]:
-        return own.instance or own.path, own.place  # some write one UID into all images
+    def identity(header: Header) -> tuple[object, ...]:
+        return header.instance or header.path, header.place  # some programs write one UID into all images
 
     several: list[list[Header]] = []
     loose: list[list[Header]] = []
-    for images in put_together(headers, lambda own: own.series or identity(own)):
-        copies = len({identity(own) for own in images}) == 1
+    for images in group_by(headers, lambda header: header.series or identity(header)):
+        copies = len({identity(header) for header in images}) == 1
         (loose if copies else several).append(images)
     return several, loose
 
 
 def _divide(images: list[Header]) -> list[Series]:
-    """Divide a series into cases of one size, spacing and direction."""
-    problems = put_together(images, lambda own: own.problem)
-    if len(problems) > 1 or images[0].problem:
-        good = [own for own in images if not own.problem]
-        bad = [made_of(own, own[0].problem if len(problems) > 1 else "", own[0].problem) for own in problems]
-        bad = [own for own in bad if own.problem]
-        return bad + (_divide(good) if good else [])
-    persons = put_together(images, lambda own: own.person)
+    """Divide the images of one UID into series of one problem, patient, size, spacing and direction."""
+    by_problem = group_by(images, lambda image: image.problem)
+    if len(by_problem) > 1 or images[0].problem:
+        readable = [image for image in images if not image.problem]
+        refused = [part for part in by_problem if part[0].problem]
+        names = [part[0].problem if len(by_problem) > 1 else "" for part in refused]
+        series = [series_of(part, name, part[0].problem) for part, name in zip(refused, names, strict=True)]
+        return series + (_divide(readable) if readable else [])
+    persons = group_by(images, lambda image: image.person)
     if len(persons) > 1 and min(map(len, persons)) > 1:
-        return [
-            replace(own, doubts=(f"its series has images of {len(persons)} patients or studies", *own.doubts))
-            for person in persons
-            for own in _divide(person)
-        ]
+        note = f"its series has images of {len(persons)} patients or studies"
+        divided = [one for person in persons for one in _divide(person)]
+        return [replace(one, doubts=(note, *one.doubts)) for one in divided]
+    # Persons with one image each are one patient whose header varies from image to image.
     mixed = ["its images name several patients or studies"] if len(persons) > 1 else []
+    return _divide_by_geometry(images, mixed)
+
+
+def _divide_by_geometry(images: list[Header], doubts: list[str]) -> list[Series]:
+    """Divide images into series of one size, spacing and direction."""
     parts = [
         part
-        for size in put_together(images, lambda own: own.size)
+        for size in group_by(images, lambda image: image.size)
         for spacing in by_spacing(size)
         for part in by_direction(spacing)
     ]
     if len(parts) == 1:
-        return [_case(parts[0], "", *mixed)]
+        return [_case(parts[0], "", *doubts)]
     note = f"its series has images of {len(parts)} sizes, spacings or directions; each is a case of its own"
-    spacings = {part[0].spacing for part in parts}
+    several_spacings = len({part[0].spacing for part in parts}) > 1
     return [
-        _case(part, repr(part[0].spacing) if len(spacings) > 1 and part[0].place else "", note, *mixed)
+        _case(part, repr(part[0].spacing) if several_spacings and part[0].place else "", note, *doubts)
         for part in parts
     ]
 
 
 def _case(images: list[Header], extra: str, *doubts: str) -> Series:
-    """Make a case of images of one size, spacing and direction; say what of them is not as it should be."""
+    """Make a series of images of one size, spacing and direction, with warnings about what they lack."""
     notes = list(doubts)
-    placed = [own for own in images if own.place]
-    lost = [own for own in images if not own.place]
+    placed = [header for header in images if header.place]
+    unplaced = [header for header in images if not header.place]
     problem, whole = "", True
-    if placed and lost and len(lost) >= len(placed):
-        problem = f"{len(lost)} of {len(images)} images of one series have no place in space"
-    elif placed and lost:
+    if placed and unplaced and len(unplaced) >= len(placed):
+        problem = f"{len(unplaced)} of {len(images)} images of one series have no place in space"
+    elif placed and unplaced:
         whole, images = False, placed
         notes.append(
-            f"{counted(len(lost), 'image')} without a place in space left out ({_names(lost)}); no volume is given"
+            f"{counted(len(unplaced), 'image')} without a place in space left out ({_names(unplaced)}); "
+            "no volume is given"
         )
-    if (bare := [own for own in images if not own.spacing]) and len(bare) < len(images):
-        without = f"{counted(len(bare), 'image')} without PixelSpacing ({_names(bare)})"
+    if (unspaced := [header for header in images if not header.spacing]) and len(unspaced) < len(images):
+        without = f"{counted(len(unspaced), 'image')} without PixelSpacing ({_names(unspaced)})"
         notes.append(f"{without}; that of the others is taken")
-    found = made_of(images, extra, problem, *notes)
-    return replace(found, whole=whole)
+    return replace(series_of(images, extra, problem, *notes), whole=whole)
 
 
 def _names(images: Sequence[Header]) -> str:
-    return ", ".join(own.path.name for own in images[:3]) + (", ..." if len(images) > 3 else "")
+    return ", ".join(image.path.name for image in images[:3]) + (", ..." if len(images) > 3 else "")
 
 
 def study(path: Path) -> str:
-    """Return a hash of the study that an image is of, within which images may belong together; "" without one."""
-    found = str(dicom_file.read(path, header_only=True).get("StudyInstanceUID") or "")
-    return found and hashed((found,))
+    """Return a hash of the study of an image's file; "" for none. Images of different studies never belong together."""
+    uid = str(dicom_file.read(path, header_only=True).get("StudyInstanceUID") or "")
+    return uid and hashed((uid,))

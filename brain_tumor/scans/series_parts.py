@@ -1,4 +1,4 @@
-"""Series of DICOM images, and how images are divided that are not of one size, spacing and direction."""
+"""Define series of DICOM images, and divide images by spacing and by direction."""
 
 import hashlib
 from collections import defaultdict
@@ -12,19 +12,19 @@ import numpy as np
 from brain_tumor.scans.dicom_header import Header, angle
 
 T = TypeVar("T")
-_SAME_DIRECTION = 0.5  # degrees; scanners write one direction with differences of hundredths
-_SAME_SPACING = 0.01  # share
+_SAME_DIRECTION = 0.5  # degrees; what scanners write for one direction differs by hundredths
+_SAME_SPACING = 0.01  # share by which equal spacings may differ
 
 
 @dataclass(frozen=True)
 class Series:
-    """Images that belong together.
+    """DICOM images that belong together.
 
     Attributes:
         name: a hash of their identity.
         paths: their files.
         problem: why they are not read; "" for nothing.
-        doubts: what is doubtful about how they were put together.
+        doubts: warnings about how they were put together.
         whole: whether none of them was left out.
     """
 
@@ -35,68 +35,75 @@ class Series:
     whole: bool = True
 
 
-def made_of(images: Sequence[Header], extra: str, problem: str = "", *doubts: str) -> Series:
-    """Name images that belong together; what is doubtful about one of them is said of all."""
+def series_of(images: Sequence[Header], extra: str, problem: str = "", *doubts: str) -> Series:
+    """Make a series of images that belong together.
+
+    Args:
+        images: the headers of one or more images.
+        extra: a text that enters the name's hash, to tell parts of one series apart; "" for nothing.
+        problem: why the series is not read; "" for nothing.
+        doubts: warnings about the series, beside those about its images.
+    """
     first = images[0]
     identity = first.series or first.instance or first.path.name
     placed = bool(first.place and first.spacing)
-    directions = [tuple(np.round(own.direction, 3).tolist()) for own in images]
-    # Without a place in space, a single image is by itself, wherever its like are.
+    directions = [tuple(np.round(image.direction, 3).tolist()) for image in images]
+    # A single image without a position is named by its path, since other such images may share its identity.
     alone = "" if placed or len(images) > 1 else str(first.path.absolute())
     key: tuple[Any, ...] = (identity, *first.size, min(directions), alone)
     if extra:
         key = (*key, extra)
-    notes = [*doubts, *(doubt for own in images for doubt in own.doubts)]
-    paths = tuple(own.path for own in images)
+    notes = [*doubts, *(doubt for image in images for doubt in image.doubts)]
+    paths = tuple(image.path for image in images)
     return Series(hashed(key), paths, problem, tuple(dict.fromkeys(notes)))
 
 
 def by_spacing(images: list[Header]) -> list[list[Header]]:
-    """Divide images by their spacing; those without go with the others, where these have one in common."""
+    """Divide images by their spacing; images without one join the others where these share one spacing."""
     parts: list[list[Header]] = []
-    for own in images:
+    for image in images:
         for part in parts:
-            if own.spacing and np.allclose(own.spacing, part[0].spacing, rtol=_SAME_SPACING):
-                part.append(own)
+            if image.spacing and np.allclose(image.spacing, part[0].spacing, rtol=_SAME_SPACING):
+                part.append(image)
                 break
         else:
-            if own.spacing:
-                parts.append([own])
-    without = [own for own in images if not own.spacing]
+            if image.spacing:
+                parts.append([image])
+    without = [image for image in images if not image.spacing]
     if len(parts) == 1:
         return [images]
     return [*parts, without] if without else parts
 
 
 def by_direction(images: list[Header]) -> list[list[Header]]:
-    """Divide images by their direction, within a tolerance; those without a place go with the first."""
+    """Divide images by their direction, within half a degree; images without a position join the first part."""
     parts: list[list[Header]] = []
-    for own in (own for own in images if own.place):
-        near = (part for part in parts if angle(own.direction, part[0].direction) <= _SAME_DIRECTION)
+    for image in (image for image in images if image.place):
+        near = (part for part in parts if angle(image.direction, part[0].direction) <= _SAME_DIRECTION)
         if (part := next(near, None)) is not None:
-            part.append(own)
+            part.append(image)
         else:
-            parts.append([own])
-    without = [own for own in images if not own.place]
+            parts.append([image])
+    without = [image for image in images if not image.place]
     if not parts:
         return [without]
     parts[0] += without
     return parts
 
 
-def put_together(items: Iterable[T], key: Callable[[T], Any]) -> list[list[T]]:
-    """Put together what has one key, in the order of the first of each."""
-    found: defaultdict[Any, list[T]] = defaultdict(list)
-    for own in items:
-        found[key(own)].append(own)
-    return list(found.values())
+def group_by(items: Iterable[T], key: Callable[[T], Any]) -> list[list[T]]:
+    """Group items by a key; the groups are in the order of their first items."""
+    groups: defaultdict[Any, list[T]] = defaultdict(list)
+    for item in items:
+        groups[key(item)].append(item)
+    return list(groups.values())
 
 
 def counted(amount: int, noun: str) -> str:
-    """Write an amount of something."""
+    """Return an amount with its noun, such as "1 image" or "3 images"."""
     return f"{amount} {noun}" if amount == 1 else f"{amount} {noun}s"
 
 
 def hashed(key: object) -> str:
-    """Return a name that says nothing of what it is made of."""
+    """Return a name that reveals nothing of its key: "dicom-" and twelve hexadecimal digits."""
     return f"dicom-{hashlib.sha256(repr(key).encode(errors='surrogateescape')).hexdigest()[:12]}"

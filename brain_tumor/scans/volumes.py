@@ -1,6 +1,6 @@
-"""Bring a volume into slices as the training data has them, and masks back onto the volume's own grid.
+"""Cut a volume into slices as the training data has them, and bring masks back onto the volume's grid.
 
-Nothing is resampled on the way: axes are exchanged and turned round, which is undone exactly.
+Nothing is resampled on the way: axes are only exchanged and reversed, which can be undone exactly.
 """
 
 from collections.abc import Sequence
@@ -26,11 +26,11 @@ class Volume:
 
     Attributes:
         values: float32 (I, J, K).
-        affine: float64 (4, 4), from voxel to millimetres, x to the right, y to the front, z up.
-        warnings: what is doubtful about it.
-        even: whether its slices are evenly spaced and not tilted, so that it has a volume in millilitres.
-        measured: whether the size of its voxels and its place are known; without, the affine only says how its axes
-            run, and no millimetre of it may be told.
+        affine: float64 (4, 4), from voxels to millimetres, x to the right, y to the front, z up.
+        warnings: what a user should know about it.
+        even: whether its slices are evenly spaced and not tilted, so that volumes in it can be measured.
+        measured: whether the size of its voxels and its position are known; if not, the affine only says how its axes
+            run, and nothing may be given in millimetres.
     """
 
     values: NDArray[np.float32]
@@ -41,20 +41,21 @@ class Volume:
 
     @property
     def millilitres(self) -> float:
-        """Of one voxel."""
+        """The volume of one voxel."""
         return float(abs(np.linalg.det(self.affine[:3, :3])) / 1000)
 
 
 @dataclass(frozen=True)
 class Grid:
-    """How a volume's axes lie in its slices: front up, the patient's right on the left, from the feet up.
+    """How a volume is cut into axial slices: front up, the patient's right on the left, from the feet upwards.
 
     Attributes:
-        shape: of the volume.
-        axes: which of its axes are the slices', from right to left, from front to back, and from the feet up.
-        reversed: which of these run the other way.
-        spacing: in millimetres, between slices, rows and columns; NaN where it is not known.
-        positions: of the slices' centres along the patient's axis, in millimetres; NaN where they are not known.
+        shape: the volume's shape (I, J, K).
+        axes: which of the volume's axes run across a slice, down a slice and through the stack of slices: from the
+            patient's right to the left, from front to back, and from the feet upwards.
+        reversed: which of these axes run the other way in the volume.
+        spacing: distances between slices, rows and columns in millimetres; NaN where they are not known.
+        positions: (n,) positions of the slices' centres from the feet upwards in millimetres; NaN where not known.
     """
 
     shape: tuple[int, ...]
@@ -65,18 +66,18 @@ class Grid:
 
     @classmethod
     def of(cls, volume: Volume) -> "Grid":
-        """Find the axes nearest to the patient's.
+        """Find a volume's axes that are nearest to the patient's.
 
         Raises:
-            ValueError: it has none, too many slices, or too large ones.
+            ValueError: the affine is degenerate, or there are too many slices or too large ones.
         """
         from nibabel.orientations import io_orientation
 
-        found = io_orientation(volume.affine)  # type: ignore[no-untyped-call]  # for each axis which of x, y, z it is nearest to, and its direction
-        if np.isnan(found).any():
+        orientation = io_orientation(volume.affine)  # type: ignore[no-untyped-call]  # for each axis which of x, y, z it is nearest to, and its direction
+        if np.isnan(orientation).any():
             raise ValueError("its affine has no volume: two of its axes run along one line, or one has no length")
-        axes = tuple(int(np.flatnonzero(found[:, 0] == world)[0]) for world in range(3))
-        towards = [found[axis, 1] for axis in axes]
+        axes = tuple(int(np.flatnonzero(orientation[:, 0] == world)[0]) for world in range(3))
+        towards = [orientation[axis, 1] for axis in axes]
         lengths = np.linalg.norm(volume.affine[:3, :3], axis=0)
         # Columns run to the patient's left and rows to the back, against x and y; slices run with z.
         turned = (bool(towards[0] > 0), bool(towards[1] > 0), bool(towards[2] < 0))
@@ -96,20 +97,20 @@ class Grid:
         return cls(volume.values.shape, (axes[0], axes[1], axes[2]), turned, spacing, positions)
 
     def slices(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Cut a volume (I, J, K) into slices (n, H, W)."""
+        """Cut a volume's values (I, J, K) into slices (n, H, W)."""
         turned = np.transpose(values, self.axes)
         for axis, backwards in enumerate(self.reversed):
             turned = np.flip(turned, axis) if backwards else turned
         return np.ascontiguousarray(np.transpose(turned, (2, 1, 0)))
 
     def volume(self, masks: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Put masks of all slices (n, H, W) back onto the grid: uint8 (I, J, K)."""
+        """Bring the masks of all slices (n, H, W) back onto the volume's grid: uint8 (I, J, K)."""
         turned = np.transpose(masks, (2, 1, 0))
         for axis, backwards in enumerate(self.reversed):
             turned = np.flip(turned, axis) if backwards else turned
-        found: NDArray[np.uint8] = np.ascontiguousarray(np.transpose(turned, np.argsort(self.axes)))
-        assert found.shape == self.shape, "a mask belongs on its scan's own grid"
-        return found
+        values: NDArray[np.uint8] = np.ascontiguousarray(np.transpose(turned, np.argsort(self.axes)))
+        assert values.shape == self.shape, "a mask belongs on its scan's own grid"
+        return values
 
     @property
     def millimetres(self) -> tuple[float, float]:
@@ -118,34 +119,37 @@ class Grid:
 
 
 def to_bytes(values: NDArray[np.float32], preset: str) -> NDArray[np.uint8]:
-    """Scale a whole volume's intensities to 0 ... 255, since MRI intensities have no unit.
+    """Scale a whole volume's intensities to uint8 from 0 to 255, since MRI intensities have no unit.
 
     Args:
-        values: float32 (n, H, W); what is below 0 becomes 0, so `intensities.lift` comes before.
-        preset: "maximum", as the published LGG slices were made, or "percentile", by the 99.5th of what is above 0,
-            which single bright voxels do not change.
+        values: float32 (n, H, W). Values below 0 become 0, so call `intensities.lift` first.
+        preset: "maximum" scales by the maximum, as the published LGG slices were made. "percentile" scales by the
+            99.5th percentile of the values above 0, which single bright voxels do not change.
     """
-    found = np.zeros(values.shape, np.uint8)
+    scaled = np.zeros(values.shape, np.uint8)
     top = values.max(initial=0)
     if top > 0 and preset == "percentile":
         top = np.percentile(values[values > 0], _PERCENTILE)
     if top > 0:
-        for slice_, own in zip(found, values, strict=True):  # one by one, which takes a tenth of the memory
-            slice_[...] = (own * (255.0 / top)).clip(0, 255).round()
-    return found
+        for target, plane in zip(scaled, values, strict=True):  # slice by slice, which needs a tenth of the memory
+            target[...] = (plane * (255.0 / top)).clip(0, 255).round()
+    return scaled
 
 
 def fit(
     image: NDArray[np.uint8], size: int, millimetres: tuple[float, float], by_way_of: int | None
 ) -> NDArray[np.uint8]:
-    """Fit a slice (H, W, 3) into a square of `size` pixels as the training data's were.
+    """Fit a slice into a square as the slices of the training data were.
 
     Args:
-        image: the slice.
-        size: of the square.
-        millimetres: height and width of its pixels; where they differ, the slice is fitted by its extent (NaN for
-            pixels of unknown size, which are taken for square).
-        by_way_of: a size that it is brought to first, such as `PUBLISHED`; None for none.
+        image: uint8 (H, W, 3), the slice.
+        size: side of the square in pixels.
+        millimetres: height and width of a pixel; where they differ, the slice is fitted by its extent. NaN for pixels
+            of unknown size, which count as square.
+        by_way_of: a size to which the slice is brought first, such as `PUBLISHED`; None for none.
+
+    Returns:
+        uint8 (size, size, 3).
     """
     picture = Image.fromarray(image)
     height, width = extent(image.shape[:2], millimetres)
@@ -160,17 +164,17 @@ def fit(
 def fit_back(
     probabilities: NDArray[np.float32], shape: Sequence[int], millimetres: tuple[float, float]
 ) -> NDArray[np.float32]:
-    """Bring a map (size, size) over a slice that `fit` has fitted back to its (H, W)."""
-    found = unfit(probabilities, *extent(shape, millimetres))
-    if found.shape == tuple(shape):
-        return found
-    return np.asarray(Image.fromarray(found).resize((shape[1], shape[0]), Image.Resampling.BILINEAR))
+    """Bring a map (size, size) over a slice that `fit` has fitted back to the slice's size: float32 (H, W)."""
+    square = unfit(probabilities, *extent(shape, millimetres))
+    if square.shape == tuple(shape):
+        return square
+    return np.asarray(Image.fromarray(square).resize((shape[1], shape[0]), Image.Resampling.BILINEAR))
 
 
 def extent(shape: Sequence[int], millimetres: tuple[float, float]) -> tuple[int, int]:
-    """Return the height and width of a slice (H, W) in square pixels of the smaller side's length.
+    """Return the height and width of a slice (H, W) in square pixels, as long as a pixel's shorter side.
 
-    Where its `millimetres` are not known (NaN), its own pixels count as square.
+    Where `millimetres` are not known (NaN), the slice's pixels count as square.
     """
     if not np.isfinite(millimetres).all():
         return shape[0], shape[1]

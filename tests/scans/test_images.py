@@ -8,17 +8,17 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from brain_tumor.scans.images import Mask, Picture, fit_image, fit_mask, read_files, read_rgb
+from brain_tumor.scans.images import FittedImage, FittedMask, fit_image, fit_mask, read_files, read_rgb
 from tests.conftest import write_image
 from tests.pictures import write_png16
 
 
-def _picture(path: Path, size: int) -> Picture:
+def _picture(path: Path, size: int) -> FittedImage:
     content = read_files(path)
     return fit_image(content.image, size, content.digest)
 
 
-def _mask(path: Path, size: int) -> Mask:
+def _mask(path: Path, size: int) -> FittedMask:
     content = read_files(path, path)
     assert content.mask is not None
     return fit_mask(content.mask, size, content.mask_digest)

@@ -54,7 +54,7 @@ def test_nothing_of_a_folder_is_lost_without_a_word(tmp_path: Path) -> None:
         assert problems[name].startswith((text, f"a {text}")), name
         assert "is not read; " in problems[name]
     assert set(problems) == {"a", "b", "gone", *"cdefghil"}
-    assert discovered.passed == 2  # notes.md and j.tsv.gz
+    assert discovered.ignored == 2  # notes.md and j.tsv.gz
     reasons = {path.name: text for path, text in discovered.skipped.items()}
     assert reasons.pop("k.zip") == "an archive, which is not read; unpack it"
     assert reasons.pop("predictions") == "results of brain_tumor, which are no input"
