@@ -55,12 +55,12 @@ def main(cfg: DictConfig) -> None:
     found, predictions, data, explained = evaluate(run, config)
     for doubt in found["warnings"]:
         print(f"WARNING: {doubt}", file=sys.stderr)
-    folder = walk.make_own(run_folder.numbered(run.folder / "evaluations"))
+    folder = walk.make_results_folder(run_folder.numbered(run.folder / "evaluations"))
     tables.write_csv(folder / "predictions.csv", predictions)
     if explained:
         explanation.write(folder, explained)
     if config["masks"]:
-        run_lengths.write(walk.make_own(folder / "masks"), predictions, data.table.loc[predictions.index])
+        run_lengths.write(walk.make_results_folder(folder / "masks"), predictions, data.table.loc[predictions.index])
     tables.write_json(folder / "results.json", found)
     if "stages" in found:
         print(f"{summary.stages(found['stages'])}\n")

@@ -267,7 +267,7 @@ def linked(**targets: str) -> Arrange:
 
 def results(root: Path) -> None:
     """Put results of ours into the folder."""
-    walk.make_own(root / "outputs")
+    walk.make_results_folder(root / "outputs")
     also("outputs/one/heat_map.png", "outputs/two.png")(root)
 
 

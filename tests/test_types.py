@@ -87,9 +87,9 @@ def test_names_of_one_person_are_resampled_together() -> None:
 
 def test_scores_by_patient_need_patients_of_one_class() -> None:
     table, _ = _table()
-    assert patients.apply(table)
-    assert not patients.apply(table.assign(case=""))
-    assert not patients.apply(table.assign(label=[*([0, 1] * len(table))][: len(table)]))
+    assert patients.one_label_each(table)
+    assert not patients.one_label_each(table.assign(case=""))
+    assert not patients.one_label_each(table.assign(label=[*([0, 1] * len(table))][: len(table)]))
 
 
 def test_permuted_labels_and_holms_correction() -> None:

@@ -37,7 +37,7 @@ def require_folder(root: Path) -> None:
         raise ValueError(f"data.root={root}: no such folder. Give the folder that holds the images")
     if not any(root.iterdir()):
         raise ValueError(f"data.root={root}: the folder is empty. Give the folder that holds the images")
-    walk.refuse_own(root, "data.root")
+    walk.refuse_results(root, "data.root")
 
 
 def look(root: Path) -> Files:

@@ -48,7 +48,7 @@ class Predictions:
 
     def home(self, name: str) -> Path:
         """Return the folder of that name in it, made where it is missing, and marked as no input."""
-        return walk.make_own(self.folder / name)
+        return walk.make_results_folder(self.folder / name)
 
     def done(self, case: str, stamp: str, pictures: Mapping[str, str]) -> bool:
         """Return whether a case of these files (`stamp`) has been predicted, without a failure, and has its pictures.

@@ -1,4 +1,4 @@
-"""Write files and folders that are complete or not there at all."""
+"""Write files and folders that are complete or do not exist at all."""
 
 import secrets
 import shutil
@@ -9,11 +9,11 @@ from pathlib import Path
 
 @contextmanager
 def file(path: Path) -> Iterator[Path]:
-    """Give a name beside `path`, with its ending, to write to; it becomes `path`, or after an error nothing.
+    """Yield a temporary path beside `path` to write to; it is renamed to `path`, or removed after an error.
 
-    The name is this call's alone: of processes that write one file at once, the last one's is left, whole.
+    Each call has another path: if several processes write one file at once, the content of the last one stays, whole.
     """
-    ending = ".nii.gz" if path.name.endswith(".nii.gz") else path.suffix  # by which libraries choose the format
+    ending = ".nii.gz" if path.name.endswith(".nii.gz") else path.suffix  # libraries choose the format by it
     temporary = path.with_name(f".tmp-{secrets.token_hex(4)}{ending}")
     try:
         yield temporary
@@ -24,9 +24,9 @@ def file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def folder(home: Path, purpose: str) -> Iterator[Path]:
-    """Make a folder in `home` to fill and rename; what is not renamed is removed.
+    """Make a temporary folder in `home` to fill and rename; a folder that is not renamed is removed.
 
-    Unlike tempfile's, it has the user's usual permissions, so that what it becomes can be shared.
+    Unlike a folder of tempfile it has the user's usual permissions, so that it can be shared once it is renamed.
     """
     temporary = home / f"{purpose}-{secrets.token_hex(4)}"
     temporary.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Work that is done ahead of whoever asks for it."""
+"""Compute the next item while the current one is used."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,7 +9,7 @@ R = TypeVar("R")
 
 
 def prefetch(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Apply a function to items in order, always to one more than is needed."""
+    """Apply a function to items in order, and compute one result ahead of the one that is used."""
     following: Future[R] | None = None
     for item in items:
         current, following = following, pool.submit(function, item)

@@ -1,4 +1,4 @@
-"""Masks as one dimension and as run lengths, as the paper explains them (section IV.B) and as others write them."""
+"""Write masks as one dimension, as the paper explains them (section IV.B), and as run lengths of Kaggle and COCO."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,15 +12,15 @@ Mask = NDArray[np.uint8]
 
 
 def flatten(mask: Mask) -> Mask:
-    """Lay a mask (H, W) out as one dimension (H * W,), row after row."""
+    """Flatten a mask (H, W) to one dimension (H * W,), row after row."""
     return mask.reshape(-1)
 
 
 def unflatten(pixels: Mask, height: int, width: int) -> Mask:
-    """Put what `flatten` gave back into a mask (height, width).
+    """Reshape a flattened mask (height * width,) to (height, width).
 
     Raises:
-        ValueError: another number of pixels.
+        ValueError: it has another number of pixels.
     """
     if pixels.size != height * width:
         raise ValueError(f"{pixels.size} pixels are no mask of {height} x {width}")
@@ -28,7 +28,11 @@ def unflatten(pixels: Mask, height: int, width: int) -> Mask:
 
 
 def to_kaggle(mask: Mask) -> str:
-    """Write run lengths as Kaggle's competitions do: "start length start length ...", from 1, column after column."""
+    """Return a mask's run lengths as Kaggle writes them: "start length start length ...", from 1, column after column.
+
+    Args:
+        mask: uint8 (H, W) of 0 and 1.
+    """
     lengths = _alternating(mask)
     ends = np.cumsum(lengths)
     pairs = zip(ends[::2] + 1, lengths[1::2], strict=False)
@@ -36,10 +40,10 @@ def to_kaggle(mask: Mask) -> str:
 
 
 def from_kaggle(text: str, height: int, width: int) -> Mask:
-    """Read run lengths that `to_kaggle` has written into a mask (height, width) of 0 and 1.
+    """Return the mask of run lengths in Kaggle's form: uint8 (height, width) of 0 and 1.
 
     Raises:
-        ValueError: no pairs of positive numbers, runs that overlap, or one that leaves the mask.
+        ValueError: the text has no pairs of positive numbers, or its runs overlap or leave the mask.
     """
     try:
         numbers = np.array(text.split(), dtype=np.int64)
@@ -55,15 +59,15 @@ def from_kaggle(text: str, height: int, width: int) -> Mask:
 
 
 def to_coco(mask: Mask) -> list[int]:
-    """Write run lengths as COCO does, uncompressed: lengths of zeros and ones in turn, column after column."""
+    """Return a mask's run lengths as COCO has them, uncompressed: of zeros and ones in turn, column after column."""
     return [int(length) for length in _alternating(mask)]
 
 
 def from_coco(counts: Sequence[int], height: int, width: int) -> Mask:
-    """Read run lengths that `to_coco` has written into a mask (height, width) of 0 and 1.
+    """Return the mask of run lengths in COCO's form: uint8 (height, width) of 0 and 1.
 
     Raises:
-        ValueError: negative lengths, or lengths that do not add up to the mask's pixels.
+        ValueError: a length is negative, or the lengths do not add up to the number of pixels.
     """
     lengths = np.array(counts, dtype=np.int64)
     if (lengths < 0).any() or lengths.sum() != height * width:
@@ -76,9 +80,9 @@ def write(folder: Path, predictions: pd.DataFrame, table: pd.DataFrame) -> None:
     """Write masks as PNG files of 0 and 255, each under its image's path with `_mask.png` for the suffix.
 
     Args:
-        folder: where to.
-        predictions: columns `path` and `run_lengths`.
-        table: columns `height` and `width`, likewise.
+        folder: where to write.
+        predictions: one row per mask, with columns `path` and `run_lengths`.
+        table: the same rows, with columns `height` and `width` in pixels.
     """
     lines = zip(predictions["path"], predictions["run_lengths"], table["height"], table["width"], strict=True)
     for path, text, height, width in lines:
@@ -88,7 +92,7 @@ def write(folder: Path, predictions: pd.DataFrame, table: pd.DataFrame) -> None:
 
 
 def _alternating(mask: Mask) -> NDArray[np.int64]:
-    """Return the lengths of zeros and ones in turn, zeros first, of the mask read column after column."""
+    """Return a mask's run lengths column after column: of zeros and ones in turn, zeros first."""
     pixels = mask.T.reshape(-1).astype(bool)
     changes = np.flatnonzero(np.diff(pixels, prepend=False, append=not pixels[-1] if pixels.size else True))
     lengths: NDArray[np.int64] = np.diff(changes, prepend=0)
@@ -96,6 +100,7 @@ def _alternating(mask: Mask) -> NDArray[np.int64]:
 
 
 def _from_edges(starts: NDArray[np.int64], ends: NDArray[np.int64], height: int, width: int) -> Mask:
+    """Return the mask whose runs of ones begin at `starts` and end before `ends`, column after column."""
     steps = np.zeros(height * width + 1, dtype=np.int8)
     np.add.at(steps, starts, 1)
     np.add.at(steps, ends, -1)

@@ -1,4 +1,4 @@
-"""JSON files and tables: complete or not there at all, and read as what was written."""
+"""Read and write JSON files and tables; a written file is complete or does not exist."""
 
 import json
 import math
@@ -12,10 +12,10 @@ from brain_tumor.io import atomic
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return what a JSON file holds.
+    """Return the object in a JSON file.
 
     Raises:
-        ValueError: it is damaged, or holds no object.
+        ValueError: the file cannot be read, or holds no object.
     """
     try:
         content = json.loads(path.read_text())
@@ -27,20 +27,20 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write JSON, complete or not at all; NaN becomes null."""
+    """Write a value as JSON, complete or not at all; NaN and infinite numbers become null."""
     text = json.dumps(_plain(value), indent=1, allow_nan=False) + "\n"
     with atomic.file(path) as temporary:
         temporary.write_text(text)
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write a table, complete or not at all."""
+    """Write a table as CSV without its index, complete or not at all."""
     with atomic.file(path) as temporary:
         table.to_csv(temporary, index=False, encoding="utf-8")
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """Read a table of slices: names as text however they look, and everything else as numbers, NaN for none.
+    """Read a table of slices: columns of names as text, and all others as numbers, NaN where there is none.
 
     Raises:
         ValueError: the file is missing or damaged.

@@ -1,4 +1,4 @@
-"""Read files through gzip, whatever they are called."""
+"""Read files through gzip where their content is gzipped, whatever their names."""
 
 import gzip
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ def is_packed(path: Path) -> bool:
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file to read, unpacked on the way where its content is gzipped.
+    """Open a file to read, and unpack it on the way where its content is gzipped.
 
     Raises:
-        OSError: it cannot be opened; on reading also EOFError and zlib.error, where it is damaged.
+        OSError: the file cannot be opened. Reading a damaged file may also raise EOFError and zlib.error.
     """
     with path.open("rb") as file:
         packed = file.read(2) == _GZIP

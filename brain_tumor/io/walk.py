@@ -1,12 +1,13 @@
-"""Which files below a folder are input: also those behind links, but neither systems' leftovers nor our own results."""
+"""List the input files below a folder: through links, but without systems' files and this program's results."""
 
 import hashlib
 import os
 from pathlib import Path
 from typing import NamedTuple
 
-MARK = ".brain_tumor"  # lies in every folder that this program fills with results
-# Of Windows, macOS, Synology and file systems; names that begin with a dot are hidden by themselves.
+MARK = ".brain_tumor"  # the file in every folder that this program fills with results
+_RESULTS = "results of brain_tumor, which are no input"
+# Files of Windows, macOS, Synology and file systems. Names that begin with a dot are hidden anyway.
 _SYSTEM = frozenset(
     {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found", "thumbs.db",
      "desktop.ini"}
@@ -14,11 +15,11 @@ _SYSTEM = frozenset(
 
 
 class Walk(NamedTuple):
-    """What lies below a folder.
+    """The files below a folder.
 
     Attributes:
-        files: all files that are input, in the order of their paths.
-        skipped: what was left out and may be missed, each with the reason; hidden and system files are not.
+        files: all input files, in the order of their paths.
+        skipped: paths that were left out and that a user may miss, each with the reason; no hidden or system files.
     """
 
     files: list[Path]
@@ -26,28 +27,24 @@ class Walk(NamedTuple):
 
 
 def walk(root: Path) -> Walk:
-    """List every file below a folder.
+    """List the input files below a folder.
 
-    Links to files and folders are followed; a folder that is reached in two ways counts once, under its own name where
-    it has one below `root`. Hidden names, folders of operating systems and folders of our own results are left out.
+    Links to files and folders are followed. A folder that is reached in two ways counts once, under its real path
+    where that lies below `root`. Hidden names, operating systems' folders and this program's results are left out.
 
     Args:
-        root: a folder, whatever it is called.
+        root: a folder, which may itself have a hidden name.
     """
     files: list[Path] = []
     skipped: dict[Path, str] = {}
     seen = {_identity(root): root}
     waiting: list[Path] = [root]
-    linked: list[Path] = []
+    linked: list[Path] = []  # after all others, so that a folder counts under its real path
     while waiting or linked:
         folder = waiting.pop() if waiting else linked.pop(0)
-        if folder.is_symlink() and folder != root:
-            if (known := seen.setdefault(_identity(folder), folder)) != folder:
-                skipped[folder] = f"the same folder as {known}"
-                continue
-            if is_own(folder):
-                skipped[folder] = "results of brain_tumor, which are no input"
-                continue
+        if folder.is_symlink() and folder != root and (reason := _link_refusal(folder, seen)):
+            skipped[folder] = reason
+            continue
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
@@ -61,19 +58,25 @@ def walk(root: Path) -> Walk:
                 skipped[path] = "a link to nothing; fetch what it stands for"
             elif entry.is_symlink() and path.is_dir():
                 linked.append(path)
+            elif path.is_dir() and is_results(path):
+                skipped[path] = _RESULTS
             elif path.is_dir():
-                if is_own(path):
-                    skipped[path] = "results of brain_tumor, which are no input"
-                else:
-                    seen[_identity(path)] = path
-                    waiting.append(path)
+                seen[_identity(path)] = path
+                waiting.append(path)
             elif path.is_file():
                 files.append(path)
     return Walk(sorted(files), skipped)
 
 
+def _link_refusal(folder: Path, seen: dict[tuple[int, int], Path]) -> str:
+    """Return why a link to a folder is not followed; "" where it is, and then add the folder to `seen`."""
+    if (known := seen.setdefault(_identity(folder), folder)) != folder:
+        return f"the same folder as {known}"
+    return _RESULTS if is_results(folder) else ""
+
+
 def stamp(root: Path) -> str:
-    """Identify the files below a folder by their names, sizes and times: 16 hexadecimal digits."""
+    """Return 16 hexadecimal digits that change with the name, size or time of any file below a folder."""
     content = hashlib.sha256()
     for path in walk(root).files:
         status = path.stat()
@@ -82,19 +85,19 @@ def stamp(root: Path) -> str:
 
 
 def is_hidden(name: str) -> bool:
-    """Return whether a file or folder of this name is hidden, or an operating system's own."""
+    """Return whether a file or folder of this name is hidden or belongs to an operating system."""
     return name.startswith(".") or name.casefold() in _SYSTEM
 
 
-def is_own(folder: Path) -> bool:
-    """Return whether a folder holds our own results."""
+def is_results(folder: Path) -> bool:
+    """Return whether a folder holds results of this program."""
     return (folder / MARK).exists()
 
 
-def make_own(folder: Path) -> Path:
-    """Make a folder for results, where it is missing, and mark it, so that it is never taken for input.
+def make_results_folder(folder: Path) -> Path:
+    """Make a folder for results if it is missing, and mark it, so that it is never read as input.
 
-    A folder that somebody else has filled stays as it is.
+    A folder that holds other visible files already is not marked.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if all(path.name.startswith(".") for path in folder.iterdir()):
@@ -102,18 +105,18 @@ def make_own(folder: Path) -> Path:
     return folder
 
 
-def refuse_own(path: Path, key: str) -> None:
-    """Refuse results as input.
+def refuse_results(path: Path, key: str) -> None:
+    """Refuse this program's results as input.
 
     Args:
-        path: a file or folder that was named itself.
+        path: a file or folder that the user has named.
         key: the setting that names it.
 
     Raises:
-        ValueError: it is a folder of our own results, or lies in one, however deep.
+        ValueError: it is a folder of results, or lies in one at any depth.
     """
-    if any(is_own(folder) for folder in (path, *path.absolute().parents)):
-        raise ValueError(f"{key}={path}: results of brain_tumor, which are no input. Give the data's own folder")
+    if any(is_results(folder) for folder in (path, *path.absolute().parents)):
+        raise ValueError(f"{key}={path}: {_RESULTS}. Give the data's own folder")
 
 
 def _identity(folder: Path) -> tuple[int, int]:

@@ -1,1 +1,1 @@
-"""Scores with intervals, baselines, calibration, and their pictures."""
+"""Compute scores with intervals, baselines and calibration, and draw them."""

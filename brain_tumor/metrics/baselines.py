@@ -1,4 +1,4 @@
-"""What a classifier that sees no pixel scores on the same split: the numbers every result must be read beside."""
+"""Predict classes without any pixel: image-free baselines on the same split, beside which every result is read."""
 
 import numpy as np
 import pandas as pd
@@ -8,32 +8,33 @@ _BINS = 20
 
 
 def predict(train: pd.DataFrame, test: pd.DataFrame, classes: int) -> dict[str, NDArray[np.float64]]:
-    """Predict the test slices' classes without their pixels.
+    """Predict the test slices' classes with image-free baselines.
 
     Args:
-        train: columns `case`, `slice`, `label`.
-        test: likewise.
-        classes: how many there are.
+        train: the training slices, with columns `case`, `slice`, `label`.
+        test: the test slices, with the same columns.
+        classes: the number C of classes.
 
     Returns:
-        Class probabilities (n, C) of each baseline that the data allows:
+        Class probabilities, float64 (n, C), of each baseline that the data allows:
 
         - `majority`: the training part's class frequencies for every slice.
         - `position`: class frequencies of training slices at the same relative height within their case.
-        - `nearest_slice`: the label of the training slice of the same patient with the nearest number; where a
-          patient has none, as `majority`. Absent where no test patient has a training slice.
-        - `same_patient`: likewise where slices have no numbers, the class frequencies of the patient's training slices.
+        - `nearest_slice`: the label of the training slice of the same patient with the nearest number, and `majority`
+          for patients without one. It is absent where no test patient has a training slice.
+        - `same_patient`: where slices have no numbers, the class frequencies of the patient's training slices, and
+          `majority` for patients without one. It is absent where no test patient has a training slice.
     """
     frequencies = _frequencies(train["label"].to_numpy(), classes)
-    found = {"majority": np.tile(frequencies, (len(test), 1))}
+    predictions = {"majority": np.tile(frequencies, (len(test), 1))}
     if (train["slice"] >= 0).all() and (test["slice"] >= 0).all():
-        together = pd.concat([train, test])
-        found["position"] = _position(train, test, heights(together), frequencies)
+        both = pd.concat([train, test])
+        predictions["position"] = _position(train, test, heights(both), frequencies)
         if test["case"].isin(train["case"]).any():
-            found["nearest_slice"] = _nearest(train, test, frequencies)
+            predictions["nearest_slice"] = _nearest(train, test, frequencies)
     elif (test["case"] != "").all() and test["case"].isin(train["case"]).any():
-        found["same_patient"] = _of_patient(train, test, frequencies)
-    return found
+        predictions["same_patient"] = _of_patient(train, test, frequencies)
+    return predictions
 
 
 def _frequencies(labels: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
@@ -42,7 +43,7 @@ def _frequencies(labels: NDArray[np.int64], classes: int) -> NDArray[np.float64]
 
 
 def heights(table: pd.DataFrame) -> "pd.Series[float]":
-    """Place each slice between 0, its case's first, and 1, its last."""
+    """Return each slice's relative height: from 0 for the first slice of its case to 1 for the last."""
     numbers = table.groupby("case")["slice"]
     first, last = numbers.transform("min"), numbers.transform("max")
     return (table["slice"] - first) / (last - first).clip(lower=1)
@@ -52,7 +53,7 @@ def _position(
     train: pd.DataFrame, test: pd.DataFrame, heights: "pd.Series[float]", prior: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     bins = (heights * _BINS).clip(upper=_BINS - 1).astype(int)
-    # Smoothed as if one slice of the overall frequencies lay in each bin.
+    # Each bin is smoothed by one more slice with the overall frequencies.
     table = np.tile(prior, (_BINS, 1))
     np.add.at(table, (bins[train.index].to_numpy(), train["label"].to_numpy()), 1)
     table /= table.sum(1, keepdims=True)
@@ -65,15 +66,15 @@ def _nearest(train: pd.DataFrame, test: pd.DataFrame, prior: NDArray[np.float64]
 
 
 def _of_patient(train: pd.DataFrame, test: pd.DataFrame, prior: NDArray[np.float64]) -> NDArray[np.float64]:
-    own = {case: _frequencies(labels.to_numpy(), len(prior)) for case, labels in train.groupby("case")["label"]}
-    return np.array([own.get(case, prior) for case in test["case"]])
+    frequencies = {case: _frequencies(labels.to_numpy(), len(prior)) for case, labels in train.groupby("case")["label"]}
+    return np.array([frequencies.get(case, prior) for case in test["case"]])
 
 
 def nearest_rows(train: pd.DataFrame, test: pd.DataFrame) -> list[int | None]:
     """Find for each test slice the training slice of the same patient with the nearest number.
 
     Returns:
-        Labels of `train`'s index, one a test slice; None where the patient has no training slice.
+        A label of `train`'s index per test slice; None where the patient has no training slice.
     """
     cases = dict(list(train.groupby("case")["slice"]))
     return [

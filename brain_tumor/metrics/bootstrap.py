@@ -1,4 +1,4 @@
-"""Put a 95 % interval around any number that is computed from slices, by bootstrap over patients."""
+"""Compute 95 % intervals of numbers that are computed from slices, by a bootstrap over patients."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypedDict
@@ -14,15 +14,15 @@ LEVEL = 0.95
 
 
 class Interval(TypedDict):
-    """A number with its 95 % interval; None stands for what is undefined."""
+    """A number with the limits of its 95 % interval; None where it is undefined."""
 
     value: float | None
     low: float | None
     high: float | None
 
 
-# Computes numbers for many weightings of the slices at once: weights float64 (R, n) to values float64 (R,) by name. A
-# resample is a weighting, so a bootstrap is a few matrix products instead of thousands of calls.
+# A measure computes numbers for many weightings of the slices at once: from weights float64 (R, n) to values float64
+# (R,) by name. A bootstrap sample is a weighting, so a bootstrap needs a few matrix products, not thousands of calls.
 Measure = Callable[["Tensor"], "dict[str, Tensor]"]
 
 
@@ -35,30 +35,30 @@ def intervals(
 ) -> dict[str, Interval]:
     """Return every number of `measure` with the percentile interval of a bootstrap.
 
-    Slices of one patient resemble each other, so patients are resampled where they are known, and slices elsewhere.
+    Slices of one patient resemble each other, so patients are resampled where all are known, and slices elsewhere.
 
     Args:
-        measure: what to compute.
-        cases: n names of patients, one a slice; "" for unknown.
-        strata: n labels, such as the fold that a slice was tested in: a bootstrap sample has as many patients of each
-            as there are; None for one.
+        measure: computes the numbers.
+        cases: n names of patients, one per slice; "" for unknown.
+        strata: n labels, such as the fold in which a slice was tested; every bootstrap sample has as many patients of
+            each label as the data. None for no strata.
         resamples: number of bootstrap samples.
-        seed: of the bootstrap.
+        seed: seed of the bootstrap.
     """
-    import torch  # late: records are read without it
+    import torch  # imported late, since reading records needs no torch
 
     point = {name: float(value) for name, value in measure(torch.ones(1, len(cases), dtype=torch.float64)).items()}
     units = cases if resampled_unit(cases) == "patient" else range(len(cases))
     names, groups = np.unique(units, return_inverse=True)
     generator = np.random.default_rng(seed)
     # A patient tested in several strata belongs to the last.
-    kinds = np.zeros(len(names), dtype=np.intp)
+    stratum_of = np.zeros(len(names), dtype=np.intp)
     if strata is not None:
-        kinds[groups] = np.unique([str(stratum) for stratum in strata], return_inverse=True)[1]
+        stratum_of[groups] = np.unique([str(stratum) for stratum in strata], return_inverse=True)[1]
     drawn = np.empty((resamples, len(names)), dtype=np.int64)
-    for kind in np.unique(kinds):
-        own = np.flatnonzero(kinds == kind)
-        drawn[:, own] = generator.multinomial(len(own), np.full(len(own), 1 / len(own)), size=resamples)
+    for stratum_number in np.unique(stratum_of):
+        members = np.flatnonzero(stratum_of == stratum_number)
+        drawn[:, members] = generator.multinomial(len(members), np.full(len(members), 1 / len(members)), size=resamples)
     # A few resamples at a time, so that memory stays small however many slices there are.
     chunks = [
         measure(torch.from_numpy(counts[:, groups]).double())

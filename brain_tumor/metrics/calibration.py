@@ -1,4 +1,4 @@
-"""Make probabilities mean what they say: one temperature, fitted on slices that nothing was trained on.
+"""Calibrate probabilities with one temperature, fitted on slices that no model was trained on.
 
 Guo, Pleiss, Sun, Weinberger: On calibration of modern neural networks, ICML 2017.
 """
@@ -10,19 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 _TINY = 1e-12  # a probability of 0 would have no logarithm
-_LOG_RANGE = (-3.0, 3.0)  # of the temperature
+_LOG_RANGE = (-3.0, 3.0)  # limits of the temperature's logarithm
 RAW = 1.0  # the temperature that changes nothing
 
 
 class Quality(TypedDict):
-    """How well probabilities fit: mean cross-entropy in nats, and the expected calibration error (15 bins)."""
+    """How well probabilities are calibrated: mean cross-entropy in nats, and expected calibration error (15 bins)."""
 
     loss: float
     calibration_error: float
 
 
 class CalibratedPart(TypedDict):
-    """The quality of a part's probabilities, as they come and calibrated."""
+    """The quality of a part's probabilities before and after calibration, and the part's size."""
 
     slices: int
     patients: int
@@ -33,7 +33,8 @@ class CalibratedPart(TypedDict):
 def soften(probabilities: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
     """Calibrate probabilities (n, C): the softmax of their logarithms over the temperature.
 
-    Above 1 it makes them less sure, below 1 more. The order of the classes stays, and of two classes the verdict.
+    A temperature above 1 makes them less confident, one below 1 more. The order of the classes stays, and so does the
+    predicted class.
     """
     if temperature == RAW:
         return probabilities
@@ -44,11 +45,14 @@ def soften(probabilities: NDArray[np.float64], temperature: float) -> NDArray[np
 
 
 def fit(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float | None:
-    """Find the temperature whose probabilities have the least cross-entropy; None where one class has all slices.
+    """Find the temperature with the least cross-entropy.
 
     Args:
-        probabilities: (n, C), rows adding up to 1.
-        labels: (n,) in [0, C).
+        probabilities: float64 (n, C), rows adding up to 1.
+        labels: int64 (n,) in [0, C).
+
+    Returns:
+        The temperature; None where all slices are of one class.
     """
     from scipy.optimize import minimize_scalar
 
@@ -63,14 +67,14 @@ def fit(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float 
 
 
 def fit_threshold(probabilities: NDArray[np.float64], labels: NDArray[np.bool_]) -> float:
-    """Find from which probability on a slice is to count as positive.
+    """Find the probability from which on a slice counts as positive.
 
     Args:
-        probabilities: (n,) of the positive class, calibrated.
-        labels: (n,), whether each slice is positive.
+        probabilities: float64 (n,), calibrated, of the positive class.
+        labels: bool (n,), whether each slice is positive.
 
     Returns:
-        The lowest of the probabilities where sensitivity and specificity together are highest.
+        The lowest of the probabilities with the highest sum of sensitivity and specificity.
 
     Raises:
         ValueError: all slices are positive, or none is.
@@ -79,8 +83,8 @@ def fit_threshold(probabilities: NDArray[np.float64], labels: NDArray[np.bool_])
     if not len(positive) or not len(negative):
         raise ValueError(f"threshold: {len(positive)} of {len(labels)} slices are positive; both kinds are needed")
     candidates = np.unique(probabilities)
-    hits, alarms = (len(own) - np.searchsorted(own, candidates) for own in (positive, negative))
-    # Sensitivity minus false alarms over one denominator: whole numbers, so that equal ones are equal.
+    hits, alarms = (len(part) - np.searchsorted(part, candidates) for part in (positive, negative))
+    # Sensitivity minus false alarms, over one denominator: whole numbers, so that equal values compare as equal.
     gain = hits * len(negative) - alarms * len(positive)
     return float(candidates[gain.argmax()])
 
@@ -88,8 +92,15 @@ def fit_threshold(probabilities: NDArray[np.float64], labels: NDArray[np.bool_])
 def describe(
     probabilities: NDArray[np.float64], labels: NDArray[np.int64], cases: Sequence[str], temperature: float
 ) -> CalibratedPart:
-    """Say what a temperature does to a part's probabilities (n, C)."""
-    # Imported late: who only predicts needs no torch.
+    """Compare the quality of a part's probabilities (n, C) before and after calibration.
+
+    Args:
+        probabilities: float64 (n, C), rows adding up to 1.
+        labels: int64 (n,) in [0, C).
+        cases: n names of patients; "" for unknown.
+        temperature: the temperature to apply.
+    """
+    # Imported late, since prediction with onnxruntime needs no torch.
     import torch
 
     from brain_tumor.metrics import classification

@@ -1,4 +1,4 @@
-"""Score classified slices: every metric with its interval, and the table of predictions."""
+"""Score classifications of slices: every metric with its interval, and the table of predictions."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -19,7 +19,7 @@ _BINS = 15  # of the calibration error
 
 
 def columns(classes: Sequence[str]) -> list[str]:
-    """Name the columns that hold the probabilities of classes, in every table of slices."""
+    """Return the names of the columns with the classes' probabilities, as in every table of slices."""
     return [f"p({name})" for name in classes]
 
 
@@ -29,21 +29,23 @@ def score_probabilities(
     """Score predictions on slices.
 
     Args:
-        scored: their rows of the data module's table.
-        classes: class names.
-        probabilities: float64 (n, C).
+        scored: the slices' rows of the data module's table.
+        classes: C names of classes.
+        probabilities: float64 (n, C), rows adding up to 1.
         positive: the class that means a tumour; None for none.
 
     Returns:
-        Every metric with its interval, the confusion matrix and what the intervals resample, and where classes are
-        patients' the scores of `brain_tumor.metrics.patients`; and the predictions.
+        The scores and the table of predictions. The scores are every metric with its interval, the confusion matrix,
+        what the intervals resample, and, where each patient has one label, those of `brain_tumor.metrics.patients`.
     """
     labels = torch.tensor(scored["label"].to_numpy())
     cases = patients.people(scored)
-    own = scored.drop(columns="fold", errors="ignore")  # the data's, while one model has tested all of it
+    without_folds = scored.drop(
+        columns="fold", errors="ignore"
+    )  # one model has tested all, whatever folds the data has
     scores = {
         **score(probabilities, labels, cases, place_of(positive, classes)),
-        **(patients.score(own, probabilities, classes) if patients.apply(scored) else {}),
+        **(patients.score(without_folds, probabilities, classes) if patients.one_label_each(scored) else {}),
         "confusion_matrix": confusion_matrix(probabilities, labels),
         "resampled": bootstrap.resampled_unit(cases),
         "slices": len(scored),
@@ -54,27 +56,30 @@ def score_probabilities(
 def score_baselines(table: pd.DataFrame, classes: list[str], positive: str | None) -> dict[str, dict[str, Interval]]:
     """Score every baseline that the data allows on the test part of the data module's table."""
     train, test = (table[table["part"] == part] for part in ("train", "test"))
-    found = baselines.predict(train, test, len(classes))
-    return {name: score_baseline(test, classes, torch.from_numpy(own), positive) for name, own in found.items()}
+    predicted = baselines.predict(train, test, len(classes))
+    return {
+        name: score_baseline(test, classes, torch.from_numpy(probabilities), positive)
+        for name, probabilities in predicted.items()
+    }
 
 
 def score_baseline(
     test: pd.DataFrame, classes: list[str], probabilities: Tensor, positive: str | None
 ) -> dict[str, Interval]:
-    """Score probabilities float64 (n, C) of test slices, as `score_probabilities` does; numbers with intervals only."""
-    found = score_probabilities(test, classes, probabilities, positive)[0]
-    return {name: cast("Interval", value) for name, value in found.items() if isinstance(value, dict)}
+    """Score probabilities, float64 (n, C), of test slices like `score_probabilities`, but return intervals only."""
+    scores = score_probabilities(test, classes, probabilities, positive)[0]
+    return {name: cast("Interval", value) for name, value in scores.items() if isinstance(value, dict)}
 
 
 def predictions(table: pd.DataFrame, probabilities: NDArray[np.floating], classes: list[str]) -> pd.DataFrame:
-    """Put test slices beside their probabilities (n, C), one column `p(<class>)` each."""
+    """Return the table of test slices with their probabilities (n, C), one column `p(<class>)` per class."""
     chances = pd.DataFrame(probabilities, columns=columns(classes), index=table.index)
     known = [name for name in ("path", "case", "person", "slice", "label") if name in table]
     return pd.concat([table[known], chances], axis=1)
 
 
 def answers(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Add to a table of predictions which class is `predicted`, with which `confidence`, and if that is `right`."""
+    """Add to a table of predictions the columns `predicted` (a class index), `confidence` and `right`."""
     scores: NDArray[np.float64] = probabilities_of(predictions).to_numpy()
     predicted = scores.argmax(1)
     return predictions.assign(
@@ -88,7 +93,7 @@ def probabilities_of(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def place_of(positive: str | None, classes: Sequence[str]) -> int | None:
-    """Return the place of the class that means a tumour among two; None for none, or among more."""
+    """Return the index of the class that means a tumour if there are two classes; None otherwise."""
     return classes.index(positive) if positive is not None and len(classes) == 2 else None
 
 
@@ -105,52 +110,52 @@ def score(
         probabilities: float (n, C), rows adding up to 1.
         labels: int64 (n,) in [0, C).
         cases: n names of patients; "" for unknown.
-        positive: the class that means a tumour (see `place_of`).
+        positive: index of the class that means a tumour (see `place_of`); None for none.
         resamples: number of bootstrap samples.
 
     Returns:
         `loss` (mean cross-entropy in nats), `accuracy`, `sensitivity`, `specificity`, `precision`, `f1`, `auroc`,
-        `average_precision` and `calibration_error` (expected, 15 bins, of the predicted class). The ones
-        from sensitivity to average precision are about the positive class; without one they are means over the
-        classes, each against the rest. What is undefined because a class has no slice is None.
+        `average_precision` and `calibration_error` (expected, 15 bins, of the predicted class). The metrics from
+        sensitivity to average precision are those of the positive class; without one they are means over the
+        classes, each against the rest. A metric that is undefined because a class has no slice is None.
     """
     return bootstrap.intervals(partial(_weighted, probabilities.double(), labels, positive), cases, resamples=resamples)
 
 
 def values(probabilities: Tensor, labels: Tensor) -> dict[str, float]:
-    """Return every metric as `score` does without a positive class, and without an interval."""
-    found = _weighted(probabilities.double(), labels, None, torch.ones(1, len(labels), dtype=torch.float64))
-    return {name: float(value) for name, value in found.items()}
+    """Return every metric like `score` without a positive class, but without intervals."""
+    numbers = _weighted(probabilities.double(), labels, None, torch.ones(1, len(labels), dtype=torch.float64))
+    return {name: float(value) for name, value in numbers.items()}
 
 
 def score_folds(
     probabilities: Sequence[Tensor], labels: Tensor, cases: Sequence[str], folds: Sequence[int], positive: int | None
 ) -> dict[str, Interval]:
-    """Score the slices of all folds together, each tested by its fold's model, as a mean over seeds.
+    """Score the slices of all folds together, each tested by its fold's model, and average over seeds.
 
     Args:
-        probabilities: a seed each, float64 (n, C), rows adding up to 1.
+        probabilities: for each seed float64 (n, C), rows adding up to 1.
         labels: int64 (n,) in [0, C).
         cases: n names of patients.
         folds: n numbers of folds.
-        positive: the class that means a tumour (see `place_of`).
+        positive: index of the class that means a tumour (see `place_of`); None for none.
 
     Returns:
-        As `score`; but `auroc` and `average_precision` are computed within each fold and averaged, since the scores
-        of several models share no scale, and the bootstrap draws patients within folds.
+        The metrics of `score`. But `auroc` and `average_precision` are computed within each fold and averaged, since
+        the scores of several models share no scale, and the bootstrap draws patients within folds.
     """
-    members = [torch.tensor([own == fold for own in folds]) for fold in sorted(set(folds))]
+    members = [torch.tensor([number == fold for number in folds]) for fold in sorted(set(folds))]
 
     def measure(weights: Tensor) -> dict[str, Tensor]:
-        found = []
-        for own in probabilities:
-            values = _weighted(own, labels, positive, weights)
-            within = [_weighted(own[fold], labels[fold], positive, weights[:, fold]) for fold in members]
+        by_seed = []
+        for seed in probabilities:
+            values = _weighted(seed, labels, positive, weights)
+            within = [_weighted(seed[fold], labels[fold], positive, weights[:, fold]) for fold in members]
             for name in ("auroc", "average_precision"):
-                # A fold that a bootstrap sample leaves with one class has none.
+                # NaN stands for a fold that a bootstrap sample leaves with one class.
                 values[name] = torch.stack([fold[name] for fold in within]).nanmean(0)
-            found.append(values)
-        return {name: torch.stack([values[name] for values in found]).mean(0) for name in found[0]}
+            by_seed.append(values)
+        return {name: torch.stack([values[name] for values in by_seed]).mean(0) for name in by_seed[0]}
 
     return bootstrap.intervals(measure, cases, folds)
 
@@ -158,13 +163,13 @@ def score_folds(
 def _weighted(probabilities: Tensor, labels: Tensor, positive: int | None, weights: Tensor) -> dict[str, Tensor]:
     """Compute every metric for many weightings of the slices at once (see `bootstrap.Measure`).
 
-    The tests hold the values against torchmetrics'.
+    The tests compare the values with those of torchmetrics.
     """
     classes = probabilities.shape[1]
     total = weights.sum(1)
     confidence, predicted = probabilities.max(1)
     right = (predicted == labels).double()
-    # A probability of exactly 0 or 1, as a baseline may give, would make the loss infinite.
+    # A probability of exactly 0, which a baseline may give, would make the loss infinite.
     losses = -probabilities.gather(1, labels[:, None])[:, 0].clamp(min=1e-7).log()
     bins = F.one_hot(torch.bucketize(confidence, torch.linspace(0, 1, _BINS + 1), right=True) - 1, _BINS + 1).double()
     values = {"loss": weights @ losses / total, "accuracy": weights @ right / total}

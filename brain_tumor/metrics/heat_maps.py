@@ -1,4 +1,4 @@
-"""Score heat maps over slices with a tumour: do they point at it?"""
+"""Score how well heat maps over slices with a tumour point at the tumour."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -19,35 +19,43 @@ _IOU = [f"iou@{threshold:g}" for threshold in THRESHOLDS]
 
 
 def compare(pairs: Iterable[tuple[Map, Mask]]) -> pd.DataFrame:
-    """Compare heat maps with masks, each float32 (H, W) from 0 up with uint8 (H, W), of which none is empty.
+    """Compare heat maps with masks.
+
+    Args:
+        pairs: heat maps float32 (H, W) with values from 0 up, each with its mask uint8 (H, W), which is not empty.
 
     Returns:
-        One row a slice: `pointing` (1 where the map's maximum lies in the mask; where it has several places, the share
-        of them that do; 0 for a map of zeros), `energy` (the share of the map's sum inside the mask; 0 for zeros),
-        `share` (of the mask in the picture: what an even map's energy is), `zero` (whether the map is all zeros), and
-        the intersection over union of the mask with the map from each threshold up, a share of the map's maximum.
+        One row per slice:
+
+        - `pointing`: 1 where the map's maximum lies in the mask, otherwise 0. If several pixels have the maximum, the
+          share of them in the mask. 0 for a map of zeros.
+        - `energy`: the share of the map's sum inside the mask; 0 for a map of zeros.
+        - `share`: the mask's share of the picture, which is the energy of an even map.
+        - `zero`: whether the map is all zeros.
+        - `iou@T` for each of `THRESHOLDS`: intersection over union of the mask and the pixels of the map that reach
+          the share T of its maximum.
     """
     return pd.DataFrame([_compare(heat, mask.astype(bool)) for heat, mask in pairs])
 
 
 def _compare(heat: Map, tumour: NDArray[np.bool_]) -> dict[str, Any]:
     highest, total = float(heat.max()), float(heat.sum(dtype=np.float64))
-    found: dict[str, Any] = {"share": tumour.mean(), "zero": highest <= 0}
+    scores: dict[str, Any] = {"share": tumour.mean(), "zero": highest <= 0}
     if highest <= 0:
-        return found | {"pointing": 0.0, "energy": 0.0} | dict.fromkeys(_IOU, 0.0)
+        return scores | {"pointing": 0.0, "energy": 0.0} | dict.fromkeys(_IOU, 0.0)
     top = heat == highest
-    found |= {"pointing": (top & tumour).sum() / top.sum(), "energy": heat[tumour].sum(dtype=np.float64) / total}
-    # How many pixels, and how many of the tumour's, reach each threshold: two histograms instead of twenty masks.
+    scores |= {"pointing": (top & tumour).sum() / top.sum(), "energy": heat[tumour].sum(dtype=np.float64) / total}
+    # Count the pixels, and the tumour's pixels, that reach each threshold: two histograms instead of twenty masks.
     levels = np.searchsorted(THRESHOLDS, heat / highest, side="right")
     every, inside = (
-        np.bincount(chosen.reshape(-1), minlength=len(THRESHOLDS) + 1)[::-1].cumsum()[::-1][1:]
-        for chosen in (levels, levels[tumour])
+        np.bincount(counted.reshape(-1), minlength=len(THRESHOLDS) + 1)[::-1].cumsum()[::-1][1:]
+        for counted in (levels, levels[tumour])
     )
-    return found | dict(zip(_IOU, inside / (every + tumour.sum() - inside), strict=True))
+    return scores | dict(zip(_IOU, inside / (every + tumour.sum() - inside), strict=True))
 
 
 def threshold(slices: pd.DataFrame) -> float:
-    """Return the threshold with the best mean IoU over slices that are not tested."""
+    """Return the threshold with the best mean IoU over slices of `compare`, which should not be test slices."""
     return float(THRESHOLDS[slices[_IOU].mean().argmax()])
 
 
@@ -55,7 +63,7 @@ def score(slices: pd.DataFrame, threshold: float) -> dict[str, Interval]:
     """Average `pointing`, `energy`, `share` and `iou` within a patient, then over patients.
 
     Args:
-        slices: `compare`'s values with `case`.
+        slices: the table of `compare` with a column `case`; where a case is unknown, every slice counts as a patient.
         threshold: one of `THRESHOLDS`.
     """
     known = (slices["case"] != "").all()
@@ -70,7 +78,7 @@ def score(slices: pd.DataFrame, threshold: float) -> dict[str, Interval]:
 
 
 def centre_gaussian(sizes: Iterable[tuple[int, int]]) -> Iterator[Map]:
-    """Yield for each height and width a bell around the picture's middle, a quarter of its sides wide."""
+    """Yield for each height and width a Gaussian at the picture's centre, its sigma a quarter of each side."""
     for height, width in sizes:
         y, x = (np.linspace(-0.5, 0.5, side, dtype=np.float32) for side in (height, width))
         yield np.exp(-(y[:, None] ** 2 + x[None] ** 2) / (2 * 0.25**2))

@@ -1,6 +1,6 @@
-"""Score classes that are patients': a patient's probability is the mean over the slices.
+"""Score data with one label per patient: a patient's probability is the mean over the slices.
 
-The bootstrap resamples people: names that one person has are drawn together.
+The bootstrap resamples people: if one person has several names, these are drawn together.
 """
 
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ from brain_tumor.metrics import bootstrap
 from brain_tumor.metrics.binary import confusion_matrix, one_class
 
 
-class Grouped(NamedTuple):
-    """Slices by patient.
+class PatientMeans(NamedTuple):
+    """Probabilities and labels of patients.
 
     Attributes:
         probabilities: float64 (P, C), means over a patient's slices.
         labels: int64 (P,).
-        first: int64 (P,), a slice of each patient.
-        table: a row a patient: `case`, `person`, `label`, and `fold` where slices have one.
+        first: int64 (P,), the index of each patient's first slice.
+        table: one row per patient with `case`, `label`, and `person` and `fold` where slices have them.
     """
 
     probabilities: Tensor
@@ -32,8 +32,8 @@ class Grouped(NamedTuple):
     table: pd.DataFrame
 
 
-def apply(table: pd.DataFrame) -> bool:
-    """Return whether classes are patients': every patient is known, and has slices of one class only.
+def one_label_each(table: pd.DataFrame) -> bool:
+    """Return whether every patient is known and has slices of one class only.
 
     Args:
         table: columns `case` and `label`.
@@ -43,25 +43,25 @@ def apply(table: pd.DataFrame) -> bool:
 
 
 def people(table: pd.DataFrame) -> list[str]:
-    """Name who is resampled: the person where the data tells, else the case."""
+    """Return for each slice whom the bootstrap resamples: the person where the data names one, or else the case."""
     return list(table.get("person", table["case"]))
 
 
-def group(table: pd.DataFrame, probabilities: Tensor) -> Grouped:
+def group(table: pd.DataFrame, probabilities: Tensor) -> PatientMeans:
     """Average the probabilities (n, C) of each patient's slices.
 
     Args:
-        table: columns `case`, `label` and perhaps `person` and `fold`, one row a slice.
+        table: columns `case`, `label` and perhaps `person` and `fold`, one row per slice.
         probabilities: float64 (n, C).
     """
     names, first, places = np.unique(table["case"].to_numpy(dtype=str), return_index=True, return_inverse=True)
     sums = torch.zeros(len(names), probabilities.shape[1], dtype=torch.float64)
     sums.index_add_(0, torch.from_numpy(places), probabilities.double())
-    # Rounded, so that equal probabilities stay equal whatever the number of slices.
+    # Rounded, so that equal probabilities stay equal for any number of slices.
     means = (sums / torch.from_numpy(np.bincount(places)).double()[:, None]).round(decimals=12)
-    own = table.iloc[first].reset_index(drop=True)
-    kept = own[["case", "label", *(name for name in ("person", "fold") if name in own)]]
-    return Grouped(means, torch.tensor(own["label"].to_numpy(dtype=np.int64)), torch.tensor(first), kept)
+    first_rows = table.iloc[first].reset_index(drop=True)
+    facts = first_rows[["case", "label", *(name for name in ("person", "fold") if name in first_rows)]]
+    return PatientMeans(means, torch.tensor(first_rows["label"].to_numpy(dtype=np.int64)), torch.tensor(first), facts)
 
 
 def score(
@@ -70,32 +70,34 @@ def score(
     """Score slices and patients.
 
     Args:
-        table: columns `case`, `label` and perhaps `person` and `fold`, one row a slice. With folds, each tested by its
-            own model, areas are computed within each and averaged, and the bootstrap draws within folds.
+        table: columns `case`, `label` and perhaps `person` and `fold`, one row per slice. Each fold is tested by
+            another model, so areas are computed within folds and averaged, and the bootstrap draws within folds.
         probabilities: float64 (n, C), rows adding up to 1.
         classes: C names.
         resamples: number of bootstrap samples.
 
     Returns:
-        With intervals, of slices and, as `patient_...`, of patients: `balanced_accuracy`, `macro_f1`, `recall(CLASS)`
-        and `auroc(CLASS)`, that class against the rest; `patient_accuracy` and `patient_auroc`, the mean over the
-        classes; the `patient_confusion_matrix` (actual class by predicted class), and how many `patients`.
+        With intervals, for slices and, as `patient_...`, for patients: `balanced_accuracy`, `macro_f1`,
+        `recall(CLASS)` and `auroc(CLASS)`, which is that class against the rest. For patients only also
+        `patient_accuracy` and `patient_auroc`, the mean over the classes. Without intervals:
+        `patient_confusion_matrix` (actual class by predicted class) and the number of `patients`.
     """
     grouped = group(table, probabilities)
     labels = torch.tensor(table["label"].to_numpy(dtype=np.int64))
     folds = None if "fold" not in table else table["fold"].to_numpy()
-    of_patients = None if folds is None else grouped.table["fold"].to_numpy()
+    patient_folds = None if folds is None else grouped.table["fold"].to_numpy()
 
     def measure(weights: Tensor) -> dict[str, Tensor]:
         slices = measures(probabilities.double(), labels, weights, classes, folds)
-        own = measures(grouped.probabilities, grouped.labels, weights[:, grouped.first], classes, of_patients)
-        kept = {name: slices[name] for name in slices if name not in {"accuracy", "auroc"}}  # which stand there already
-        return kept | {f"patient_{name}": value for name, value in own.items()}
+        by_patient = measures(grouped.probabilities, grouped.labels, weights[:, grouped.first], classes, patient_folds)
+        # `classification.score` has the slices' accuracy and AUROC already.
+        by_slice = {name: slices[name] for name in slices if name not in {"accuracy", "auroc"}}
+        return by_slice | {f"patient_{name}": value for name, value in by_patient.items()}
 
-    found: dict[str, Any] = dict(bootstrap.intervals(measure, people(table), _strata(folds), resamples))
-    found["patient_confusion_matrix"] = confusion_matrix(grouped.probabilities, grouped.labels)
-    found["patients"] = len(grouped.labels)
-    return found
+    scores: dict[str, Any] = dict(bootstrap.intervals(measure, people(table), _strata(folds), resamples))
+    scores["patient_confusion_matrix"] = confusion_matrix(grouped.probabilities, grouped.labels)
+    scores["patients"] = len(grouped.labels)
+    return scores
 
 
 def _strata(folds: NDArray[Any] | None) -> list[object] | None:
@@ -105,28 +107,28 @@ def _strata(folds: NDArray[Any] | None) -> list[object] | None:
 def measures(
     probabilities: Tensor, labels: Tensor, weights: Tensor, classes: Sequence[str], folds: NDArray[Any] | None = None
 ) -> dict[str, Tensor]:
-    """Compute accuracy, balanced accuracy, macro F1, and of each class recall and AUROC, for many weightings.
+    """Compute accuracy, balanced accuracy, macro F1, and recall and AUROC of each class, for many weightings.
 
     Args:
         probabilities: float64 (n, C).
         labels: int64 (n,).
         weights: float64 (R, n).
         classes: C names.
-        folds: (n,), within which areas are computed and then averaged; None for one.
+        folds: (n,) numbers of folds: areas are computed within each and averaged. None for one fold.
 
     Returns:
-        Values (R,) by name; NaN where a weighting leaves a class without anything.
+        Values float64 (R,) by name; NaN where a weighting leaves a class without slices.
     """
     predicted = probabilities.argmax(1)
     every = range(probabilities.shape[1])
-    own = [one_class(probabilities[:, k], predicted == k, labels == k, weights) for k in every]
+    rates = [one_class(probabilities[:, k], predicted == k, labels == k, weights) for k in every]
     areas = [_area(probabilities[:, k], predicted == k, labels == k, weights, folds) for k in every]
     return {
         "accuracy": weights @ (predicted == labels).double() / weights.sum(1),
-        "balanced_accuracy": torch.stack([scores["sensitivity"] for scores in own]).mean(0),
-        "macro_f1": torch.stack([scores["f1"] for scores in own]).mean(0),
+        "balanced_accuracy": torch.stack([scores["sensitivity"] for scores in rates]).mean(0),
+        "macro_f1": torch.stack([scores["f1"] for scores in rates]).mean(0),
         "auroc": torch.stack(areas).mean(0),
-        **{f"recall({name})": scores["sensitivity"] for name, scores in zip(classes, own, strict=True)},
+        **{f"recall({name})": scores["sensitivity"] for name, scores in zip(classes, rates, strict=True)},
         **{f"auroc({name})": area for name, area in zip(classes, areas, strict=True)},
     }
 
@@ -135,28 +137,31 @@ def _area(scores: Tensor, predicted: Tensor, actual: Tensor, weights: Tensor, fo
     if folds is None:
         return one_class(scores, predicted, actual, weights)["auroc"]
     members = [torch.from_numpy(folds == fold) for fold in np.unique(folds)]
-    # A fold that a bootstrap sample leaves with one class has none.
-    within = [one_class(scores[own], predicted[own], actual[own], weights[:, own])["auroc"] for own in members]
+    # NaN stands for a fold that a bootstrap sample leaves with one class.
+    within = [
+        one_class(scores[member], predicted[member], actual[member], weights[:, member])["auroc"] for member in members
+    ]
     return torch.stack(within).nanmean(0)
 
 
 def permutation(
     table: pd.DataFrame, probabilities: Tensor, permutations: int = 2000, seed: int = 0
 ) -> tuple[list[float], list[float]]:
-    """Ask how often patients' labels, permuted within folds, give as large an AUROC of a class against the rest.
+    """Test each class's AUROC against the rest by permuting the patients' labels within folds.
 
     Args:
         table: as for `score`, with `fold`.
         probabilities: float64 (n, C).
-        permutations: how many.
-        seed: of the permutations.
+        permutations: number of permutations.
+        seed: seed of the permutations.
 
     Returns:
-        The areas of each class, means within folds, and their one-sided p: at least 1 / (permutations + 1).
+        The area of each class, computed within folds and averaged; and its one-sided p, the share of permutations
+        with as large an area, at least 1 / (permutations + 1).
     """
     grouped = group(table, probabilities)
     folds = grouped.table["fold"].to_numpy()
-    # Names of one person are permuted one by one: nothing says that their labels are one.
+    # Several names of one person are permuted separately, since their labels may differ.
     generator = np.random.default_rng(seed)
     drawn = np.tile(grouped.labels.numpy(), (permutations + 1, 1))
     for fold in np.unique(folds):
@@ -167,32 +172,41 @@ def permutation(
     return [float(value) for value in areas[:, 0]], [float(value) for value in least]
 
 
-def _width(grouped: Grouped) -> int:
+def _width(grouped: PatientMeans) -> int:
     return int(grouped.probabilities.shape[1])
 
 
 def _ranked(scores: NDArray[np.float64], actual: NDArray[np.bool_], folds: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the mean within folds of the areas of labellings bool (R, n), by the ranks of the scores (n,)."""
+    """Compute AUROCs of many labellings from the ranks of the scores, within folds, and average over the folds.
+
+    Args:
+        scores: float64 (n,).
+        actual: bool (R, n), a labelling per row.
+        folds: (n,) numbers of folds.
+
+    Returns:
+        float64 (R,).
+    """
     from scipy.stats import rankdata
 
     areas = []
     for fold in np.unique(folds):
-        own = folds == fold
-        ranks, positives = rankdata(scores[own]), actual[:, own].sum(1)
-        negatives = own.sum() - positives
+        member = folds == fold
+        ranks, positives = rankdata(scores[member]), actual[:, member].sum(1)
+        negatives = member.sum() - positives
         with np.errstate(invalid="ignore", divide="ignore"):
             areas.append(
-                (actual[:, own] @ ranks - positives * (positives + 1) / 2) / (positives * negatives).astype(float)
+                (actual[:, member] @ ranks - positives * (positives + 1) / 2) / (positives * negatives).astype(float)
             )
-    found: NDArray[np.float64] = np.nanmean(np.stack(areas), 0)
-    return found
+    mean: NDArray[np.float64] = np.nanmean(np.stack(areas), 0)
+    return mean
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """Correct p values for their number, as Holm (1979) does: still valid if they depend on each other."""
+    """Correct p values for multiple tests as Holm (1979) does, which is valid for dependent tests too."""
     order = np.argsort(values)
     factors = len(values) - np.arange(len(values))
     raised = np.minimum(1, np.maximum.accumulate(np.asarray(values)[order] * factors))
-    found = np.empty(len(values))
-    found[order] = raised
-    return [float(value) for value in found]
+    corrected = np.empty(len(values))
+    corrected[order] = raised
+    return [float(value) for value in corrected]

@@ -1,4 +1,4 @@
-"""The pictures a run leaves behind, in TensorBoard and in its folder."""
+"""Draw the pictures of a run, for TensorBoard and for the run's folder."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ _TITLE = 13  # height of a title in a contact sheet, in pixels
 
 
 def batch(images: "Tensor") -> "Tensor":
-    """Tile a transformed training batch (B, 3, H, W) as the model sees it, stretched to [0, 1]: float (3, H', W')."""
+    """Tile a transformed training batch (B, 3, H, W) to one picture stretched to [0, 1]: float (3, H', W')."""
     from torchvision.utils import make_grid
 
     grid: Tensor = make_grid(images.detach().float().cpu(), nrow=4, normalize=True)
@@ -37,7 +37,7 @@ def confusion(counts: list[list[int]], classes: list[str]) -> Figure:
 
 
 def draw_confusion(axes: Axes, counts: list[list[int]], classes: list[str]) -> None:
-    """Draw a confusion matrix: actual classes down, predicted across, counts and row shares in the cells."""
+    """Draw a confusion matrix into axes: actual classes down, predicted across, counts and row shares in the cells."""
     matrix = np.array(counts)
     shares = matrix / matrix.sum(1, keepdims=True).clip(min=1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -54,33 +54,33 @@ def wrong(predictions: pd.DataFrame, count: int = 8) -> pd.DataFrame:
 
     Args:
         predictions: a run's table of predictions, indexed by row of the data.
-        count: at most how many.
+        count: the largest number of slices.
 
     Returns:
-        Their rows, with the columns `predicted` and `confidence`.
+        The rows of these slices, with the columns `predicted`, `confidence` and `right` of `classification.answers`.
     """
     from brain_tumor.metrics import classification
 
-    found = classification.answers(predictions)
-    return found[~found["right"]].nlargest(count, "confidence")
+    answers = classification.answers(predictions)
+    return answers[~answers["right"]].nlargest(count, "confidence")
 
 
 def overlays(
     table: pd.DataFrame,
     images: Sequence[NDArray[np.uint8]],
     truths: Sequence[NDArray[np.uint8]],
-    found: Sequence[NDArray[np.uint8]],
+    predicted: Sequence[NDArray[np.uint8]],
 ) -> Figure:
     """Draw slices with the outlines of the truth (yellow) and of the prediction (cyan).
 
     Args:
         table: columns `case`, `slice`, `dice` and `volume` (the patient's Dice), of at least one row.
-        images: uint8 (H, W, 3), theirs.
-        truths: their masks, uint8 (H, W).
-        found: the predicted masks, likewise.
+        images: the slices, uint8 (H, W, 3).
+        truths: their true masks, uint8 (H, W).
+        predicted: their predicted masks, uint8 (H, W).
     """
-    titles = [f"Dice {line['volume']:.2f} a volume, {line['dice']:.2f} here" for line in table.to_dict("records")]
-    outlines = [{"yellow": truth, "cyan": mask} for truth, mask in zip(truths, found, strict=True)]
+    titles = [f"Dice {line['volume']:.2f} per volume, {line['dice']:.2f} here" for line in table.to_dict("records")]
+    outlines = [{"yellow": truth, "cyan": mask} for truth, mask in zip(truths, predicted, strict=True)]
     return _outlined(table, titles, images, outlines)
 
 
@@ -94,9 +94,9 @@ def heat_maps(
 
     Args:
         table: columns `case`, `slice` and `energy`, of at least one row.
-        images: uint8 (H, W, 3), theirs.
-        truths: their masks, uint8 (H, W).
-        maps: float32 (H, W), from 0 up.
+        images: the slices, uint8 (H, W, 3).
+        truths: their true masks, uint8 (H, W).
+        maps: their heat maps, float32 (H, W), values from 0 up.
     """
     titles = [f"{energy:.0%} inside" for energy in table["energy"]]
     figure = _outlined(table, titles, images, [{"cyan": truth} for truth in truths])
@@ -108,12 +108,12 @@ def heat_maps(
 def contact_sheet(
     images: Sequence[NDArray[np.uint8]], masks: Sequence[NDArray[np.uint8] | None], titles: Sequence[str]
 ) -> Image.Image:
-    """Lay slices side by side, four a row, with the outlines of their masks in cyan.
+    """Draw slices side by side, four per row, with the outlines of their masks in cyan.
 
     Args:
-        images: uint8 (H, W, 3), all of one size.
-        masks: uint8 (H, W), theirs; None for none.
-        titles: theirs.
+        images: the slices, uint8 (H, W, 3), all of one size.
+        masks: their masks, uint8 (H, W); None for a slice without one.
+        titles: their titles.
     """
     height, width = images[0].shape[:2]
     columns = min(4, len(images))
@@ -124,7 +124,9 @@ def contact_sheet(
         if mask is not None:
             shown[mask.astype(bool) & ~binary_erosion(mask)] = (0, 255, 255)
         sheet.paste(Image.fromarray(shown), (corner[0], corner[1] + _TITLE))
-        strip = Image.new("RGB", (width, _TITLE))  # of its own, so that a long title ends where its slice does
+        strip = Image.new(
+            "RGB", (width, _TITLE)
+        )  # a picture for each title, so that a long one ends where its slice does
         ImageDraw.Draw(strip).text((2, 1), title, fill="white")
         sheet.paste(strip, corner)
     return sheet
@@ -136,13 +138,13 @@ def slices(
     """Draw wrongly predicted slices, each with the outline of its tumour mask.
 
     Args:
-        table: `wrong`'s, of at least one row.
-        images: uint8 (n, H, W, 3), theirs.
-        masks: uint8 (n, H, W), theirs; None for data without masks.
-        classes: class names.
+        table: the table of `wrong`, with at least one row.
+        images: the slices, uint8 (n, H, W, 3).
+        masks: their masks, uint8 (n, H, W); None for data without masks.
+        classes: names of the classes.
     """
     lines = table[["predicted", "confidence"]].to_dict("records")
-    titles = [f"said {classes[line['predicted']]}, {line['confidence']:.0%}" for line in lines]
+    titles = [f"predicted {classes[line['predicted']]}, {line['confidence']:.0%}" for line in lines]
     outlines = [{} if masks is None else {"yellow": masks[place]} for place in range(len(table))]
     return _outlined(table, titles, list(images), outlines)
 
@@ -153,12 +155,12 @@ def _outlined(
     images: Sequence[NDArray[np.uint8]],
     outlines: Sequence[Mapping[str, NDArray[np.uint8]]],
 ) -> Figure:
-    """Draw slices, each with the outlines of masks by colour, and below its `case` and `slice` its title."""
+    """Draw slices, each with the outlines of its masks by colour, and with its `case`, `slice` and title above."""
     figure, panels = _panels(len(table))
     names = table["case"].astype(str) + " " + table["slice"].astype(str)
-    for axes, name, title, image, own in zip(panels, names, titles, images, outlines, strict=False):
+    for axes, name, title, image, masks in zip(panels, names, titles, images, outlines, strict=False):
         axes.imshow(image)
-        for colour, mask in own.items():
+        for colour, mask in masks.items():
             if mask.any():
                 axes.contour(mask, [0.5], colors=colour, linewidths=0.8)
         axes.set_title(f"{name}\n{title}", fontsize="x-small")
@@ -166,7 +168,7 @@ def _outlined(
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
-    """Make a figure of so many panels, four a row."""
+    """Make a figure with `count` panels, four per row."""
     columns = min(4, count)
     rows = -(-count // columns)
     figure = Figure(figsize=(2.6 * columns, 2.9 * rows), layout="constrained")

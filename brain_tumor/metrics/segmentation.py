@@ -1,6 +1,6 @@
-"""Score masks at the size that the files have, a volume and a slice at a time, with the patient as the unit.
+"""Score masks at the size of their files, per volume and per slice, with the patient as the unit.
 
-The definitions are those of docs/localization.md. A patient without a tumour has no Dice; a missed tumour has 0.
+docs/localization.md has the definitions. A patient without a tumour has no Dice; a missed tumour has a Dice of 0.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,44 +22,51 @@ SIZES = ("small", "medium", "large")  # thirds of the tumour slices, by area
 
 
 def compare(predicted: Mask, truth: Mask) -> dict[str, float]:
-    """Compare two masks (H, W) of one slice.
+    """Compare two masks of one slice.
+
+    Args:
+        predicted: uint8 (H, W), not 0 where a tumour is predicted.
+        truth: uint8 (H, W), not 0 where there is a tumour.
 
     Returns:
-        `tp`, `fp`, `fn`, `area` (of the truth) and `predicted_area`, in pixels; on tumour slices also `dice`, `iou`,
-        `surface_dice` (the share of both boundaries that lies within 2 pixels of the other) and `hd95` (the larger of
-        the two directed 95th percentiles of the distances between the boundaries, in pixels). Where the truth has a
-        tumour and the prediction none, they are 0, 0, 0 and the picture's diagonal; where the truth has none, NaN.
+        - `tp`, `fp`, `fn`, `area` (of the truth) and `predicted_area`, in pixels.
+        - `dice` and `iou`.
+        - `surface_dice`: the share of both boundaries that lies within 2 pixels of the other.
+        - `hd95`: the larger of the two directed 95th percentiles of the distances between the boundaries, in pixels.
+
+        Where the truth has a tumour and the prediction none, the last four are 0, 0, 0 and the picture's diagonal.
+        Where the truth has no tumour, they are NaN.
     """
-    found, tumour = predicted.astype(bool), truth.astype(bool)
-    tp = int((found & tumour).sum())
-    counts = {"tp": tp, "fp": int(found.sum()) - tp, "fn": int(tumour.sum()) - tp}
-    counts |= {"area": int(tumour.sum()), "predicted_area": int(found.sum())}
+    marked, tumour = predicted.astype(bool), truth.astype(bool)
+    tp = int((marked & tumour).sum())
+    counts = {"tp": tp, "fp": int(marked.sum()) - tp, "fn": int(tumour.sum()) - tp}
+    counts |= {"area": int(tumour.sum()), "predicted_area": int(marked.sum())}
     if not tumour.any():
         return counts | dict.fromkeys(("dice", "iou", "surface_dice", "hd95"), np.nan)
-    overlap = {"dice": _dice(counts["tp"], counts["fp"], counts["fn"]), "iou": tp / (found | tumour).sum()}
-    if not found.any():
+    overlap = {"dice": _dice(counts["tp"], counts["fp"], counts["fn"]), "iou": tp / (marked | tumour).sum()}
+    if not marked.any():
         return counts | overlap | {"surface_dice": 0.0, "hd95": float(np.hypot(*truth.shape))}
-    forth, back = _boundary_distances(found, tumour)
+    forth, back = _boundary_distances(marked, tumour)
     near = (forth <= TOLERANCE).sum() + (back <= TOLERANCE).sum()
     far = max(np.percentile(forth, 95), np.percentile(back, 95))
     return counts | overlap | {"surface_dice": near / (len(forth) + len(back)), "hd95": float(far)}
 
 
-def emptied(slices: pd.DataFrame, gone: NDArray[np.bool_], diagonals: NDArray[np.float64]) -> pd.DataFrame:
-    """Return `compare`'s values as if nothing had been predicted in some slices.
+def emptied(slices: pd.DataFrame, emptied_slices: NDArray[np.bool_], diagonals: NDArray[np.float64]) -> pd.DataFrame:
+    """Return the values of `compare` as if nothing had been predicted in some slices.
 
     Args:
-        slices: `compare`'s values.
-        gone: (n,) which slices.
-        diagonals: (n,) of the slices' pictures, in pixels.
+        slices: a table of the values of `compare`, one row per slice.
+        emptied_slices: bool (n,), the slices without a prediction.
+        diagonals: float64 (n,), the diagonals of the slices' pictures in pixels.
     """
-    found = slices.copy()
-    found.loc[gone, ["tp", "fp", "predicted_area"]] = 0
-    found.loc[gone, "fn"] = slices.loc[gone, "area"]
-    missed = gone & (slices["area"] > 0).to_numpy()
-    found.loc[missed, ["dice", "iou", "surface_dice"]] = 0.0
-    found.loc[missed, "hd95"] = diagonals[missed]
-    return found
+    values = slices.copy()
+    values.loc[emptied_slices, ["tp", "fp", "predicted_area"]] = 0
+    values.loc[emptied_slices, "fn"] = slices.loc[emptied_slices, "area"]
+    missed = emptied_slices & (slices["area"] > 0).to_numpy()
+    values.loc[missed, ["dice", "iou", "surface_dice"]] = 0.0
+    values.loc[missed, "hd95"] = diagonals[missed]
+    return values
 
 
 def terciles(areas: NDArray[np.int64]) -> tuple[float, float]:
@@ -69,23 +76,25 @@ def terciles(areas: NDArray[np.int64]) -> tuple[float, float]:
 
 
 def patients(slices: pd.DataFrame, thirds: tuple[float, float]) -> pd.DataFrame:
-    """Sum up the slices of each patient.
+    """Score each patient over all slices.
 
     Args:
-        slices: `compare`'s values with `case`.
-        thirds: `terciles` of the data set's tumours.
+        slices: a table of the values of `compare` with a column `case`, one row per slice.
+        thirds: the `terciles` of the data set's tumours.
 
     Returns:
-        One row a patient: `dice` (2 TP / (2 TP + FP + FN) over all slices; NaN without a tumour), the means of
-        `dice_slice`, `iou_slice`, `surface_dice` and `hd95` over tumour slices, `area_error` ((predicted - true) /
-        true), `area`, `tumour_slices`, `dice_small`, `dice_medium` and `dice_large` (`dice_slice` of the slices whose
-        tumour is in that third), and over empty slices `empty_clean` (the share predicted empty) and
-        `false_pixels` (a slice).
+        One row per patient, NaN where a number is not defined:
+
+        - `dice`: 2 TP / (2 TP + FP + FN) over all slices.
+        - `dice_slice`, `iou_slice`, `surface_dice` and `hd95`: means over tumour slices.
+        - `area_error`: (predicted - true) / true; `area` in pixels; `tumour_slices`, their number.
+        - `dice_small`, `dice_medium` and `dice_large`: `dice_slice` over the slices whose tumour is in that third.
+        - Over empty slices, `empty_clean`: the share predicted empty; `false_pixels`: predicted pixels per slice.
     """
     rows = []
-    for case, own in slices.groupby("case", sort=True):
-        total = own[["tp", "fp", "fn", "area", "predicted_area"]].sum()
-        tumour, empty = own[own["area"] > 0], own[own["area"] == 0]
+    for case, members in slices.groupby("case", sort=True):
+        total = members[["tp", "fp", "fn", "area", "predicted_area"]].sum()
+        tumour, empty = members[members["area"] > 0], members[members["area"] == 0]
         third = np.digitize(tumour["area"], thirds, right=True)
         rows.append(
             {
@@ -109,17 +118,20 @@ def patients(slices: pd.DataFrame, thirds: tuple[float, float]) -> pd.DataFrame:
 def score(
     slices: pd.DataFrame, thirds: tuple[float, float], strata: Sequence[object] | None = None
 ) -> dict[str, Interval]:
-    """Average over patients, with intervals from a bootstrap over them.
+    """Average the scores of patients, with intervals from a bootstrap over patients.
 
     Args:
-        slices: `compare`'s values with `case`; where it is unknown, every slice counts as a patient.
-        thirds: `terciles` of the data set's tumours.
-        strata: what the bootstrap keeps the sizes of, such as folds, one a slice; None for one.
+        slices: a table of the values of `compare` with a column `case`, one row per slice. If a case is unknown, every
+            slice counts as a patient.
+        thirds: the `terciles` of the data set's tumours.
+        strata: a label per slice, such as its fold; each bootstrap sample has as many patients of each label as the
+            data. None for no strata.
 
     Returns:
-        Means of `patients`' numbers over those who have them, `dice_median`, `hd95_median`, `dice_pooled` (over all
-        pixels of all slices) and `dice_legacy` (the mean over all slices, two empty masks counting 1); and without
-        limits `dice_minimum`. One patient says nothing about others: nothing has limits then.
+        The means of the numbers of `patients` over the patients for whom they are defined; `dice_median` and
+        `hd95_median`; `dice_pooled`, over all pixels of all slices; `dice_legacy`, the mean over all slices, where two
+        empty masks count as 1; and `dice_minimum`, which has no limits. With a single patient nothing has limits,
+        since one patient does not show how patients differ.
     """
     if (slices["case"] == "").any():
         slices = slices.assign(case=[f"{row}" for row in range(len(slices))])
@@ -129,43 +141,42 @@ def score(
         *(f"dice_{name}" for name in SIZES),
     ]  # fmt: skip
     values = {name: torch.tensor(table[name].to_numpy(dtype=float)) for name in names}
-    sums = {
-        name: torch.tensor(column.to_numpy(dtype=float))
-        for name, column in slices.assign(legacy=_legacy(slices), n=1).groupby("case")[
-            ["tp", "fp", "fn", "legacy", "n"]
-        ].sum().items()
-    }  # fmt: skip
+    slices = slices.assign(legacy=_legacy(slices), n=1)
+    totals = slices.groupby("case")[["tp", "fp", "fn", "legacy", "n"]].sum()
+    sums = {name: torch.tensor(column.to_numpy(dtype=float)) for name, column in totals.items()}
 
     def measure(weights: Tensor) -> dict[str, Tensor]:
-        found = {name: _mean(value, weights) for name, value in values.items()}
-        found |= {f"{name}_median": _median(values[name], weights) for name in ("dice", "hd95")}
+        means = {name: _mean(value, weights) for name, value in values.items()}
+        means |= {f"{name}_median": _median(values[name], weights) for name in ("dice", "hd95")}
         tp, fp, fn, legacy, count = (weights @ sums[name] for name in ("tp", "fp", "fn", "legacy", "n"))
-        return found | {"dice_pooled": 2 * tp / (2 * tp + fp + fn), "dice_legacy": legacy / count}
+        return means | {"dice_pooled": 2 * tp / (2 * tp + fp + fn), "dice_legacy": legacy / count}
 
-    own = None if strata is None else list(pd.Series(list(strata)).groupby(slices["case"].to_numpy()).first())
-    found = bootstrap.intervals(measure, list(table["case"]), own)
+    patient_strata = (
+        None if strata is None else list(pd.Series(list(strata)).groupby(slices["case"].to_numpy()).first())
+    )
+    scores = bootstrap.intervals(measure, list(table["case"]), patient_strata)
     if len(table) == 1:
-        found = {name: _alone(interval["value"]) for name, interval in found.items()}
+        scores = {name: _alone(interval["value"]) for name, interval in scores.items()}
     lowest = table["dice"].min()
-    return found | {"dice_minimum": _alone(None if np.isnan(lowest) else float(lowest))}
+    return scores | {"dice_minimum": _alone(None if np.isnan(lowest) else float(lowest))}
 
 
 def largest_component(volume: Mask) -> Mask:
-    """Keep the largest 6-connected part of a volume (slices, H, W)."""
+    """Keep only the largest 6-connected part of a mask, uint8 (slices, H, W)."""
     labels, count = ndimage.label(volume)
     if count < 2:
         return volume
     sizes = np.bincount(labels.reshape(-1))
-    kept: Mask = (labels == 1 + sizes[1:].argmax()).astype(np.uint8)
-    return kept
+    largest: Mask = (labels == 1 + sizes[1:].argmax()).astype(np.uint8)
+    return largest
 
 
 def volumes(cases: Sequence[str], numbers: Sequence[int]) -> Iterator[list[int]]:
-    """Yield the places of each patient's slices, from the lowest number up."""
+    """Yield the row numbers of each named patient's slices, from the lowest slice number up."""
     table = pd.DataFrame({"case": list(cases), "slice": list(numbers)})
-    for case, own in table.groupby("case", sort=True):
+    for case, members in table.groupby("case", sort=True):
         if case:
-            yield [int(place) for place in own.sort_values("slice").index]
+            yield [int(place) for place in members.sort_values("slice").index]
 
 
 def _alone(value: float | None) -> Interval:
@@ -182,20 +193,20 @@ def _legacy(slices: pd.DataFrame) -> Any:
 
 
 def _boundary_distances(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return how far each boundary pixel of either mask is from the other's boundary, in pixels."""
+    """Return the distances in pixels from each boundary pixel of one mask to the other's boundary, for both masks."""
     edges = [mask & ~ndimage.binary_erosion(mask) for mask in (first, second)]
     distances = [ndimage.distance_transform_edt(~edge) for edge in edges]
     return distances[1][edges[0]], distances[0][edges[1]]
 
 
 def _mean(values: Tensor, weights: Tensor) -> Tensor:
-    """Average what is defined: values (n,) and weights (R, n) to (R,), NaN where nothing is."""
+    """Average the defined values (n,) for each weighting (R, n): (R,), NaN where none is defined."""
     known = ~values.isnan()
     return weights[:, known] @ values[known] / weights[:, known].sum(1)
 
 
 def _median(values: Tensor, weights: Tensor) -> Tensor:
-    """Return the median of each weighting by whole numbers, as if a value of weight 2 stood twice."""
+    """Return the median for each weighting by whole numbers; a value of weight 2 counts twice."""
     known = ~values.isnan()
     if not known.any():
         return torch.full((len(weights),), torch.nan, dtype=torch.float64)

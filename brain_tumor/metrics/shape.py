@@ -1,7 +1,7 @@
-"""What a tumour's size and shape alone tell of its type: logistic regression on masks, without pixels.
+"""Predict a tumour's type from its size and shape alone: an image-free baseline, logistic regression on masks.
 
-The features are those of Buda, Saha, Mazurowski 2019, with the tumour's size: angular standard deviation and margin
-fluctuation of an outline, and of a volume the ratio to its bounding ellipsoid.
+The features are those of Buda, Saha, Mazurowski 2019, and the tumour's size: angular standard deviation and margin
+fluctuation of an outline and, for a volume, the share that it fills of its bounding ellipsoid.
 """
 
 import importlib.util
@@ -18,7 +18,7 @@ from scipy.spatial import ConvexHull, QhullError
 Mask = NDArray[np.uint8]
 Array = NDArray[np.float64]
 _SECTORS = 10
-_TOLERANCE = 1e-3  # of the bounding ellipsoid
+_TOLERANCE = 1e-3  # relative, of the search for the bounding ellipsoid
 
 
 def predict(
@@ -26,17 +26,17 @@ def predict(
 ) -> dict[str, NDArray[np.float64]]:
     """Predict the test slices' classes from the masks of tumours.
 
-    Where slices have numbers, a patient is described by the whole tumour, the outlines of its largest slice; elsewhere
-    each slice by its own.
+    Where slices have numbers, each patient is described by the whole tumour and by the outline of its largest slice.
+    Otherwise each slice is described by its outline.
 
     Args:
-        train: columns `case`, `slice`, `label`, every class among them; its index is what `mask` takes.
-        test: likewise.
-        classes: how many there are.
-        mask: returns the mask (H, W) of a row.
+        train: the training slices, with columns `case`, `slice`, `label`; every class occurs.
+        test: the test slices, with the same columns.
+        classes: the number C of classes.
+        mask: returns the mask, uint8 (H, W), of a label of the tables' index.
 
     Returns:
-        Class probabilities (n, C), as `shape`; nothing without scikit-learn, which is an extra.
+        Class probabilities, float64 (n, C), as `shape`; {} without scikit-learn, which is an optional dependency.
     """
     if not importlib.util.find_spec("sklearn"):
         return {}
@@ -44,15 +44,15 @@ def predict(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    together = pd.concat([train, test])
-    features = _of_volumes(together, mask) if (together["slice"] >= 0).all() else _of_slices(together, mask)
-    by_volume = (together["slice"] >= 0).all()
+    both = pd.concat([train, test])
+    by_volume = (both["slice"] >= 0).all()
+    features = _of_volumes(both, mask) if by_volume else _of_slices(both, mask)
     units = train.drop_duplicates("case") if by_volume else train
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     model.fit(features.loc[units.index], units["label"])
-    found: NDArray[np.float64] = model.predict_proba(features.loc[test.index])
-    assert found.shape[1] == classes, "every class is in training"
-    return {"shape": found}
+    probabilities: NDArray[np.float64] = model.predict_proba(features.loc[test.index])
+    assert probabilities.shape[1] == classes, "every class is in training"
+    return {"shape": probabilities}
 
 
 def _of_slices(table: pd.DataFrame, mask: Callable[[int], Mask]) -> pd.DataFrame:
@@ -60,26 +60,29 @@ def _of_slices(table: pd.DataFrame, mask: Callable[[int], Mask]) -> pd.DataFrame
 
 
 def _of_volumes(table: pd.DataFrame, mask: Callable[[int], Mask]) -> pd.DataFrame:
-    found = {}
-    for case, own in table.groupby("case"):
-        masks = [mask(int(row)) for row in own.index]
-        largest = masks[int(np.argmax([each.sum() for each in masks]))]
-        ratio, volume = ellipsoid_ratio(masks, own["slice"].tolist())
-        found[case] = {**planar(largest), "size": np.log1p(volume), "ellipsoid": ratio}
-    return pd.DataFrame([found[case] for case in table["case"]], index=table.index)
+    described = {}
+    for case, members in table.groupby("case"):
+        masks = [mask(int(row)) for row in members.index]
+        largest = masks[int(np.argmax([slice_.sum() for slice_ in masks]))]
+        ratio, volume = ellipsoid_ratio(masks, members["slice"].tolist())
+        described[case] = {**planar(largest), "size": np.log1p(volume), "ellipsoid": ratio}
+    return pd.DataFrame([described[case] for case in table["case"]], index=table.index)
 
 
 def planar(mask: Mask) -> dict[str, float]:
-    """Describe a mask (H, W): `size` (log of 1 + its pixels), `angular` and `fluctuation`; 0 for what is too small.
+    """Describe the size and the outline of a mask, uint8 (H, W).
 
-    Distances are from the centre of mass to the outline of the largest part, and divided by their mean. `angular` is
-    the mean of their standard deviations in ten equal sectors, `fluctuation` the standard deviation of their difference
-    from a moving average over a tenth of the outline.
+    Returns:
+        - `size`: the logarithm of 1 + the number of pixels.
+        - `angular` and `fluctuation`: both from the distances between the centre of mass and the longest outline,
+          divided by their mean. `angular` is the mean of their standard deviations in ten equal sectors. `fluctuation`
+          is the standard deviation of their difference from a moving average over a tenth of the outline. Both are 0
+          for an outline of fewer than 20 points.
     """
     size = float(np.log1p(mask.sum()))
     lines = contourpy.contour_generator(z=np.pad(mask, 1).astype(float)).lines(0.5)
     outlines = [np.asarray(line) for line in lines] or [np.zeros((0, 2))]
-    outline = max(outlines, key=len)[:-1]  # its last point is its first
+    outline = max(outlines, key=len)[:-1]  # the last point repeats the first
     if len(outline) < 2 * _SECTORS:
         return {"size": size, "angular": 0.0, "fluctuation": 0.0}
     rows, columns = np.nonzero(mask)
@@ -93,13 +96,15 @@ def planar(mask: Mask) -> dict[str, float]:
 
 
 def ellipsoid_ratio(masks: Sequence[Mask], heights: Sequence[int]) -> tuple[float, float]:
-    """Return what share of its smallest enclosing ellipsoid a volume fills, and its voxels.
-
-    The share is the same however thick the slices are.
+    """Measure a volume and its smallest enclosing ellipsoid.
 
     Args:
-        masks: (H, W) each.
-        heights: their numbers.
+        masks: the volume's slices, uint8 (H, W).
+        heights: the slices' numbers.
+
+    Returns:
+        The share of the ellipsoid that the volume fills, which does not depend on the slices' thickness; and the number
+        of voxels. The share is 0 where there is no ellipsoid.
     """
     volume = float(sum(int(mask.sum()) for mask in masks))
     corners = [_corners(mask, height) for mask, height in zip(masks, heights, strict=True) if mask.any()]
@@ -115,7 +120,7 @@ def ellipsoid_ratio(masks: Sequence[Mask], heights: Sequence[int]) -> tuple[floa
 
 
 def _corners(mask: Mask, height: int) -> Array:
-    """Return the corners of a slice's outermost voxels, (n, 3)."""
+    """Return the corners of the outermost voxels in each row of a slice, float64 (n, 3)."""
     rows = np.flatnonzero(mask.any(1))
     first, last = mask[rows].argmax(1), mask.shape[1] - mask[rows][:, ::-1].argmax(1)
     plane = [

@@ -140,7 +140,7 @@ class Classifier(Task):
         """Score what knows classes, positions, neighbours or the tumour's outline, but sees no pixel."""
         found = classification.score_baselines(data.table, data.classes, data.positive)
         train, test = (data.table.iloc[data.rows[part]] for part in ("train", "test"))
-        if data.decoded.masks is not None and patients.apply(pd.concat([train, test])):
+        if data.decoded.masks is not None and patients.one_label_each(pd.concat([train, test])):
             for name, own in shape.predict(train, test, len(data.classes), data.decoded.original_mask).items():
                 found[name] = classification.score_baseline(test, data.classes, torch.from_numpy(own), data.positive)
         return found

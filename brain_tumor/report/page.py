@@ -103,7 +103,7 @@ def write(title: str, blocks: Sequence[Block], folder: Path) -> None:
 
     What an earlier report has left in the folder, and this one has not, is removed: `report.files` names it.
     """
-    walk.make_own(folder)
+    walk.make_results_folder(folder)
     files = {f"{block.name}.png": block.png for block in blocks if isinstance(block, Picture)}
     files |= {f"{block.name}.csv": block.numbers.to_csv().encode() for block in blocks if isinstance(block, Table)}
     files |= {"report.md": markdown(title, blocks).encode(), "report.html": html(title, blocks).encode()}

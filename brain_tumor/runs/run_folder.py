@@ -128,7 +128,7 @@ def mark(folder: Path, identity: str) -> None:
     if known != identity:
         raise ValueError(f"{folder}: holds a run of another configuration; choose another folder")
     path.write_text(identity)
-    walk.make_own(folder)
+    walk.make_results_folder(folder)
 
 
 def begin(folder: Path, facts: Mapping[str, str]) -> None:

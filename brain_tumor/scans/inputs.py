@@ -48,7 +48,7 @@ def gather(inputs: Sequence[str]) -> Inputs:
     for text in inputs:
         path = Path(text).expanduser()
         if path.suffix.lower() == ".txt" and _is_file(path):
-            walk.refuse_own(path, "input")
+            walk.refuse_results(path, "input")
             _read_list(path, gathered)
         elif not _add(text, gathered):
             raise ValueError(f"input={text}: no such file or folder")
@@ -64,7 +64,7 @@ def _add(text: str, gathered: Inputs, list_folder: Path | None = None) -> bool:
     path = Path(text).expanduser()
     for candidate in [path] if list_folder is None or path.is_absolute() else [path, list_folder / path]:
         if os.path.lexists(candidate):
-            walk.refuse_own(candidate, "input")
+            walk.refuse_results(candidate, "input")
             _add_existing(candidate, gathered)
             return True
         if matches := _matches(str(candidate)):
@@ -93,7 +93,7 @@ def _matches(pattern: str) -> list[Path]:
 def _refusal(match: Path) -> str:
     """Return why a path that matches a pattern is no input; "" where it is one."""
     folders = [match, *match.parents] if match.is_dir() else match.parents
-    return "results of brain_tumor, which are no input" if any(walk.is_own(folder) for folder in folders) else ""
+    return "results of brain_tumor, which are no input" if any(walk.is_results(folder) for folder in folders) else ""
 
 
 def _add_existing(path: Path, gathered: Inputs) -> None:

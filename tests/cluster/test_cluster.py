@@ -269,7 +269,7 @@ def test_images_are_put_together_as_predict_does(tmp_path: Path) -> None:
     drawn = np.random.default_rng(0).integers(0, 200, (6, 16, 16), dtype=np.uint16)
     _write_series(tmp_path / "a", drawn, SeriesInstanceUID=lambda place: f"1.2.{place}", StudyInstanceUID="1")
     _write_series(tmp_path / "b", drawn, SeriesInstanceUID=lambda place: f"1.3.{place}", StudyInstanceUID="1")
-    walk.make_own(tmp_path / "out")
+    walk.make_results_folder(tmp_path / "out")
     write_image(tmp_path / "out" / "mask.png")
     write_image(tmp_path / "@eaDir" / "a.png")
     (tmp_path / "gone.nii").symlink_to("nowhere")

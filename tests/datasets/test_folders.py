@@ -167,7 +167,7 @@ def test_systems_leftovers_are_neither_images_nor_classes(tmp_path: Path, leftov
 
 def test_our_results_are_no_class(tmp_path: Path) -> None:
     _classes(tmp_path)
-    write_image(walk.make_own(tmp_path / "outputs") / "run" / "picture.png")
+    write_image(walk.make_results_folder(tmp_path / "outputs") / "run" / "picture.png")
     listing = folders.list_slices(tmp_path)
     assert sorted(set(listing.table["class"])) == ["a", "b"]
     assert listing.problems == []

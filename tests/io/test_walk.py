@@ -43,20 +43,20 @@ def test_links_are_followed_once(tmp_path: Path) -> None:
 
 def test_results_are_no_input(tmp_path: Path) -> None:
     _fill(tmp_path, "scan.png")
-    masks = walk.make_own(tmp_path / "out" / "masks")
+    masks = walk.make_results_folder(tmp_path / "out" / "masks")
     _fill(masks, "scan_mask.png", "case/deeper_mask.png")
     found = walk.walk(tmp_path)
     assert [path.name for path in found.files] == ["scan.png"]
     assert found.skipped == {masks: "results of brain_tumor, which are no input"}
     for own in (masks, masks / "scan_mask.png", masks / "case", masks / "case" / "deeper_mask.png"):
         with pytest.raises(ValueError, match=r"input=.*: results of brain_tumor, which are no input"):
-            walk.refuse_own(own, "input")
-    walk.refuse_own(tmp_path, "input")
-    walk.make_own(masks)
-    assert walk.is_own(masks)
+            walk.refuse_results(own, "input")
+    walk.refuse_results(tmp_path, "input")
+    walk.make_results_folder(masks)
+    assert walk.is_results(masks)
     # A folder of the user's own, into which something is written, stays input.
-    walk.make_own(tmp_path)
-    assert not walk.is_own(tmp_path)
+    walk.make_results_folder(tmp_path)
+    assert not walk.is_results(tmp_path)
 
 
 def test_a_stamp_tells_files_apart(tmp_path: Path) -> None:

@@ -31,5 +31,5 @@ def test_mistakes_are_drawn_with_their_masks() -> None:
     for index in range(3):
         assert np.array_equal(np.asarray(panels[index].images[0].get_array()), images[index])
     assert [len(axes.collections) for axes in panels[:3]] == [0, 0, 1]
-    assert panels[0].get_title() == "P 4\nsaid yes, 95%"
+    assert panels[0].get_title() == "P 4\npredicted yes, 95%"
     assert len(plots.slices(wrong, images, None, ["no", "yes"]).axes[2].collections) == 0

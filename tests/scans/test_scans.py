@@ -42,7 +42,7 @@ def test_nothing_of_a_folder_is_lost_without_a_word(tmp_path: Path) -> None:
     for folder in (".ipynb_checkpoints", "@eaDir/a.png", "__MACOSX"):
         write_image(tmp_path / "in" / folder / "a.png")
     (tmp_path / "in" / "._a.png").write_bytes(b"\0\5\x16\7")
-    walk.make_own(tmp_path / "in" / "predictions")
+    walk.make_results_folder(tmp_path / "in" / "predictions")
     write_image(tmp_path / "in" / "predictions" / "mask.png")
 
     discovered = discovery.discover([str(tmp_path / "in")])
@@ -96,7 +96,7 @@ def test_what_is_named_itself_has_its_row(tmp_path: Path) -> None:
 
 
 def test_our_own_results_are_no_input(tmp_path: Path) -> None:
-    walk.make_own(tmp_path / "out")
+    walk.make_results_folder(tmp_path / "out")
     write_image(tmp_path / "out" / "mask.png")
     write_image(tmp_path / "a.png")
     for named in (tmp_path / "out", tmp_path / "out" / "mask.png"):
