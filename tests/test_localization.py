@@ -25,7 +25,7 @@ from brain_tumor.metrics import bootstrap, mask_baselines, segmentation
 from brain_tumor.models.segmenter import Segmenter
 from brain_tumor.report import compose, page
 from brain_tumor.report.chapters import localization as report
-from brain_tumor.report.pooled import pool
+from brain_tumor.report.pooled import pool_folds
 from brain_tumor.report.runs import collect
 from brain_tumor.scans import cases
 from brain_tumor.scans.images import fit_image, read_files, unfit
@@ -274,7 +274,7 @@ def test_a_detector_goes_before_a_segmenter(
     assert scored["alone"]["dice"] == found["test"]["dice"]
     assert scored["gated_by_truth"]["empty_clean"]["value"] == 1
 
-    assert "## Two stages" in page.markdown("", compose.compose(collect([segmenter])))
+    assert "## Two-stage segmentation" in page.markdown("", compose.compose(collect([segmenter])))
     written = sorted((segmenter / "evaluations" / "1" / "masks").rglob("*.png"))
     assert (segmenter / "evaluations" / "1" / "masks" / ".brain_tumor").exists()
     predictions = pd.read_csv(segmenter / "evaluations" / "1" / "predictions.csv").sort_values("path")
@@ -389,7 +389,7 @@ def test_folds_of_masks_are_pooled(segmenter: Path, tmp_path: Path) -> None:
         (folder / "results.json").write_text(json.dumps(content))
         own.to_csv(folder / "predictions.csv", index=False)
     runs = collect([tmp_path]).runs
-    table = report.numbers(runs, pool(runs))
+    table = report.numbers(runs, pool_folds(runs))
     assert list(table["split"]) == ["2 folds by patient"] * 3
     line, whole = table.iloc[0], content["test"]
     assert line["patients"] == 2

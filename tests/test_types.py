@@ -327,7 +327,7 @@ def test_trains_on_crops_that_runs_found_and_reports_on_them(
     assert table["patient_accuracy"][0] == pytest.approx(right.mean())
     page = (home / "report.md").read_text()
     assert ".911" in page  # beside what others report
-    assert "## Where is it, by type" in page
+    assert "## Localization by type" in page
     assert (home / "types_1.png").exists()
 
 

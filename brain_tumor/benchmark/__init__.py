@@ -1,1 +1,1 @@
-"""Measure training speed: the plain loop, the framework, and the hardware's limit."""
+"""Measure training speed, beside a plain loop and the hardware's limit."""

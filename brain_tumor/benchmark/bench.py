@@ -1,4 +1,4 @@
-"""What the benchmark's sections share."""
+"""Define the settings and the data that the benchmark's sections share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,18 +12,19 @@ from brain_tumor.models.classifier import Classifier
 
 @dataclass
 class Bench:
-    """What the sections share.
+    """The settings and the data of a benchmark.
 
     Attributes:
-        data: set up.
+        data: the data module, set up.
         build: makes a model from a name of `models` and a strategy.
         models: names of models.
-        precision: Lightning's name, resolved.
-        device: to measure on.
-        trainer: the arguments of `lightning.Trainer` that say on what to train and how.
-        arguments: makes overrides that train the same model on the same data as `build` does in this process.
-        repeats: how often each side is measured.
-        batches: training batches a measurement.
+        precision: Lightning's name of the precision, such as "bf16-mixed"; not "auto".
+        device: the device to measure on.
+        trainer: the arguments of `lightning.Trainer` for hardware and precision.
+        arguments: makes the overrides of the training command for the model of `build`, from the same name and
+            strategy, on the same data.
+        repeats: number of measurements of each side.
+        batches: training batches per measurement.
         epochs: length of a whole experiment.
     """
 

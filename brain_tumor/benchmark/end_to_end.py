@@ -1,4 +1,4 @@
-"""The benchmark's main section: training and test end to end, fine-tuned and frozen."""
+"""Measure training and test end to end, fine-tuned, frozen and partially trained: the benchmark's main section."""
 
 import tempfile
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from brain_tumor.models.classifier import Classifier
 
 
 def training(bench: Bench) -> Iterator[Row]:
-    """Images per second of training and test, what the framework costs, and how near the hardware's limit that is."""
+    """Measure images per second of training and test, the framework's overhead, and the share of the peak reached."""
     for precision in dict.fromkeys(["32-true", bench.precision]):
         yield alone(f"matrix product, {precision}", "TFLOP/s", [loops.peak(precision, bench.device) / 1e12])
     for name in bench.models:
@@ -38,20 +38,20 @@ def _finetuned(bench: Bench, name: str) -> list[Row]:
         bench.repeats,
     )
     needed, peak = loops.flops(bench, model), loops.peak(bench.precision, bench.device)
-    theirs, ours = (_experiment(bench, speeds[side], speeds[f"{side} test"]) for side in ("plain", "ours"))
+    plain, ours = (_experiment(bench, speeds[side], speeds[f"{side} test"]) for side in ("plain", "ours"))
     return [
         compare(f"{name} fine-tune, training", "images/s", speeds["plain"], speeds["ours"]),
         compare(f"{name}, test", "images/s", speeds["plain test"], speeds["ours test"]),
         alone(f"{name} fine-tune, share of the peak", "%", [100 * needed * speed / peak for speed in speeds["ours"]]),
         _overhead(f"{name} fine-tune, framework over hand-written loop", speeds["by hand"], speeds["ours"]),
         compare(
-            f"{name} fine-tune, {bench.epochs} epochs", "s", theirs, ours, "both extrapolated from the speeds above"
+            f"{name} fine-tune, {bench.epochs} epochs", "s", plain, ours, "both extrapolated from the speeds above"
         ),
     ]
 
 
 def _experiment(bench: Bench, training: list[float], test: list[float]) -> list[float]:
-    """Extrapolate whole experiments, in seconds, from images per second."""
+    """Extrapolate the seconds of whole experiments from images per second of training and of test."""
     rows = bench.data.rows
     pairs = zip(training, test, strict=True)
     return [bench.epochs * (len(rows["train"]) / fit + len(rows["test"]) / score) for fit, score in pairs]
@@ -73,27 +73,27 @@ def _frozen(bench: Bench, name: str) -> list[Row]:
         )
     with tempfile.TemporaryDirectory() as folder:
         empty = [f"cache_dir={folder}/cache", f"trainer.max_epochs={bench.epochs}"]
-        took, memory = command.whole([*bench.arguments(name, "freeze"), *empty], Path(folder) / "outputs")
-    theirs = _experiment(bench, speeds["plain"], speeds["plain test"])
+        seconds, memory = command.whole([*bench.arguments(name, "freeze"), *empty], Path(folder) / "outputs")
+    plain = _experiment(bench, speeds["plain"], speeds["plain test"])
     note = "ours: a whole process from empty caches; plain: extrapolated"
     return [
         compare(f"{name} frozen, training once features are there", "images/s", speeds["plain"], speeds["ours"]),
         _overhead(f"{name} frozen, framework over hand-written loop", speeds["by hand"], speeds["ours"]),
-        compare(f"{name} frozen, {bench.epochs} epochs", "s", theirs, [took] * len(theirs), note),
+        compare(f"{name} frozen, {bench.epochs} epochs", "s", plain, [seconds] * len(plain), note),
         alone(f"{name} frozen, peak resident memory", "GiB", [memory / 2**30]),
     ]
 
 
 def _partial(bench: Bench, name: str) -> Row:
-    """Train the last block and the head on kept feature maps, beside fine-tuning with the same framework."""
+    """Measure training of the last block and the head on cached feature maps, beside fine-tuning the whole network."""
     tuned, model = bench.build(name, "finetune"), bench.build(name, "partial")
 
-    def on_kept_maps() -> float:
+    def on_cached_maps() -> float:
         with _features(bench, model, Path(folder)):
             return loops.framework(bench, model, bench.batches)
 
     with tempfile.TemporaryDirectory() as folder:
-        sides = {"whole": lambda: loops.framework(bench, tuned, bench.batches), "part": on_kept_maps}
+        sides = {"whole": lambda: loops.framework(bench, tuned, bench.batches), "part": on_cached_maps}
         speeds = interleave(sides, bench.repeats)
     times = [part / whole for whole, part in zip(speeds["whole"], speeds["part"], strict=True)]
     return alone(f"{name} partial (layer4), training, over fine-tuning", "times", times)
@@ -106,12 +106,12 @@ def _overhead(what: str, by_hand: list[float], ours: list[float]) -> Row:
 
 @contextmanager
 def _features(bench: Bench, model: Classifier, folder: Path) -> Iterator[None]:
-    """Give the data module the features of a model's frozen part, kept in `folder`, for a while."""
+    """Let the data module serve cached features of a model's frozen part, in `folder`, within the context."""
     part = model.frozen_part
-    assert part is not None, "only what is frozen has features to keep"
-    home, bench.data.cache_dir = bench.data.cache_dir, folder
+    assert part is not None, "only a frozen part has features to cache"
+    former, bench.data.cache_dir = bench.data.cache_dir, folder
     bench.data.store.features = features.cached(part, bench.data, bench.precision, bench.device)
     try:
         yield
     finally:
-        bench.data.cache_dir, bench.data.store.features = home, None
+        bench.data.cache_dir, bench.data.store.features = former, None

@@ -1,4 +1,4 @@
-"""The benchmark's section on exported files: onnxruntime beside torch, over the same fitted slices as `predict`."""
+"""Measure exported files: onnxruntime beside torch, on the same fitted slices as `predict`."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -23,15 +23,15 @@ _SLICES = 64
 
 
 def exported(bench: Bench) -> Iterator[Row]:
-    """Images per second through a network, classifiers and a U-Net: as a file, and with torch in two precisions."""
+    """Measure images per second of classifiers and a U-Net: as an ONNX file, and with torch in two precisions."""
     fitted = np.ascontiguousarray(bench.data.decoded.images[bench.data.rows["test"][:_SLICES]])
     unet = "resunet18"
     builders: dict[str, Callable[[], Task]] = {name: partial(bench.build, name, "finetune") for name in bench.models}
     builders[unet] = partial(Segmenter, encoder="resnet18", num_classes=2, weights="none")
     for name, build in builders.items():
         networks: dict[str, Network] = {"onnxruntime, float32": _file(build(), bench)}
-        for arithmetic in dict.fromkeys(["32-true", bench.precision]):
-            networks[f"torch, {arithmetic}"] = TorchNetwork(build(), bench.data.transforms, arithmetic)
+        for precision in dict.fromkeys(["32-true", bench.precision]):
+            networks[f"torch, {precision}"] = TorchNetwork(build(), bench.data.transforms, precision)
         sides = {side: partial(_rate, network, fitted, bench.device) for side, network in networks.items()}
         for side, speeds in interleave(sides, bench.repeats).items():
             yield alone(f"{name} predicts: {side}", "images/s", speeds)
@@ -45,5 +45,5 @@ def _file(model: Task, bench: Bench) -> OnnxRun:
     whole = onnx_export.Whole(model, bench.data.transforms, bench.data.size)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.onnx")
-        onnx_export.write(whole, path, {**{name: kind() for name, kind in FACTS.items()}, "format": FORMAT})
+        onnx_export.write(whole, path, {**{name: type_() for name, type_ in FACTS.items()}, "format": FORMAT})
         return OnnxRun.open(path)

@@ -1,4 +1,4 @@
-"""What is timed: the framework's training and test, a hand-written loop with the very same settings, and the device."""
+"""Time the framework's training and test, a hand-written loop with the same settings, and the device."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -13,11 +13,11 @@ from brain_tumor.data.batches import Batch
 from brain_tumor.models import precision as precisions
 from brain_tumor.models.classifier import Classifier
 
-WARM = 2  # first steps of a loop, which set up kernels and iterators
+WARM = 2  # first steps of a loop, not timed, since they set up kernels and iterators
 
 
 def now(device: torch.device) -> float:
-    """Return the time in seconds when all work on the device is done."""
+    """Wait until all work on the device is done, and return the time in seconds."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
     return time.perf_counter()
@@ -49,7 +49,7 @@ class Clock(L.Callback):
 
 
 def framework(bench: Bench, model: Classifier, batches: int) -> float:
-    """Train with the framework; return images per second, of so many batches after the first ones."""
+    """Train with the framework, and return images per second over `batches` batches after the first ones."""
     clock = Clock()
     trainer = L.Trainer(
         **bench.trainer,
@@ -68,7 +68,7 @@ def framework(bench: Bench, model: Classifier, batches: int) -> float:
 
 
 def by_hand(bench: Bench, model: Classifier, batches: int) -> float:
-    """Train as `framework` does, in a loop that knows nothing else; return images per second likewise."""
+    """Train like `framework` in a bare hand-written loop, and return images per second over the same batches."""
     data, device = bench.data, bench.device
     model.to(device).train()
     data.store.place(device)
@@ -79,9 +79,16 @@ def by_hand(bench: Bench, model: Classifier, batches: int) -> float:
 
 
 def steps(model: Classifier, batches: Iterable[Batch], precision: str, device: torch.device) -> float:
-    """Train a model on batches, set to training and on the device; return images per second after the first steps."""
+    """Train a model on batches, and return images per second after the first steps.
+
+    Args:
+        model: on the device and in training mode.
+        batches: more than `WARM` batches on the device.
+        precision: Lightning's name of the precision.
+        device: the device.
+    """
     optimizer = model.configure_optimizers()
-    seen, started = 0, 0.0
+    count, started = 0, 0.0
     for index, batch in enumerate(batches):
         with precisions.autocast(precision, device):
             loss, _ = model.step(batch)
@@ -91,35 +98,35 @@ def steps(model: Classifier, batches: Iterable[Batch], precision: str, device: t
         if index + 1 == WARM:
             started = now(device)
         elif index + 1 > WARM:
-            seen += len(batch.labels)
-    return seen / (now(device) - started)
+            count += len(batch.labels)
+    return count / (now(device) - started)
 
 
 @torch.inference_mode()
 def test(bench: Bench, model: Classifier) -> int:
-    """Classify the framework's first test batches; return the number of images."""
+    """Classify the framework's first test batches, and return the number of images."""
     data, device = bench.data, bench.device
     model.to(device).eval()
     data.store.place(device)
     data.transforms.eval()
-    seen = 0
+    count = 0
     for rows in torch.split(torch.from_numpy(data.rows["test"]), data.eval_batch_size(device))[: bench.batches]:
         batch = data.store.batch(rows, device)
         with precisions.autocast(bench.precision, device):
             model(batch.inputs)
-        seen += len(rows)
-    return seen
+        count += len(rows)
+    return count
 
 
 def rate(work: Callable[[], int], device: torch.device) -> float:
-    """Time some work that returns how many images it was, and return images per second."""
+    """Time a function that returns its number of images, and return images per second."""
     started = now(device)
     count = work()
     return count / (now(device) - started)
 
 
 def flops(bench: Bench, model: Classifier) -> float:
-    """Count the floating point operations of training on one image."""
+    """Count the floating-point operations of one training step per image."""
     images = torch.randn(2, 3, bench.data.size, bench.data.size, device=bench.device)
     model.to(bench.device).train()
     with FlopCounterMode(display=False) as counter:
@@ -129,9 +136,9 @@ def flops(bench: Bench, model: Classifier) -> float:
 
 
 def peak(precision: str, device: torch.device) -> float:
-    """Return the operations a second of a large matrix product at this precision: the hardware's practical limit."""
+    """Return the operations per second of a large matrix product at this precision: the hardware's practical limit."""
     dtype = precisions.MIXED.get(precision, torch.float32)
-    side, times = (2048, 1) if device.type == "cpu" else (8192, 10)  # an accelerator ends a small one too soon
+    side, times = (2048, 1) if device.type == "cpu" else (8192, 10)  # a small product ends too soon on an accelerator
     left, right = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     rates = []
     for _ in range(6):

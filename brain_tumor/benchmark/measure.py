@@ -1,4 +1,4 @@
-"""Measure sides in turn, so that what else the machine does falls on all of them, and put them in a table."""
+"""Measure sides in turn, so that other work of the machine slows all of them alike, and put them in a table."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -28,11 +28,11 @@ class Row:
 
     Attributes:
         what: what was measured.
-        unit: of both sides; "images/s" is better when larger, "s" when smaller.
-        plain: the plain loop's values; None where it has no such thing.
-        ours: the framework's.
-        ratio: how many times better the framework is, measured pair by pair; None where nothing is compared.
-        note: "" or what the reader must know, such as "extrapolated".
+        unit: unit of both sides; "images/s" is better when larger, "s" when smaller.
+        plain: the plain loop's values; None where it has none.
+        ours: the framework's values.
+        ratio: how many times better the framework is, pair by pair; None where nothing is compared.
+        note: what a reader must know, such as "extrapolated"; "" for nothing.
     """
 
     what: str
@@ -44,13 +44,13 @@ class Row:
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> "Row":
-        """Read back what `dataclasses.asdict` gave."""
+        """Make a row from the dictionary of `dataclasses.asdict`, as benchmark.json has it."""
         spreads = {name: Spread(**record[name]) for name in ("plain", "ours", "ratio") if record[name] is not None}
         return cls(**{**record, **spreads})
 
 
 def interleave(sides: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, list[float]]:
-    """Call every side once for warming up, then all in turn `repeats` times; return each side's values."""
+    """Call every side once to warm up, then all in turn `repeats` times, and return each side's values."""
     for side in sides.values():
         side()
     values: dict[str, list[float]] = {name: [] for name in sides}
@@ -61,24 +61,24 @@ def interleave(sides: Mapping[str, Callable[[], float]], repeats: int) -> dict[s
 
 
 def compare(what: str, unit: str, plain: Sequence[float], ours: Sequence[float], note: str = "") -> Row:
-    """Put two interleaved series in a row; the ratio says how many times better ours is."""
+    """Make a row of two interleaved series; its ratio says how many times better ours is."""
     better = [b / a if unit.endswith("/s") else a / b for a, b in zip(plain, ours, strict=True)]
     return Row(what, unit, Spread.of(plain), Spread.of(ours), Spread.of(better), note)
 
 
 def alone(what: str, unit: str, ours: Sequence[float], note: str = "") -> Row:
-    """Put a series that has nothing to be compared with in a row."""
+    """Make a row of a series that is compared with nothing."""
     return Row(what, unit, None, Spread.of(ours), None, note)
 
 
 def line(row: Row) -> str:
-    """Write a row as a line of a Markdown table: medians, with smallest and largest where several were measured."""
+    """Write a row as a line of a Markdown table: medians, and the smallest and largest of several measurements."""
     cells = (row.what, row.unit, _write(row.plain), _write(row.ours), _write(row.ratio), row.note)
     return f"| {' | '.join(cells)} |"
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """Put rows in a Markdown table."""
+    """Write rows as a Markdown table."""
     return "\n".join([HEAD, *map(line, rows)])
 
 

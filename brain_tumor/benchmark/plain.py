@@ -1,8 +1,8 @@
-"""The training loop that a reader of the paper would write: what the framework's speed is measured against.
+"""Train with the loop that a reader of the paper would write; the framework's speed is compared with it.
 
-As in the paper's listing (section VII): PIL opens, converts and resizes every image each time it is wanted,
-torchvision transforms it, training and test share a batch size, arithmetic is float32 in torch's default memory layout,
-and a frozen backbone is passed through again in every epoch.
+The loop follows the paper's listing (section VII). PIL opens, converts and resizes every image each time it is needed,
+torchvision transforms it, training and test share a batch size, the precision is float32 in torch's default memory
+layout, and every epoch computes a frozen backbone's features again.
 """
 
 from itertools import islice
@@ -19,10 +19,10 @@ from brain_tumor.models.classifier import Classifier
 
 
 class Images(Dataset[tuple[Tensor, int]]):
-    """A part's images, float32 (3, size, size), and labels, from their files.
+    """The images of a part, float32 (3, size, size), read from their files, and their labels.
 
     Args:
-        data: set up, with images of one colour depth that PIL turns into RGB.
+        data: the data module, set up; its files must be images that PIL can convert to RGB.
         part: "train" or "test".
     """
 
@@ -51,9 +51,9 @@ class PlainLoop:
     """Train and test without the framework.
 
     Args:
-        model: the network; its layout and the framework's own loops are not used.
-        data: set up.
-        device: to compute on.
+        model: the network; only its layers, not its memory layout or its training steps, are used.
+        data: the data module, set up.
+        device: the device to compute on.
     """
 
     def __init__(self, model: Classifier, data: SliceDataModule, device: torch.device) -> None:
@@ -65,20 +65,20 @@ class PlainLoop:
         }
 
     def train(self, batches: int | None = None) -> int:
-        """Train on the first `batches` of a newly shuffled epoch, or all of it; return the number of images."""
+        """Train on the first `batches` of a newly shuffled epoch, or on all of it, and return the number of images."""
         self.model.train()
-        seen = 0
+        count = 0
         for images, labels in islice(self.loaders["train"], batches):
             self.optimizer.zero_grad()
             loss = F.cross_entropy(self.model(images.to(self.device)), labels.to(self.device))
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
-            seen += len(labels)
-        return seen
+            count += len(labels)
+        return count
 
     @torch.no_grad()
     def test(self, batches: int | None = None) -> int:
-        """Classify the first `batches` of the test part, or all of it; return the number of images."""
+        """Classify the first `batches` of the test part, or all of it, and return the number of images."""
         self.model.eval()
         batches_of_images = (images.to(self.device) for images, _ in islice(self.loaders["test"], batches))
         return sum(len(self.model(images).argmax(1).cpu()) for images in batches_of_images)

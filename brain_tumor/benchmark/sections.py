@@ -1,4 +1,4 @@
-"""The benchmark's sections; each gives rows of the table."""
+"""Measure the benchmark's sections; each function returns rows of the table."""
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -19,9 +19,9 @@ from brain_tumor.data.batches import Batch
 
 
 def computing(bench: Bench) -> Iterator[Row]:
-    """Images per second of fine-tuning's computation alone, and what each step from the plain loop's way gives.
+    """Measure images per second of fine-tuning's computation alone, and the gain of each step from the plain loop.
 
-    It is that of one batch that lies on the device, over and over.
+    Each measurement repeats one batch that lies on the device, so that no loading is measured.
     """
     data, steps = bench.data, loops.WARM + max(2, bench.batches // 2)
     labels = torch.arange(data.batch_size, device=bench.device) % 2
@@ -43,7 +43,7 @@ def computing(bench: Bench) -> Iterator[Row]:
 
 
 def loading(bench: Bench) -> list[Row]:
-    """Images per second of the loaders alone, ready for the network."""
+    """Measure images per second of the loaders alone, until batches are ready for the network."""
     data, device = bench.data, bench.device
     loader = PlainLoop(bench.build(bench.models[0], "finetune"), data, device).loaders["train"]
     data.store.place(device)
@@ -57,7 +57,7 @@ def loading(bench: Bench) -> list[Row]:
 
 
 def start(bench: Bench) -> list[Row]:
-    """Seconds from starting the command to its first training step, and the peak memory of an epoch."""
+    """Measure the seconds from a command's start to its first training step, and the peak memory of an epoch."""
     rows = []
     for name in bench.models:
         arguments = bench.arguments(name, "finetune")
@@ -78,5 +78,5 @@ SECTIONS: dict[str, Callable[[Bench], Iterable[Row]]] = {
     "computing": computing,
     "loading": loading,
     "start": start,
-    "exported": exported,  # needs the extra onnx
+    "exported": exported,  # needs the optional dependencies "onnx"
 }

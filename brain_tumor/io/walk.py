@@ -116,7 +116,7 @@ def refuse_results(path: Path, key: str) -> None:
         ValueError: it is a folder of results, or lies in one at any depth.
     """
     if any(is_results(folder) for folder in (path, *path.absolute().parents)):
-        raise ValueError(f"{key}={path}: {_RESULTS}. Give the data's own folder")
+        raise ValueError(f"{key}={path}: {_RESULTS}. Give the folder of the data")
 
 
 def _identity(folder: Path) -> tuple[int, int]:

@@ -59,7 +59,7 @@ def intervals(
     for stratum_number in np.unique(stratum_of):
         members = np.flatnonzero(stratum_of == stratum_number)
         drawn[:, members] = generator.multinomial(len(members), np.full(len(members), 1 / len(members)), size=resamples)
-    # A few resamples at a time, so that memory stays small however many slices there are.
+    # A few resamples at a time, so that memory stays small for any number of slices.
     chunks = [
         measure(torch.from_numpy(counts[:, groups]).double())
         for counts in np.array_split(drawn, max(1, resamples * len(cases) // 2**22))
@@ -68,7 +68,7 @@ def intervals(
 
 
 def resampled_unit(cases: Sequence[str]) -> str:
-    """Name what `intervals` resamples: "patient" or "slice"."""
+    """Return what `intervals` resamples: "patient" or "slice"."""
     return "patient" if all(cases) and len(set(cases)) > 1 else "slice"
 
 

@@ -40,9 +40,8 @@ def score_probabilities(
     """
     labels = torch.tensor(scored["label"].to_numpy())
     cases = patients.people(scored)
-    without_folds = scored.drop(
-        columns="fold", errors="ignore"
-    )  # one model has tested all, whatever folds the data has
+    # One model has tested all slices, even where the data has folds.
+    without_folds = scored.drop(columns="fold", errors="ignore")
     scores = {
         **score(probabilities, labels, cases, place_of(positive, classes)),
         **(patients.score(without_folds, probabilities, classes) if patients.one_label_each(scored) else {}),

@@ -19,6 +19,11 @@ from brain_tumor.metrics.bootstrap import Interval
 Mask = NDArray[np.uint8]
 TOLERANCE = 2.0  # of the surface Dice, in pixels
 SIZES = ("small", "medium", "large")  # thirds of the tumour slices, by area
+# The numbers of patients that are averaged.
+_MEANS = (
+    "dice", "dice_slice", "iou_slice", "surface_dice", "hd95", "area_error", "empty_clean", "false_pixels",
+    *(f"dice_{name}" for name in SIZES),
+)  # fmt: skip
 
 
 def compare(predicted: Mask, truth: Mask) -> dict[str, float]:
@@ -136,11 +141,7 @@ def score(
     if (slices["case"] == "").any():
         slices = slices.assign(case=[f"{row}" for row in range(len(slices))])
     table = patients(slices, thirds)
-    names = [
-        "dice", "dice_slice", "iou_slice", "surface_dice", "hd95", "area_error", "empty_clean", "false_pixels",
-        *(f"dice_{name}" for name in SIZES),
-    ]  # fmt: skip
-    values = {name: torch.tensor(table[name].to_numpy(dtype=float)) for name in names}
+    values = {name: torch.tensor(table[name].to_numpy(dtype=float)) for name in _MEANS}
     slices = slices.assign(legacy=_legacy(slices), n=1)
     totals = slices.groupby("case")[["tp", "fp", "fn", "legacy", "n"]].sum()
     sums = {name: torch.tensor(column.to_numpy(dtype=float)) for name, column in totals.items()}

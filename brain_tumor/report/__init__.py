@@ -1,1 +1,1 @@
-"""Put runs beside the paper: reads run folders only, never loads a model."""
+"""Report runs beside the paper's results; only run folders are read, and no model is loaded."""

@@ -1,4 +1,4 @@
-"""Put runs beside the paper: one page, with the same tables as Markdown and CSV and the figures as PNG.
+"""Report runs beside the paper's results: one HTML page, the same tables as Markdown and CSV, and figures as PNG.
 
 python -m brain_tumor.report outputs
 python -m brain_tumor.report outputs other/outputs --to report
@@ -11,13 +11,15 @@ from brain_tumor.config import cli
 
 
 def main() -> None:
-    """Write the report of all runs below the given folders, at any time: also while a sweep is running."""
+    """Write the report of all runs below the given folders, at any time, even while a sweep is running."""
     parser = argparse.ArgumentParser(
         prog="python -m brain_tumor.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folders", nargs="+", type=Path, help="where runs are, such as outputs")
-    parser.add_argument("--to", type=Path, help="where to write the report; the first folder's report/ by default")
-    parser.add_argument("--no-slices", action="store_true", help="leave out pictures of the data, to pass the page on")
+    parser.add_argument("folders", nargs="+", type=Path, help="folders with runs, such as outputs")
+    parser.add_argument("--to", type=Path, help="folder for the report; report/ in the first folder by default")
+    parser.add_argument(
+        "--no-slices", action="store_true", help="leave out pictures of the data, so that the page can be shared"
+    )
     arguments = parser.parse_args()
 
     from brain_tumor.report import compose, page, runs

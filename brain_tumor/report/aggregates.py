@@ -1,4 +1,4 @@
-"""Group runs once: those that a cell of the report's tables averages, and the folds that belong together."""
+"""Group runs for the report: runs that a cell of a table averages, and folds that belong together."""
 
 import math
 from collections import Counter, defaultdict
@@ -13,22 +13,22 @@ import torch
 
 from brain_tumor.metrics import bootstrap
 from brain_tumor.report import paper
-from brain_tumor.report.pooled import Pool, pool
+from brain_tumor.report.pooled import Pool, pool_folds
 from brain_tumor.report.runs import WEIGHTS, Run
 
-SPLITS = ("slice", "patient")  # the paper's, and the one without leakage
+SPLITS = ("slice", "patient")  # the paper's split, and the split without leakage
 
 
 class Estimate(NamedTuple):
-    """A mean over seeds; as text with its interval, and with the lowest and the highest of several seeds.
+    """A mean over seeds. As text it has its interval, and the lowest and the highest of several seeds.
 
     Attributes:
         value: the mean; NaN for no run.
-        low: lower limit of its 95 % interval, a bootstrap over patients; NaN where there is none.
-        high: upper limit.
+        low: lower limit of its 95 % interval, by a bootstrap over patients; NaN where there is none.
+        high: upper limit of the interval.
         n: number of seeds.
-        lowest: the lowest seed's value.
-        highest: the highest seed's.
+        lowest: value of the lowest seed.
+        highest: value of the highest seed.
     """
 
     value: float = math.nan
@@ -45,19 +45,19 @@ class Estimate(NamedTuple):
 
 
 def over_seeds(values: Sequence[float], tables: Sequence[pd.DataFrame]) -> Estimate:
-    """Average over seeds.
+    """Average over seeds, with an interval.
 
     Args:
-        values: a seed each.
-        tables: of its slices, whose column `value` has the mean whose interval is wanted.
+        values: a value per seed.
+        tables: a table of slices per seed; the interval is that of the mean of the column `value`.
     """
     if not values:
         return Estimate()
-    together, limits = pd.concat(tables), (math.nan, math.nan)
-    cases = list(together["case"] if (together["case"] != "").all() else together["path"])
+    slices, limits = pd.concat(tables), (math.nan, math.nan)
+    cases = list(slices["case"] if (slices["case"] != "").all() else slices["path"])
     if len(set(cases)) > 1:
-        column = torch.tensor(together["value"].to_numpy(dtype=float))
-        interval = bootstrap.intervals(lambda weights: {"": weights @ column / weights.sum(1)}, cases)[""]
+        values_of_slices = torch.tensor(slices["value"].to_numpy(dtype=float))
+        interval = bootstrap.intervals(lambda weights: {"": weights @ values_of_slices / weights.sum(1)}, cases)[""]
         limits = _limits(interval)
     return Estimate(float(np.mean(values)), *limits, len(values), min(values), max(values))
 
@@ -67,18 +67,18 @@ def _limits(interval: bootstrap.Interval) -> tuple[float, float]:
 
 
 def mean(values: Sequence[float | None]) -> float:
-    """Average; NaN for nothing, and with a diverged run, whose record has None."""
+    """Average values; NaN for none, and where a run has diverged, whose record has None."""
     return float(np.mean(np.array(values, dtype=float))) if len(values) else math.nan
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Runs of a row that may be averaged: equal but for the seed, each seed once.
+    """Runs of a row that may be averaged: they differ in the seed only, and each seed occurs once.
 
     Attributes:
-        row: of the paper's Table 1.
+        row: the row of the paper's Table 1.
         optimizer: the name of the optimizer's class.
-        runs: none where it has not been run.
+        runs: the runs; () where there are none.
     """
 
     row: int
@@ -100,7 +100,7 @@ class Cell:
 
     @property
     def note(self) -> str:
-        """What the runs differ in from the row: diverged, weights that are not torchvision's, and settings."""
+        """How the runs differ from the row: diverged, weights other than torchvision's, and settings."""
         if not self.runs:
             return ""
         weights = "" if self.runs[0].weights == WEIGHTS[0] else f"weights: {self.runs[0].weights}"
@@ -110,25 +110,25 @@ class Cell:
 
 
 class Groups:
-    """Runs, grouped.
+    """Runs, grouped for the chapters.
 
     Args:
         runs: finished runs on one data set.
 
     Attributes:
         runs: these runs.
-        classifiers: those that tell classes.
-        segmenters: those that mark pixels.
-        optimizers: of the paper's rows, or if there are none of all classifiers, the paper's first.
-        pools: the classifiers in folds.
-        cells: by row, optimizer and split, of the splits that stand beside the paper's.
+        classifiers: the runs of classifiers.
+        segmenters: the runs of segmenters.
+        optimizers: the optimizers of runs of the paper's rows, or of all classifiers if there are none; SGD first.
+        pools: the classifiers' folds, pooled.
+        cells: the cells by row, optimizer and split, for the splits in `SPLITS`.
     """
 
     def __init__(self, runs: list[Run]) -> None:
         self.runs = runs
         self.classifiers = [run for run in runs if run.record["task"] == "classification"]
         self.segmenters = [run for run in runs if run.record["task"] == "segmentation"]
-        self.pools: list[Pool] = pool(self.classifiers)
+        self.pools: list[Pool] = pool_folds(self.classifiers)
         rows = [run for run in self.classifiers if run.row]
         names = {run.optimizer for run in rows or self.classifiers}
         self.optimizers = sorted(names, key=lambda name: (name != "SGD", name))
@@ -136,18 +136,18 @@ class Groups:
         for run in rows:
             if run.split in SPLITS:
                 candidates[run.row or 0, run.optimizer, run.split].append(run)
-        self.cells = {key: Cell(*key[:2], _most_alike(own)) for key, own in candidates.items()}
+        self.cells = {key: Cell(*key[:2], _most_alike(group)) for key, group in candidates.items()}
 
     def cell(self, row: int, optimizer: str, split: str) -> Cell:
-        """Return the cell of a row; an empty one if it has not been run."""
+        """Return the cell of a row; one without runs if the row has not been run."""
         return self.cells.get((row, optimizer, split), Cell(row, optimizer))
 
     def of_split(self, split: str) -> list[Cell]:
         """Return the cells of a split that have been run."""
-        return [cell for (_, _, own), cell in self.cells.items() if own == split]
+        return [cell for (_, _, cell_split), cell in self.cells.items() if cell_split == split]
 
     def baselines(self, split: str) -> dict[str, float]:
-        """Average each baseline's accuracy over the test parts of the cells; NaN for one that they do not have."""
+        """Average each baseline's accuracy over the test parts of the cells; NaN for a baseline that they lack."""
         tested = {cell.runs[0].tested_on: cell.runs[0].record["baselines"] for cell in self.of_split(split)}
         return {
             name: mean([scores[name]["accuracy"]["value"] for scores in tested.values() if name in scores])
@@ -156,15 +156,15 @@ class Groups:
 
 
 def divisions(pools: Sequence[Pool]) -> list[Pool]:
-    """Choose a complete pool for each way of dividing the patients."""
-    complete = [own for own in pools if own.runs]
-    return list({tuple(next(iter(own.tables.values()))["fold"]): own for own in complete}.values())
+    """Choose a complete pool for each way in which the patients are divided into folds."""
+    complete = [pool for pool in pools if pool.runs]
+    return list({tuple(next(iter(pool.tables.values()))["fold"]): pool for pool in complete}.values())
 
 
 def _most_alike(runs: Sequence[Run]) -> list[Run]:
-    """Choose, of the runs of a cell, those that are equal but for the seed and nearest to what the table asks for.
+    """Choose the runs of a cell that differ in the seed only and are nearest to the settings of the table.
 
-    Of groups that are equally near it is the one with most seeds.
+    Of groups that are equally near, the one with the most seeds is chosen.
     """
     groups: dict[tuple[int, int, str], dict[int, Run]] = defaultdict(dict)
     for run in runs:
@@ -174,9 +174,9 @@ def _most_alike(runs: Sequence[Run]) -> list[Run]:
 
 
 def one_data_set(runs: Sequence[Run]) -> list[Run]:
-    """Keep the runs on one data set, since numbers of different data do not belong in one table.
+    """Return the runs on one data set, since numbers of different data do not belong in one table.
 
-    It is the paper's where runs are on that, and of several the one that most runs are on.
+    The paper's data set is preferred, and then the one with the most runs.
     """
     keys = [(run.dataset == "lgg", run.record["data"]["key"]) for run in runs]
     counts = Counter(keys)

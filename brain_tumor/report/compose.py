@@ -1,4 +1,4 @@
-"""Compose the report: which chapters, in which order."""
+"""Compose the report: choose the chapters and their order."""
 
 from collections.abc import Sequence
 
@@ -16,25 +16,25 @@ from brain_tumor.report.chapters import (
     localization,
     optimizers,
     short,
-    stages,
     table1,
     table2,
+    two_stage,
     types,
 )
 from brain_tumor.report.page import Block, Heading, Picture, Table, Text
 from brain_tumor.report.runs import Collection, Run
 
-# Beside the paper's numbers: they need one of its rows on one of its splits.
+# Chapters beside the paper's numbers: they need a run of one of its rows on a split of `SPLITS`.
 _PAPER = (short, table1, table2, curves, comparisons, optimizers, leakage, diagnostics)
-_OTHERS = (folds, localization, stages, explanations, cost)
+_OTHERS = (folds, localization, two_stage, explanations, cost)
 
 
 def compose(collected: Collection, pictures: bool = True) -> list[Block]:
-    """Turn run folders' contents into a report.
+    """Compose a report of runs.
 
     Args:
-        collected: what lies in the folders.
-        pictures: also show slices of the data.
+        collected: the runs in some folders.
+        pictures: whether to show slices of the data.
     """
     kinds = [run for run in collected.runs if types.belongs(run)]
     others = [run for run in collected.runs if not types.belongs(run)]
@@ -59,10 +59,10 @@ def _state(collected: Collection, runs: Sequence[Run], candidates: int, more: bo
             Text(
                 f"{len(runs)} finished run{'s' * (len(runs) > 1)} on {data['slices']:,} slices of {data['patients']} "
                 f"patients ({kind}, content {data['key']}). "
-                "Every accuracy is of the test part after the last epoch, or after the best one on a validation part "
-                "where there was one. Intervals are 95 %, a bootstrap over patients of the mean over seeds: they leave "
-                "out what another draw of the split would change, and what another seed would, which the lowest and "
-                "the highest seed beside them show."
+                "Every accuracy is that of the test part after the last epoch, or, with a validation part, after the "
+                "epoch that was best on it. Intervals are 95 % intervals of the mean over seeds, from a bootstrap over "
+                "patients. They do not include how much another split or another seed would change; the lowest and "
+                "the highest seed beside them show the latter."
             )
         )
     elif not more:
@@ -75,7 +75,9 @@ def _state(collected: Collection, runs: Sequence[Run], candidates: int, more: bo
         table = pd.DataFrame(lines)
         blocks += [
             Heading("Not finished"),
-            Text("The same command goes on with these. A failed run's folder holds its traceback.txt."),
+            Text(
+                "Start the same command again to continue these runs. The folder of a failed run has a traceback.txt."
+            ),
             Table("not_finished", table, table),
         ]
     return blocks

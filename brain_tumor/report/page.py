@@ -12,16 +12,16 @@ from matplotlib.figure import Figure
 
 from brain_tumor.io import atomic, templates, walk
 
-# Of the figures: by slice, by patient, and what the paper has.
+# Colours in figures of results by slice, by patient, and of the paper.
 COLOURS = {"slice": "#1f77b4", "patient": "#d62728", "paper": "#555555"}
 
-Line = Mapping[str, Any]  # of a table
+Line = Mapping[str, Any]  # a line of a table: values by name
 Column = str | Callable[[Line], object]
 
 
 @dataclass(frozen=True)
 class Heading:
-    """A section's title."""
+    """The title of a section."""
 
     text: str
 
@@ -39,9 +39,9 @@ class Table:
     """A table.
 
     Attributes:
-        name: of its CSV file.
-        shown: what the page shows: texts only.
-        numbers: what the CSV file holds.
+        name: name of its CSV file, without the suffix.
+        shown: the table on the page: texts only.
+        numbers: the table in the CSV file.
     """
 
     name: str
@@ -50,15 +50,18 @@ class Table:
 
     @classmethod
     def of(cls, name: str, lines: Sequence[Line], columns: Mapping[str, Column]) -> "Table":
-        """Put lines of numbers in a table.
+        """Make a table of lines of numbers.
 
         Args:
-            name: of its CSV file.
-            lines: numbers and names, of which the file gets all; those that have an `experiment` begin with it.
-            columns: what the page shows of a line, by title: a format of its values, or a function of it.
+            name: name of its CSV file, without the suffix.
+            lines: values by name; the CSV file gets all of them. Lines that begin with `experiment` are indexed by it.
+            columns: what the page shows, by title: a format for the values of a line, or a function of a line.
         """
         shown = [
-            {title: own.format_map(line) if isinstance(own, str) else own(line) for title, own in columns.items()}
+            {
+                title: column.format_map(line) if isinstance(column, str) else column(line)
+                for title, column in columns.items()
+            }
             for line in lines
         ]
         numbers = pd.DataFrame(lines)
@@ -68,13 +71,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure with what it shows in words.
+    """A figure with a caption.
 
     Attributes:
-        name: of its PNG file.
-        caption: what it shows.
+        name: name of its PNG file, without the suffix.
+        caption: a sentence about what it shows.
         png: the file's bytes.
-        shows_data: it shows slices of the data, which are perhaps not to be passed on.
+        shows_data: whether it shows slices of the data, which a user may not be allowed to share.
     """
 
     name: str
@@ -84,14 +87,14 @@ class Picture:
 
     @classmethod
     def of(cls, name: str, caption: str, figure: Figure) -> "Picture":
-        """Draw a figure."""
+        """Make a picture of a matplotlib figure."""
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=110)
         return cls(name, caption, buffer.getvalue())
 
     @classmethod
     def of_data(cls, name: str, caption: str, path: Path) -> "list[Picture]":
-        """Take a picture of slices from a run's folder, if it is there."""
+        """Read a picture of slices from a run's folder; [] if it does not exist."""
         return [cls(name, caption, path.read_bytes(), shows_data=True)] if path.exists() else []
 
 
@@ -99,9 +102,9 @@ Block = Heading | Text | Table | Picture
 
 
 def write(title: str, blocks: Sequence[Block], folder: Path) -> None:
-    """Write report.md, report.html, and a PNG a figure and a CSV a table, each complete or not at all.
+    """Write report.md, report.html, a PNG per figure and a CSV per table, each complete or not at all.
 
-    What an earlier report has left in the folder, and this one has not, is removed: `report.files` names it.
+    Files of an earlier report in the folder that this one does not have are removed; `report.files` lists them.
     """
     walk.make_results_folder(folder)
     files = {f"{block.name}.png": block.png for block in blocks if isinstance(block, Picture)}
@@ -123,12 +126,12 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def markdown(title: str, blocks: Sequence[Block]) -> str:
-    """Write blocks as Markdown; figures are files beside it."""
+    """Return blocks as Markdown; figures are files beside it."""
     return _render("page.md", title, blocks)
 
 
 def html(title: str, blocks: Sequence[Block]) -> str:
-    """Write blocks as one HTML page that needs no other file."""
+    """Return blocks as one HTML page that needs no other file."""
     return _render("page.html", title, blocks)
 
 

@@ -1,4 +1,4 @@
-"""The paper's Table 1 and what the paper concludes from it.
+"""Provide the paper's Table 1 and the conclusions that the paper draws from it.
 
 `table1.csv` holds the paper's 20 rows: settings, then average train loss, average test loss and test accuracy.
 """
@@ -14,12 +14,11 @@ from brain_tumor.runs.record import Record
 # The authors' published curve of the 30-epoch run, after its first epoch.
 FIRST_EPOCH = {"train loss": 0.35, "test accuracy": 0.95}
 
-
-# Its Table 2: the row it calls the best of each model.
+# The paper's Table 2: the row of Table 1 that it calls the best of each model.
 BEST = {"resnet18": 19, "resnet50": 20}
 
-# The comparisons that the paper makes (section VI) or that its table invites: what is said, the row of Table 1 that
-# scores higher, and the one that scores lower.
+# The comparisons that the paper makes (section VI) or that its table invites: the claim, the row of Table 1 that scores
+# higher, and the row that scores lower.
 COMPARISONS = (
     ("ResNet-18 beats ResNet-50, first settings", 1, 3),
     ("ResNet-18 beats ResNet-50, tuned settings", 9, 11),
@@ -43,20 +42,22 @@ COMPARISONS = (
 
 @cache
 def table() -> pd.DataFrame:
-    """Return Table 1, one row an experiment, indexed by its number."""
+    """Return Table 1, one row per experiment, indexed by its number."""
     with resources.files("brain_tumor.report").joinpath("table1.csv").open() as file:
         return pd.read_csv(file, index_col="experiment")
 
 
 def rows() -> "list[tuple[int, pd.Series[Any]]]":
-    """Return the rows of Table 1 with their numbers."""
+    """Return the numbers of the experiments of Table 1, each with its row."""
     return [(int(str(number)), row) for number, row in table().iterrows()]
 
 
 def row_of(record: Record) -> int | None:
-    """Return the row that a run stands for: the one it was asked for, or the one whose settings it has.
+    """Return the row of Table 1 that a run reproduces: the one that it names, or else the one with its settings.
 
-    One that was asked for with another network or strategy, such as `paper=17 model.strategy=partial`, stands for none.
+    Returns:
+        The number of the row. None where there is none, and for a run that names a row but has another network or
+        strategy, such as `paper=17 model.strategy=partial`.
     """
     settings = record["hyperparameters"]
     asked = int(settings["experiment"])
@@ -69,9 +70,9 @@ def row_of(record: Record) -> int | None:
 
 
 def deviations(record: Record, number: int) -> list[str]:
-    """Say where a run's settings differ from a row's, but for its optimizer's kind, data, split and seed."""
+    """Return how a run's settings differ from a row's, apart from the class of optimizer, data, split and seed."""
     row, settings = table().loc[number], record["hyperparameters"]
-    own = {
+    actual = {
         "model": settings.get("backbone"),
         "strategy": settings.get("strategy"),
         "batch_size": settings["batch_size"],
@@ -84,11 +85,13 @@ def deviations(record: Record, number: int) -> list[str]:
         "test_fraction": settings["test_fraction"],
         "val_fraction": settings["val_fraction"],
     }
-    asked = {**row, "test_fraction": 0.15, "val_fraction": 0}
-    different = [f"{name} {value} instead of {asked[name]}" for name, value in own.items() if value != asked[name]]
+    expected = {**row, "test_fraction": 0.15, "val_fraction": 0}
+    different = [
+        f"{name} {value} instead of {expected[name]}" for name, value in actual.items() if value != expected[name]
+    ]
     if settings["rotate"] or settings["scale"] != "1":
         different.append("rotation or scaling")
-    # Older records lack them, and had neither.
+    # Older records lack these settings: their runs had a constant schedule, and all sequences and slices.
     if (schedule := settings.get("schedule", "constant")) != "constant":
         different.append(f"schedule {schedule}")
     if settings.get("missing", 0):
@@ -99,7 +102,7 @@ def deviations(record: Record, number: int) -> list[str]:
 
 
 def transforms_of(number: int) -> str:
-    """Name a row's transforms as the configuration does."""
+    """Return the name of a row's transforms in the configuration."""
     row = table().loc[number]
     used = [name for name, column in (("flip", "horizontal_flip"), ("norm", "normalize")) if row[column]]
     return "_".join(used) or "resize"

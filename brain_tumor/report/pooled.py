@@ -1,4 +1,4 @@
-"""Runs of all folds together: every patient tested once, by models that never saw them."""
+"""Pool the runs of all folds: every patient is tested once, by a model that never saw the patient."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from brain_tumor.runs.record import Data
 
 @dataclass(frozen=True)
 class Pool:
-    """Runs that differ in fold and seed only, each slice tested once a seed; or one run without folds.
+    """Runs that differ in fold and seed only, so that each seed tests each slice once; or one run without folds.
 
     Attributes:
-        runs: the runs of each fold, in order, by seed; seeds that lack a fold are left out.
-        missing: what has not been run, such as "fold 3 of seed 0".
-        example: any of its runs.
+        runs: by seed, the runs of all folds in order; seeds without all folds are left out.
+        missing: folds that have not been run, such as "fold 3 of seed 0".
+        example: any of the runs.
     """
 
     runs: dict[int, list[Run]]
@@ -31,22 +31,22 @@ class Pool:
 
     @cached_property
     def tables(self) -> dict[int, pd.DataFrame]:
-        """What each seed's models predicted, each slice once, in the order of the paths, with its `fold` if any."""
-        return {seed: _together(own).sort_values("path", ignore_index=True) for seed, own in self.runs.items()}
+        """By seed, the predictions for all slices in the order of their paths; with folds, also a column `fold`."""
+        return {seed: _together(runs).sort_values("path", ignore_index=True) for seed, runs in self.runs.items()}
 
     @property
     def folds(self) -> list[Run]:
-        """A run of each fold, of the first seed."""
+        """The runs of the first seed, one per fold."""
         return next(iter(self.runs.values()))
 
     @cached_property
     def scores(self) -> dict[str, Interval]:
-        """The scores of classifiers, means over seeds."""
+        """The scores of classifiers, averaged over seeds."""
         return _score(list(self.tables.values()), self.example.record["data"])
 
     @cached_property
     def baselines(self) -> dict[str, dict[str, Interval]]:
-        """The scores of predicting each fold's labels without its pixels, from the slices of the other folds."""
+        """The scores of the image-free baselines, which predict each fold from the labels of the other folds."""
         classes, tables = self.example.record["data"]["classes"], defaultdict(list)
         for run in self.folds:
             parts = run.parts()
@@ -55,11 +55,11 @@ class Pool:
                 table = classification.predictions(test, probabilities, classes)
                 tables[name].append(table.assign(fold=run.record["split"]["fold"]))
         data = self.example.record["data"]
-        return {name: _score([pd.concat(own, ignore_index=True)], data) for name, own in tables.items()}
+        return {name: _score([pd.concat(fold_tables, ignore_index=True)], data) for name, fold_tables in tables.items()}
 
 
-def pool(runs: Sequence[Run]) -> list[Pool]:
-    """Put the folds together that belong together; runs without folds are left out."""
+def pool_folds(runs: Sequence[Run]) -> list[Pool]:
+    """Pool the runs of folds that belong together; runs without folds are left out."""
     groups: dict[str, dict[int, dict[int, Run]]] = defaultdict(lambda: defaultdict(dict))
     for run in runs:
         if run.record["split"]["fold"] is not None:
@@ -68,30 +68,32 @@ def pool(runs: Sequence[Run]) -> list[Pool]:
 
 
 def _pool(seeds: dict[int, dict[int, Run]]) -> Pool:
-    example = next(run for own in seeds.values() for run in own.values())
-    drawn = example.record["split"]["folds"]
-    folds = range(drawn) if drawn else _own_folds(seeds)
+    """Make a pool of runs by seed and fold."""
+    example = next(run for by_fold in seeds.values() for run in by_fold.values())
+    count = example.record["split"]["folds"]
+    folds = range(count) if count else _given_folds(seeds)
     missing = [f"fold {fold} of seed {seed}" for seed in sorted(seeds) for fold in folds if fold not in seeds[seed]]
-    whole = {seed: [own[fold] for fold in folds] for seed, own in sorted(seeds.items()) if own.keys() >= set(folds)}
-    return Pool(whole, missing, example)
+    complete = [(seed, by_fold) for seed, by_fold in sorted(seeds.items()) if by_fold.keys() >= set(folds)]
+    return Pool({seed: [by_fold[fold] for fold in folds] for seed, by_fold in complete}, missing, example)
 
 
-def _own_folds(seeds: dict[int, dict[int, Run]]) -> range:
-    """Number the folds that the data gives, as far as runs show: if not all slices are tested there is one more.
+def _given_folds(seeds: dict[int, dict[int, Run]]) -> range:
+    """Return the numbers of folds that the data set defines, as far as the runs show them.
 
-    Folders may begin with any number, other data begins with 0.
+    If the runs do not test all slices, there is at least one more fold. The numbers of folders may begin anywhere;
+    those of other data begin with 0.
     """
-    known = {fold: run.record for own in seeds.values() for fold, run in own.items()}
-    tested = sum(record["split"]["test"]["slices"] for record in known.values())
-    every = next(iter(known.values()))["data"]["slices"]
-    example = next(iter(known.values()))
-    first = min(known) if tested >= every or example["data"]["kind"] == "folder" else 0
-    return range(first, max(known) + 1 + (tested < every and len(known) == max(known) + 1 - first))
+    records = {fold: run.record for by_fold in seeds.values() for fold, run in by_fold.items()}
+    tested = sum(record["split"]["test"]["slices"] for record in records.values())
+    slices = next(iter(records.values()))["data"]["slices"]
+    example = next(iter(records.values()))
+    first = min(records) if tested >= slices or example["data"]["kind"] == "folder" else 0
+    return range(first, max(records) + 1 + (tested < slices and len(records) == max(records) + 1 - first))
 
 
 def unfinished(pools: Sequence[Pool]) -> list[Block]:
-    """Name the folds that are missing, if any are."""
-    lines = [f"{own.example.title}: {', '.join(own.missing)}" for own in pools if own.missing]
+    """Return a text about the folds that are missing; [] if none are."""
+    lines = [f"{pool.example.title}: {', '.join(pool.missing)}" for pool in pools if pool.missing]
     return [Text(f"Not run, or not finished: {'; '.join(lines)}.")] if lines else []
 
 

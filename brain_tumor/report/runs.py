@@ -1,4 +1,4 @@
-"""Read run folders: what is finished, what has failed, what is under way."""
+"""Read run folders: runs that are finished, have failed, or are under way."""
 
 import os
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from brain_tumor.runs import record as records
 from brain_tumor.runs import run_folder, summary
 from brain_tumor.runs.record import Record
 
-# What a backbone may have started from, the likest to the paper's first.
+# The weights from which a backbone may have started, those closest to the paper's first.
 WEIGHTS = ("torchvision's ImageNet", "a file", "a file, partial", "another run", "random start")
 _SOURCES = {"imagenet": WEIGHTS[0], "file": WEIGHTS[1], "run": WEIGHTS[3], "none": WEIGHTS[4]}
 _TRANSFORMS = {"flip": "flipped", "normalize": "normalized", "rotate": "rotated", "missing": "sequences missing"}
@@ -27,17 +27,17 @@ class Run:
     """A finished run.
 
     Attributes:
-        folder: where it is.
+        folder: the run folder.
         record: its results.json.
-        row: the paper's row it stands for; None for none.
-        split: how its data was split.
+        row: the row of the paper's Table 1 that it reproduces; None for none.
+        split: the method by which its data was split.
         optimizer: the name of its optimizer's class.
-        dataset: what kind of data it is on: "lgg", "phantom" or "folder".
+        dataset: the name of its data set, such as "lgg".
         seed: its seed.
-        weights: what its backbone started from, in a word or two.
+        weights: the weights from which its backbone started, in a word or two.
         title: its row, model, strategy, augmentation and optimizer in a few words.
-        minutes: from its start to the end of its test; a run that was cut off counts since it was last taken up.
-        tested_on: identifies which slices it was tested on, on one data set.
+        minutes: from its start to the end of its test; for an interrupted run, since it was last resumed.
+        tested_on: identifies its test slices among the runs on one data set.
     """
 
     folder: Path
@@ -88,21 +88,24 @@ class Run:
 
     @property
     def diverged(self) -> bool:
-        """Whether its network gave no numbers for some slices, so that its scores mean nothing."""
+        """Whether its network gave no numbers (NaN) for some slices, so that its scores mean nothing."""
         tested = self.record["test"]
-        loss = tested.get("loss")  # of a classifier; older records have no more
+        loss = tested.get("loss")  # a classifier's; older records have nothing else to tell it by
         return bool(tested.get("without_numbers")) or (loss is not None and loss["value"] is None)
 
     @property
     def scores(self) -> dict[str, Interval]:
-        """The scores of its test, low and high."""
+        """The scores of its test with their intervals."""
         return records.scores(self.record["test"])
 
     def same_but_for(self, *differ: str) -> str:
-        """Name its configuration without its "seed" or its "fold"; data and weights by what they hold, not by place."""
+        """Return an id of its configuration without "seed" or "fold", in which paths of data and weights do not count.
+
+        Data and weights are identified by their content instead.
+        """
         config, weights = self.record["config"], self.record["weights"]
         model = {**config["model"], "weights": [weights["source"], weights["detail"]]}
-        # One configuration has meant two momenta: an earlier version moved the one that was asked for.
+        # An earlier version changed the configured momentum, so that one configuration may mean two momenta.
         optimizer = {**config["optimizer"], "used": self.record["hyperparameters"].get("momentum_used")}
         data = {**config["data"], "root": self.record["data"]["key"]} | ({"fold": None} if "fold" in differ else {})
         seed = {"seed": 0} if "seed" in differ else {}
@@ -117,36 +120,44 @@ class Run:
         return classification.answers(self.predictions())
 
     def parts(self) -> pd.DataFrame:
-        """Read which part every slice is in."""
+        """Read the part of every slice: train, val or test."""
         return tables.read_csv(self.folder / "split.csv")
 
     def evaluation(self, key: str) -> tuple[Path, dict[str, Any]] | None:
-        """Return the newest evaluation of its own test that has a key, such as "explanation", and what stands there."""
-        kept = sorted(self.folder.glob("evaluations/*/results.json"), key=lambda path: -int(path.parent.name))
-        evaluations = ((path.parent, tables.read_json(path)) for path in kept)
-        return next(((folder, own[key]) for folder, own in evaluations if key in own and self._is_of_test(own)), None)
+        """Find the newest evaluation of this run's test part with a key, such as "explanation".
+
+        Returns:
+            The evaluation's folder and the value of the key; None where there is none.
+        """
+        paths = sorted(self.folder.glob("evaluations/*/results.json"), key=lambda path: -int(path.parent.name))
+        evaluations = ((path.parent, tables.read_json(path)) for path in paths)
+        return next(
+            ((folder, content[key]) for folder, content in evaluations if key in content and self._is_of_test(content)),
+            None,
+        )
 
     def _is_of_test(self, evaluation: dict[str, Any]) -> bool:
-        """Return whether an evaluation is of the run's own test part and of the checkpoint that was scored."""
-        names = ("kind", "classes", "slices", "patients", "labels")  # keys of one data set have changed with the format
-        own: dict[str, Any] = dict(self.record["data"])
-        alike = all(evaluation["data"][name] == own[name] for name in names)
+        """Return whether an evaluation is of this run's test part and of the checkpoint that its record scores."""
+        # Not the data's key, which has changed with the format.
+        names = ("kind", "classes", "slices", "patients", "labels")
+        data: dict[str, Any] = dict(self.record["data"])
+        same_data = all(evaluation["data"][name] == data[name] for name in names)
         tested, scored = self.record["test"], Path(evaluation["checkpoint"]).stem
         return (
-            alike
+            same_data
             and evaluation["test"]["slices"] == self.record["split"]["test"]["slices"]
-            and scored == (tested["checkpoint"])
+            and scored == tested["checkpoint"]
         )
 
 
 @dataclass(frozen=True)
 class Collection:
-    """What lies in some folders.
+    """The runs in some folders.
 
     Attributes:
         runs: finished runs, each configuration once, in the order of rows, optimizers, splits and seeds.
-        failed: folder and error of runs that have failed.
-        unfinished: folders of runs that were cut off or are under way.
+        failed: folders and errors of runs that have failed.
+        unfinished: folders of runs that were interrupted or are under way.
     """
 
     runs: list[Run]

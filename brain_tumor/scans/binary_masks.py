@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from brain_tumor.scans.decoding import Opened, open_image, require_finite
 
-_TRANSPARENT = "the mask is transparent in places, which says nothing of a tumour. Save it as a grey image of 0 and 255"
+_TRANSPARENT = (
+    "the mask is transparent in places, which is neither tumour nor background. Save it as a grey image of 0 and 255"
+)
 
 
 def read_mask(path: Path) -> tuple[NDArray[np.uint8], str]:
@@ -60,8 +62,8 @@ def _mask_values(opened: Opened, path: Path) -> NDArray[Any]:
     indices = np.asarray(image)
     if ((indices != 0) != colours[..., :3].any(-1)).any():
         raise ValueError(
-            f"{path}: the mask's palette shows index 0 in a colour, or another one in black, so that nobody knows "
-            "which is the background. Save it as a grey image of 0 and 255"
+            f"{path}: the mask's palette shows index 0 in a colour, or another index in black, so that the "
+            "background is not known. Save it as a grey image of 0 and 255"
         )
     return indices
 
@@ -78,6 +80,6 @@ def _foreground(colours: NDArray[Any], path: Path) -> NDArray[np.uint8]:
         shown = " and ".join("({:g}, {:g}, {:g})".format(*colour) for colour in unique[:3])
         raise ValueError(
             f"{path}: a mask must have two values, black and one other colour; this one has {len(unique)} colours, "
-            f"such as {shown}. Merge its labels into a lossless image of black, and white where anything is to be found"
+            f"such as {shown}. Merge its labels into a lossless image of black, with white for all labels"
         )
     return np.asarray(colours.any(-1), dtype=np.uint8)

@@ -16,7 +16,7 @@ from brain_tumor.scans.discovery import Source
 from brain_tumor.scans.volumes import Grid, Volume
 
 SEQUENCES = sequences_.NAMES
-# What the images of each kind of data show in their channels; of another kind, nobody knows.
+# The sequences in the channels of each kind of data; for other data they are not known.
 _SHOWN: dict[str, tuple[str, ...]] = {"lgg": SEQUENCES, "phantom": SEQUENCES, "cheng": ("t1ce",) * 3}
 
 
@@ -104,12 +104,12 @@ class Slices:
 
 
 def shown(kind: str) -> tuple[str, ...]:
-    """Name the sequences in the channels of a kind of data; () where nobody knows."""
+    """Return the sequences in the channels of a kind of data; () where they are not known."""
     return _SHOWN.get(kind, ())
 
 
 def needed(kinds: Iterable[str]) -> tuple[str, ...]:
-    """Name the sequences that must be there for runs on these kinds of data; others can be replaced by FLAIR."""
+    """Return the sequences that runs on these kinds of data need; others can be replaced by FLAIR."""
     wanted = {"t1ce" if shown(kind) == ("t1ce",) * 3 else "flair" for kind in kinds}
     return tuple(name for name in ("flair", "t1ce") if name in wanted)
 

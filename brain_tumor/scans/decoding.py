@@ -100,7 +100,7 @@ def _refusal(image: Image.Image, content: bytes, limited: bool) -> str:
     if (pages := _count_pages(image, content)) > 1:
         return f"has {pages} pages; give each by itself"
     if max(image.size) > _LONGEST * min(image.size):
-        return f"has {image.width} x {image.height} pixels: a strip, of which no square would show anything"
+        return f"has {image.width} x {image.height} pixels: a strip, which a square picture cannot show"
     if limited and image.width * image.height > _MOST_PIXELS:
         return f"has {image.width} x {image.height} pixels, more than {_MOST_PIXELS:,}"
     if isinstance(image, TiffImagePlugin.TiffImageFile):

@@ -100,7 +100,7 @@ def _axes(image: "Dataset") -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     along_rows, along_columns = np.split(numbers(image, "ImageOrientationPatient"), 2)
     lengths = np.array([np.linalg.norm(along_rows), np.linalg.norm(along_columns)])
     if np.abs(lengths - 1).max() > _STRAIGHT or abs(along_rows @ along_columns) > _STRAIGHT:
-        raise ValueError("its directions (ImageOrientationPatient) are no right angle, or not of length 1")
+        raise ValueError("its directions (ImageOrientationPatient) form no right angle, or are not of length 1")
     return along_rows, along_columns
 
 

@@ -23,7 +23,7 @@ def read(image: "Dataset") -> NDArray[np.float32]:
     stored = _decode(image)
     values = np.array(_rescaled(stored, image), dtype=np.float32)
     if values.shape != (image.Rows, image.Columns):
-        raise ValueError(f"an image of {values.shape}, where {image.Rows} x {image.Columns} were announced")
+        raise ValueError(f"its image has the shape {values.shape}, but its header says {image.Rows} x {image.Columns}")
     padded = _padded(stored, image)
     if not np.isfinite(values if padded is None else values[~padded]).all():
         raise ValueError("has pixels that are no numbers (NaN or infinite)")
@@ -71,7 +71,7 @@ def stack(images: Sequence["Dataset"], slices: Sequence[NDArray[np.float32]]) ->
     values = np.stack(slices, -1)
     turned = {_is_turned(image) for image in images}
     if len(turned) > 1:
-        raise ValueError("some of its images are MONOCHROME1 and some are not, so that nobody knows what is bright")
+        raise ValueError("some of its images are MONOCHROME1 and some are not, so that bright and dark are not known")
     padded = np.isnan(values)
     holes = bool(padded.any())
     known = values[~padded] if holes else values

@@ -36,7 +36,7 @@ _NOT_SLICES = {
 _COMPUTED = {
     **dict.fromkeys(("P", "PHASE", "PHASE MAP"), "shows phases, not magnitudes"),
     **dict.fromkeys(("R", "REAL", "I", "IMAGINARY"), "shows a part of complex values, not magnitudes"),
-    **dict.fromkeys(("ADC", "FA", "TRACEW", "TENSOR", "DIFFUSION"), "is of diffusion, which no run has seen"),
+    **dict.fromkeys(("ADC", "FA", "TRACEW", "TENSOR", "DIFFUSION"), "is a diffusion image, unlike all training data"),
     **dict.fromkeys(("SUB", "SUBTRACTION", "SUBTRACT"), "is a difference of two images"),
     "T1 MAP": "is a map computed from images", "T2 MAP": "is a map computed from images",
 }  # fmt: skip
@@ -81,7 +81,7 @@ def problem(header: "Dataset") -> str:
     spacing = numbers(header, "PixelSpacing")
     if len(spacing) == 2 and max(spacing[0] * header.Rows, spacing[1] * header.Columns) > _WIDEST:
         side = max(spacing[0] * header.Rows, spacing[1] * header.Columns)
-        return f"would be {side:.0f} mm wide, more than a scanner sees: a sheet of tiles, or a wrong PixelSpacing"
+        return f"would be {side:.0f} mm wide, wider than any field of view: a sheet of tiles, or a wrong PixelSpacing"
     return ""
 
 

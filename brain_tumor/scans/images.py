@@ -57,7 +57,7 @@ class Content:
         image: uint8 (H, W, 3).
         digest: SHA-256 in hexadecimal: of the image's file, or of its values where the file holds more than the image.
         mask: uint8 (H, W) of 0 and 1, of the size of its file; None for data without masks.
-        mask_digest: SHA-256 of the mask likewise; "" for none.
+        mask_digest: SHA-256 of the mask's file, hexadecimal; "" for none.
     """
 
     image: NDArray[np.uint8]
@@ -109,8 +109,8 @@ def unfit(probabilities: NDArray[np.float32], height: int, width: int) -> NDArra
 
     Args:
         probabilities: float32 (size, size).
-        height: of the original image, in pixels.
-        width: likewise.
+        height: height of the original image in pixels.
+        width: width of the original image in pixels.
 
     Returns:
         float32 (height, width).

@@ -41,12 +41,24 @@ def lift(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], str]:
     if float(values.max()) - float(values.min()) > _WIDEST:
         values = values / np.float32(4)
     background = _background(values)
-    inside = None if background is None else values != background
-    head = values.ravel() if inside is None else values[inside]
+    head = values.ravel() if background is None else values[values != background]
     if (background or 0) >= 0 and (head < 0).sum() <= _FEW * head.size:
         return values.clip(min=0), f"{count:,} of {values.size:,} voxels are negative; they are taken for 0"
     if not head.size:
         return np.zeros_like(values), "all its voxels have one negative value"
+    return _shift(values, background, head)
+
+
+def _shift(
+    values: NDArray[np.float32], background: float | None, head: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], str]:
+    """Shift intensities as `lift` describes.
+
+    Args:
+        values: float32 (I, J, K), a whole volume.
+        background: the value of the background; None for none.
+        head: float32 (n,), the values that are not background.
+    """
     bottom, middle = (float(value) for value in np.percentile(head, (_LOWEST, 50)))
     low, top = float(head.min()), float(head.max())
     if bottom - low > _STRAY * (top - bottom):
@@ -54,11 +66,12 @@ def lift(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], str]:
     what = "has negative intensities, as z-scored volumes do"
     if min(low, low if background is None else background) < _AIR:
         what = "has negative intensities as low as CT's, and the runs have seen MR only"
-    if background is None or inside is None:
+    if background is None:
         return (values - np.float32(low)).clip(min=0), f"{what}; shifted so that the lowest become 0"
     close = low - background <= _GAP * (top - background)
     if background <= low and (close or _is_centred(values)):
         return (values - np.float32(background)).clip(min=0), f"{what}; shifted so that the background becomes 0"
+    inside = values != background
     if low >= 0:
         return np.where(inside, values, np.float32(0)).clip(min=0), f"{what}; its background {background:g} becomes 0"
     zero = min(low, middle - _DARKEST / (1 - _DARKEST) * (top - middle))

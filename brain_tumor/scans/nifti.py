@@ -20,7 +20,7 @@ def read(path: Path) -> Volume:
     """Read a volume in millimetres; axes of length 1 after the third are dropped.
 
     Args:
-        path: the file, or the header where the voxels lie in a second file; gzipped or not, whatever its name.
+        path: the file, or the header where the voxels lie in a second file; gzipped or not, of any name.
 
     Raises:
         ValueError: the file is damaged, no volume, too large, or has values that are no intensities.
@@ -38,7 +38,7 @@ def read(path: Path) -> Volume:
     if not np.isfinite(values).all():
         raise ValueError("has voxels that are no numbers (NaN or infinite). Replace them")
     if not np.isfinite(affine).all():
-        raise ValueError("has an affine that is no numbers")
+        raise ValueError("has an affine with numbers that are not finite")
     return Volume(values, affine, doubts, even)
 
 
@@ -116,7 +116,7 @@ def _beside(path: Path, suffix: str, other: str) -> list[Path]:
 
 
 def _refuse_long_header(head: bytes) -> None:
-    """Refuse a header of more than 16 MB: nibabel would read it whole, however large it unpacks."""
+    """Refuse a header of more than 16 MB: nibabel would read all of it, even if it unpacks to gigabytes."""
     from nibabel.nifti1 import Nifti1Header
     from nibabel.nifti2 import Nifti2Header
 

@@ -11,7 +11,7 @@ from brain_tumor.scans import discovery
 from brain_tumor.scans.discovery import Source
 
 NAMES = ("t1", "flair", "t1ce")  # red, green and blue of the LGG slices
-_NEEDED = {"flair": "since it stands in for others that are missing", "t1ce": "which one of the runs sees alone"}
+_NEEDED = {"flair": "since it replaces missing sequences", "t1ce": "since a run predicts from it alone"}
 # Words in names of files that do not identify a patient.
 _GENERAL = r"(t1|t2|t1w|t2w|flair|t1ce|t1c|t1gd|t1n|t2f|ce|scan|image|volume|dicom|dcm|nii|nifti)"
 

@@ -54,7 +54,7 @@ def _one_series(images: list[list[Header]]) -> list[Series]:
     """Make one series of images that lie evenly on parallel planes.
 
     Returns:
-        The series; a series with a problem where images without a UID share positions, so that nobody knows which
+        The series; a series with a problem where images without a UID share positions, since it is not known which
         belong together; [] where each image stays by itself.
     """
     firsts = [copies[0] for copies in images]
@@ -65,8 +65,8 @@ def _one_series(images: list[list[Header]]) -> list[Series]:
         return [replace(series_of(every_copy, "", "", note), name=hashed((*identity, *firsts[0].size)))]
     if not any(image.series for image in firsts) and _count_places(firsts) < len(firsts):
         problem = (
-            f"{len(firsts)} images without a series UID lie at {counted(_count_places(firsts), 'place')}: which belong "
-            "together is not known; give each series a folder of its own"
+            f"{len(firsts)} images without a series UID lie at {counted(_count_places(firsts), 'place')}, so "
+            "that it is not known which belong together; put each series into another folder"
         )
         return [series_of(every_copy, "", problem)]
     return []

@@ -36,7 +36,7 @@ _DEEPEST = 12  # bone lies in one of these layers; ventricles lie below
 _LEAST_SIGNAL = 0.12  # of the head, between background (0) and the brightest fiftieth of the slice (1)
 _LEAST_RANGE = 12  # grey levels between these two, or a channel shows nothing
 _LEAST_HEAD = 0.08  # of a slice: less is a few pixels
-_BOX = 0.93  # a head fills less of its bounding box (an ellipse .79); more is a background taken for a head
+_BOX = 0.93  # a head fills less of its bounding box (an ellipse .79); more is background mistaken for a head
 _LEAST_ALONE = 0.2  # the same for a single slice: three in four smaller crowns of LGG count as brains alone
 
 _TRAINING_CASES, _TRAINING_SLICES = 30, 6
@@ -44,7 +44,7 @@ _MOST = 0.95  # share of the decided cases that must agree
 
 
 def has_skull(images: NDArray[np.uint8], millimetres: tuple[float, float] = (1.0, 1.0)) -> bool | None:
-    """Tell whether a head still has its skull and scalp.
+    """Return whether a head still has its skull and scalp.
 
     This works for axial slices; for coronal and sagittal ones it decides less often and less well.
 
@@ -66,12 +66,12 @@ def has_skull(images: NDArray[np.uint8], millimetres: tuple[float, float] = (1.0
 
 
 def training_skull(images: NDArray[np.uint8], rows: NDArray[np.intp], cases: Sequence[str]) -> bool | None:
-    """Tell whether the heads in a training set had their skulls, from a few slices of a few cases.
+    """Return whether the heads in a training set had their skulls, from a few slices of a few cases.
 
     Args:
         images: uint8 (N, size, size, 3), in order within each case, possibly on disk: few are read.
         rows: (n,), the training slices' places in `images`.
-        cases: n names; "" for unknown, which is taken for a case of its own.
+        cases: n names of cases; every slice with an unknown case, "", counts as one.
 
     Returns:
         True or False where nearly all decided cases agree; None where they do not, or most cases are undecided.

@@ -73,7 +73,8 @@ class Grid:
         """
         from nibabel.orientations import io_orientation
 
-        orientation = io_orientation(volume.affine)  # type: ignore[no-untyped-call]  # for each axis which of x, y, z it is nearest to, and its direction
+        # For each axis of the volume, the nearest of x, y and z, and whether it runs with it (1) or against it (-1).
+        orientation = io_orientation(volume.affine)  # type: ignore[no-untyped-call]
         if np.isnan(orientation).any():
             raise ValueError("its affine has no volume: two of its axes run along one line, or one has no length")
         axes = tuple(int(np.flatnonzero(orientation[:, 0] == world)[0]) for world in range(3))
@@ -109,7 +110,7 @@ class Grid:
         for axis, backwards in enumerate(self.reversed):
             turned = np.flip(turned, axis) if backwards else turned
         values: NDArray[np.uint8] = np.ascontiguousarray(np.transpose(turned, np.argsort(self.axes)))
-        assert values.shape == self.shape, "a mask belongs on its scan's own grid"
+        assert values.shape == self.shape, "masks must have the size of the slices"
         return values
 
     @property

@@ -9,7 +9,7 @@ from brain_tumor.io import tables
 from brain_tumor.report.aggregates import Groups
 from brain_tumor.report.chapters import folds
 from brain_tumor.report.page import Table, Text
-from brain_tumor.report.pooled import pool
+from brain_tumor.report.pooled import pool_folds
 from brain_tumor.report.runs import Run, collect
 from brain_tumor.runs import record
 from tests.report.test_report import _in_folds, make_run
@@ -51,9 +51,9 @@ def test_one_configuration_with_two_momenta_is_not_averaged(tmp_path: Path) -> N
 def test_folds_of_two_data_sets_are_not_pooled(tmp_path: Path) -> None:
     _in_folds(tmp_path, {(0, 0): [], (1, 0): []})
     runs = collect([tmp_path]).runs
-    assert [own.missing for own in pool(runs)] == [[]]
+    assert [own.missing for own in pool_folds(runs)] == [[]]
     _change(runs[1].folder, data={"key": "another"})
-    found = pool(collect([tmp_path]).runs)
+    found = pool_folds(collect([tmp_path]).runs)
     assert sorted(own.missing for own in found) == [["fold 0 of seed 0"], ["fold 1 of seed 0"]]
 
 
@@ -94,10 +94,10 @@ def test_folds_of_the_data_begin_where_they_begin(tmp_path: Path, first: int, ki
         half = {**run.record["split"]["test"], "slices": 60}
         _change(run.folder, split={"method": "given", "folds": None, "fold": number, "test": half}, data={"kind": kind})
     runs = collect([tmp_path]).runs
-    (own,) = pool(runs)
+    (own,) = pool_folds(runs)
     assert own.missing == []
     assert len(own.tables[0]) == 120
-    (cut,) = pool([run for run in runs if run.record["split"]["fold"] == first])
+    (cut,) = pool_folds([run for run in runs if run.record["split"]["fold"] == first])
     assert (cut.missing, cut.runs) == ([f"fold {first + 1} of seed 0"], {})
 
 

@@ -1,1 +1,1 @@
-"""The report's chapters, a file each: `chapter` turns grouped runs into blocks of the page."""
+"""Write the report's chapters, one per file: `chapter` turns grouped runs into blocks of the page."""

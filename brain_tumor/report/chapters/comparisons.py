@@ -1,4 +1,4 @@
-"""What the paper says of its rows, answered from ours."""
+"""Check the paper's comparisons of its rows with our runs."""
 
 import pandas as pd
 
@@ -24,24 +24,25 @@ def chapter(groups: Groups) -> list[Block]:
                 "claim": text,
                 "experiments": f"{better} against {worse}",
                 "in the paper": f"{100 * known['paper']:+.0f} points",
-                **{f"by {split}": _said(answer) for split, answer in answers.items()},
+                **{f"by {split}": _verdict(answer) for split, answer in answers.items()},
             }
         )
     return [
         Heading(f"The paper's comparisons, {main}"),
         Text(
-            "Each claim is the paper's, or follows from its table; runs of equal seed are compared. It holds, or does "
-            "not hold, where the 95 % interval of the difference leaves out 0: a bootstrap over patients of the mean "
-            "over seeds (n), which leaves out what other seeds would change."
+            "Each claim is the paper's, or follows from its table. Runs with the same seed are compared. A claim "
+            "holds, or does not hold, where the 95 % interval of the difference excludes 0. The interval is that of "
+            "the mean over seeds (n), from a bootstrap over patients; it does not include how much other seeds would "
+            "change."
         ),
         Table("comparisons", pd.DataFrame(shown), pd.DataFrame(numbers)),
     ]
 
 
 def _answer(better: Cell, worse: Cell) -> Line:
-    """Say how much more accurate the better row is: `difference`, `low`, `high`, `n` (pairs) and `verdict`.
+    """Compare two rows: `difference` of accuracy with `low` and `high`, `n` pairs of runs, and `verdict`.
 
-    The interval is of the common slices, and a bootstrap over patients of the mean over seeds.
+    The interval is that of the mean over seeds on the common slices, from a bootstrap over patients.
     """
     others = {(run.seed, run.tested_on): run for run in worse.runs}
     pairs = [(run, others[key]) for run in better.runs if (key := (run.seed, run.tested_on)) in others]
@@ -49,14 +50,20 @@ def _answer(better: Cell, worse: Cell) -> Line:
     for first, second in pairs:
         both = first.answers().merge(second.answers()[["path", "right"]], on="path", suffixes=("", " second"))
         tables.append(both.assign(value=both["right"].astype(float) - both["right second"].astype(float)))
-    found = over_seeds([first.accuracy - second.accuracy for first, second in pairs], tables)
-    verdict = "holds" if found.low > 0 else "does not hold" if found.high < 0 else "cannot tell"
+    estimate = over_seeds([first.accuracy - second.accuracy for first, second in pairs], tables)
+    verdict = "holds" if estimate.low > 0 else "does not hold" if estimate.high < 0 else "cannot tell"
     reason = _why_undecided([run for pair in pairs for run in pair])
-    return {"difference": found.value, "low": found.low, "high": found.high, "n": found.n, "verdict": reason or verdict}
+    return {
+        "difference": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "n": estimate.n,
+        "verdict": reason or verdict,
+    }
 
 
 def _why_undecided(runs: list[Run]) -> str:
-    """Say why runs decide nothing, whatever their difference; "" where they may."""
+    """Return why runs cannot decide a claim, whatever their difference; "" where they can."""
     if not runs:
         return "not run"
     if any(run.record["weights"]["missing"] for run in runs):
@@ -67,6 +74,6 @@ def _why_undecided(runs: list[Run]) -> str:
     return "cannot tell, other settings than the rows'" if different else ""
 
 
-def _said(answer: Line) -> str:
+def _verdict(answer: Line) -> str:
     difference = points(answer["difference"], answer["low"], answer["high"])
     return f"{answer['verdict']}: {difference}, n={answer['n']}" if answer["n"] else "not run"

@@ -1,4 +1,4 @@
-"""What every row cost, and the list of all runs."""
+"""Show the cost of every row, and list all runs."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from brain_tumor.report.runs import Run
 
 
 def chapter(groups: Groups) -> list[Block]:
-    """Show time and size by row, and every run with its scores, whatever its task."""
+    """Show time and size by row, and every run of any task with its scores."""
     costs = pd.DataFrame([_cost(run) for run in groups.runs])
     medians: list[Any] = costs.groupby(list(costs.columns[:5]), as_index=False).median().to_dict("records")
     runs = [_line(run) for run in groups.runs]
@@ -22,7 +22,7 @@ def chapter(groups: Groups) -> list[Block]:
             columns[name] = number(name, "{:.1%}" if name in measures else "{:.3f}")
     return [
         Heading("Cost"),
-        Text("Medians over a row's runs. A run that was cut off counts the minutes since it was last taken up."),
+        Text("Medians over the runs of a row. For an interrupted run, minutes are counted since it was last resumed."),
         Table.of(
             "cost",
             medians,
@@ -58,7 +58,7 @@ def _cost(run: Run) -> Line:
 
 
 def _line(run: Run) -> Line:
-    """List a run's settings and every score."""
+    """Return a run's settings and all its scores."""
     settings = run.record["hyperparameters"]
     return {
         "folder": run.folder.name,

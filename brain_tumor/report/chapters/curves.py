@@ -1,4 +1,4 @@
-"""Loss and accuracy over epochs: the paper's figures, of experiments 19 and 20, and ours."""
+"""Draw loss and accuracy over epochs, as the paper's figures do for experiments 19 and 20."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from brain_tumor.report.page import COLOURS, Block, Heading, Picture, Text
 
 
 def chapter(groups: Groups) -> list[Block]:
-    """Draw the paper's two experiments and every fine-tuned row that was run."""
+    """Draw the paper's two experiments and every fine-tuned row with runs."""
     blocks: list[Block] = [Heading("Loss and accuracy over epochs")]
     tuned = [run for run in groups.classifiers if run.row and run.record["hyperparameters"]["strategy"] == "finetune"]
     for row in sorted({*paper.BEST.values(), *(run.row or 0 for run in tuned)}):
@@ -30,7 +30,7 @@ def chapter(groups: Groups) -> list[Block]:
 
 
 def _figure(title: str, cells: dict[str, Cell], row: int) -> Figure:
-    """Draw average loss and accuracy as the paper does: the seeds' mean, and their range as a band."""
+    """Draw average loss and accuracy as the paper does: the mean over seeds, and their range as a band."""
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     loss, accuracy = figure.subplots(1, 2, sharex=True)
     for split, cell in cells.items():

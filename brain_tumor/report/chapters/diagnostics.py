@@ -1,4 +1,4 @@
-"""A closer look at the best rows: confusion matrices, ROC and reliability curves, and confident mistakes."""
+"""Draw diagnostics of the best rows: confusion matrices, ROC and reliability curves, and confident mistakes."""
 
 import math
 from typing import Any
@@ -14,23 +14,23 @@ from brain_tumor.report.aggregates import SPLITS, Groups
 from brain_tumor.report.page import Block, Heading, Picture, Text
 from brain_tumor.report.runs import Run
 
-_SHOWN = 5  # runs a panel
+_SHOWN = 5  # runs per panel
 
 
 def chapter(groups: Groups) -> list[Block]:
-    """Draw the most accurate rows of each split, of data with two classes."""
+    """Draw the most accurate rows of each split, for data with two classes."""
     runs = _best(groups)
     if not runs or len(runs[0].record["data"]["classes"]) != 2:
         return []
     return [
-        Heading("A closer look"),
-        Text(f"The rows with the highest accuracy of each split, at most {_SHOWN}, the lowest seed of each."),
+        Heading("Diagnostics"),
+        Text(f"For each split the {_SHOWN} rows with the highest accuracy, or fewer, each with its lowest seed."),
         Picture.of("confusion", "Confusion matrices of the test slices.", _confusions(runs)),
         Picture.of("roc", "ROC curves of the test slices.", _roc(runs)),
         Picture.of(
             "reliability",
-            "How often a run is right against how sure it is; on the diagonal, probabilities mean what they say. "
-            "Dashed: calibrated by the temperature that the run's validation part asked for.",
+            "Share of right predictions against their confidence; on the diagonal a run is perfectly calibrated. "
+            "Dashed: calibrated with the temperature that was fitted on the run's validation part.",
             _reliability(runs),
         ),
         *(block for run in runs for block in _wrong(run)),
@@ -61,7 +61,7 @@ def _confusions(runs: list[Run]) -> Figure:
 
 
 def _roc(runs: list[Run]) -> Figure:
-    """Draw ROC curves, a panel a split."""
+    """Draw ROC curves, one panel per split."""
     figure, panels = _panels(runs)
     for split, axes in panels.items():
         drawing.diagonal(axes)
@@ -76,7 +76,7 @@ def _roc(runs: list[Run]) -> Figure:
 
 
 def _reliability(runs: list[Run]) -> Figure:
-    """Draw how often runs are right against how sure they are, and what calibration makes of it, a panel a split."""
+    """Draw reliability curves before and after calibration, one panel per split."""
     figure, panels = _panels(runs)
     for split, axes in panels.items():
         drawing.diagonal(axes, 0.5)
@@ -84,9 +84,9 @@ def _reliability(runs: list[Run]) -> Figure:
             table, error = run.answers(), run.record["test"]["calibration_error"]["value"]
             style: dict[str, Any] = {"color": f"C{colour}", "label": f"{_name(run)}: {error:.3f}"}
             drawing.reliability(axes, table["confidence"], table["right"], **style)
-            if found := run.record.get("calibration"):
-                softened = calibration.soften(probabilities_of(table).to_numpy(dtype=float), found["temperature"])
-                label = f"calibrated: {found['test']['calibrated']['calibration_error']:.3f}"
+            if fitted := run.record.get("calibration"):
+                softened = calibration.soften(probabilities_of(table).to_numpy(dtype=float), fitted["temperature"])
+                label = f"calibrated: {fitted['test']['calibrated']['calibration_error']:.3f}"
                 style |= {"linestyle": "--", "label": label}
                 drawing.reliability(axes, softened.max(1), table["right"], **style)
         axes.set(title=f"by {split}")
@@ -96,8 +96,8 @@ def _reliability(runs: list[Run]) -> Figure:
 
 def _wrong(run: Run) -> list[Picture]:
     caption = (
-        f"Experiment {run.row}, {run.optimizer}, by {run.split}, seed {run.seed}: the slices that it is most "
-        "confidently wrong about, with the outline of the tumour mask where there is one."
+        f"Experiment {run.row}, {run.optimizer}, by {run.split}, seed {run.seed}: its wrong predictions with "
+        "the highest confidence, with the outline of the tumour mask where there is one."
     )
     return Picture.of_data(f"wrong_{run.row}_{run.optimizer.lower()}_{run.split}", caption, run.folder / "wrong.png")
 

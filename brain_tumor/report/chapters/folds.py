@@ -1,4 +1,4 @@
-"""Every patient tested once: how right classifiers are about patients whom they have never seen."""
+"""Score classifiers over all folds, where every patient is tested once by a model that never saw the patient."""
 
 from collections.abc import Sequence
 
@@ -21,56 +21,59 @@ _SHOWN = {
 
 
 def chapter(groups: Groups) -> list[Block]:
-    """Show the folds of every configuration together, beside baselines on the same folds."""
+    """Show every configuration over all folds, beside baselines on the same folds."""
     if not groups.pools:
         return []
     blocks: list[Block] = [
         Heading("Every patient tested once"),
         Text(
             "Folds by patient: each slice is tested by a model that never saw its patient. Accuracy, sensitivity and "
-            "specificity are of all slices together; the areas are computed within a fold and averaged over folds. "
-            "Means over seeds. Intervals are 95 %, a bootstrap over patients within folds: what other patients would "
-            "change. What another seed would change stands beside them, as the lowest and the highest seed's accuracy."
+            "specificity are computed over all slices; the areas are computed within a fold and averaged over folds. "
+            "All numbers are means over seeds. Intervals are 95 % intervals from a bootstrap over patients within "
+            "folds: they show how much other patients would change. The lowest and the highest seed's accuracy beside "
+            "them show how much another seed would change."
         ),
     ]
-    if any(_shares_patients(own) for own in groups.pools):
+    if any(_shares_patients(pool) for pool in groups.pools):
         text = (
-            "Not so in folds that the data gives without naming patients, or with a patient in several: the model knew "
+            "Leakage: some folds are given by the data without names of patients, or with a patient in several folds. "
+            "There the model knew other slices of the patients on whom it is tested, or may have known them."
         )
-        blocks.append(Text(text + "other slices of those that it is tested on, or may have.", warning=True))
-    if lines := [_line(own) for own in groups.pools if own.runs]:
+        blocks.append(Text(text, warning=True))
+    if lines := [_line(pool) for pool in groups.pools if pool.runs]:
         lines += _baselines(divisions(groups.pools))
         columns = {
             "model": "{model}",
             **intervals(_SHOWN),
             "seeds": _seeds,
-            "minutes a fold": number("minutes", "{:.1f}"),
+            "minutes per fold": number("minutes", "{:.1f}"),
         }
         table = Table.of("folds", lines, columns)
         caption = (
-            "What a minute buys: accuracy of all folds together against the median minutes of one, on the hardware "
-            "that the table of costs names; features that an earlier run has kept cost nothing again. Lines are "
-            "baselines."
+            "Accuracy over all folds against the median minutes of one fold, on the hardware in the table of costs. "
+            "Features that an earlier run has cached cost nothing again. Lines are baselines."
         )
         blocks += [table, Picture.of("minutes", caption, _minutes(table.numbers))]
     return blocks + unfinished(groups.pools)
 
 
-def _shares_patients(own: Pool) -> bool:
+def _shares_patients(pool: Pool) -> bool:
     """Return whether a model may have seen a patient on whom it is tested."""
-    records = [run.record for runs in own.runs.values() for run in runs] or [own.example.record]
-    return any(bool(found["split"].get("patients_on_both_sides")) or not found["data"]["patients"] for found in records)
+    records = [run.record for runs in pool.runs.values() for run in runs] or [pool.example.record]
+    return any(
+        bool(record["split"].get("patients_on_both_sides")) or not record["data"]["patients"] for record in records
+    )
 
 
-def _line(own: Pool) -> dict[str, object]:
-    """Put a pool's scores beside the median `minutes` of a fold, and what `seeds` make of the accuracy."""
-    accuracies = [float(answers(table)["right"].mean()) for table in own.tables.values()]
-    scores = flat(own.scores)
+def _line(pool: Pool) -> dict[str, object]:
+    """Return a pool's scores, the median `minutes` of a fold, and the accuracies of the lowest and highest seed."""
+    accuracies = [float(answers(table)["right"].mean()) for table in pool.tables.values()]
+    scores = flat(pool.scores)
     return {
-        "model": own.example.title,
-        "experiment": own.example.row,
+        "model": pool.example.title,
+        "experiment": pool.example.row,
         **{column: scores[column] for column in _SHOWN},
-        "minutes": float(np.median([run.minutes for runs in own.runs.values() for run in runs])),
+        "minutes": float(np.median([run.minutes for runs in pool.runs.values() for run in runs])),
         "seeds": len(accuracies),
         "lowest seed": min(accuracies),
         "highest seed": max(accuracies),
@@ -79,13 +82,13 @@ def _line(own: Pool) -> dict[str, object]:
 
 
 def _baselines(divided: Sequence[Pool]) -> list[dict[str, object]]:
-    """Score, once for each way of dividing the patients, what sees no pixel."""
+    """Score the image-free baselines, once for each way in which the patients are divided into folds."""
     lines: list[dict[str, object]] = []
-    for own in divided:
-        positive = own.example.record["data"]["positive"]
-        more = f", {len(own.folds)} folds" * (len(divided) > 1)
+    for pool in divided:
+        positive = pool.example.record["data"]["positive"]
+        more = f", {len(pool.folds)} folds" * (len(divided) > 1)
         more += f", '{positive}' positive" * (positive not in (None, "tumour"))
-        lines += [{"model": BASELINE_TITLES[name] + more, **flat(scores)} for name, scores in own.baselines.items()]
+        lines += [{"model": BASELINE_TITLES[name] + more, **flat(scores)} for name, scores in pool.baselines.items()]
     return lines
 
 
@@ -98,7 +101,7 @@ def _minutes(table: pd.DataFrame) -> Figure:
         axes.errorbar([line["minutes"]], [line["accuracy"]], limits, fmt="o", capsize=3, label=line["model"])
     for (_, line), style in zip(table[~timed].iterrows(), (":", "--", "-."), strict=False):
         axes.axhline(line["accuracy"], color="#555555", linestyle=style, linewidth=0.9, label=line["model"])
-    axes.set(xlabel="minutes a fold", ylabel="accuracy, every patient tested once", xscale="log")
+    axes.set(xlabel="minutes per fold", ylabel="accuracy, every patient tested once", xscale="log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_locator(NullLocator())

@@ -1,4 +1,4 @@
-"""What the split by slice gives away."""
+"""Measure the leakage of the split by slice."""
 
 import math
 
@@ -12,7 +12,7 @@ from brain_tumor.report.runs import Run
 
 
 def chapter(groups: Groups) -> list[Block]:
-    """Show what it adds to accuracy, and on which slices, for each row that was run with the paper's optimizer."""
+    """Show how much leakage adds to accuracy, and on which slices, for each row with the paper's optimizer."""
     main = groups.optimizers[0]
     pairs = [(groups.cell(row, main, "slice"), groups.cell(row, main, "patient")) for row, _ in paper.rows()]
     lines = [_line(*pair) for pair in pairs if any(cell.runs for cell in pair)]
@@ -21,10 +21,10 @@ def chapter(groups: Groups) -> list[Block]:
     return [
         Heading(f"Leakage, {main}"),
         Text(
-            "What the split by slice adds to accuracy, and where: test slices whose neighbour, the slice above or "
-            "below of the same patient, was in training, against those without. Those are few, and many of them are a "
-            "patient's first or last slice, which is easy: the majority, always answering the commonest class of "
-            "just these slices, says how easy."
+            "How much the split by slice adds to accuracy, and on which slices. A neighbour is the slice above or "
+            "below, of the same patient. Test slices with a neighbour in training are compared with those without. "
+            "The latter are few, and many of them are a patient's first or last slice, which are easy: the majority, "
+            "which always predicts the most frequent class of just these slices, shows how easy."
         ),
         Table.of(
             "leakage",
@@ -42,26 +42,26 @@ def chapter(groups: Groups) -> list[Block]:
 
 
 def _line(by_slice: Cell, by_patient: Cell) -> Line:
-    """Put the mean accuracies beside those of the slices with a neighbour in training, and without.
+    """Return the mean accuracies of both splits, and those of slices with and without a neighbour in training.
 
-    Of each, `neighbour` and `no neighbour`, there are the accuracy, what always answering their commonest class would
-    score (`majority`) and the number (`n`); means over seeds, whose test slices are the same.
+    For each of `neighbour` and `no neighbour` there are the accuracy, the accuracy of always predicting their most
+    frequent class (`majority`) and the number of slices (`n`); means over seeds, whose test slices are the same.
     """
     first, second = by_slice.accuracy.value, by_patient.accuracy.value
     line = {"experiment": by_slice.row, "slice": first, "patient": second, "difference": first - second}
     # Folders of images may give no slice numbers, and so no neighbours.
     placed = [table for table in map(_neighbours, by_slice.runs) if (table["slice"] >= 0).all()]
     for name in ("neighbour", "no neighbour"):
-        chosen = [table[table["neighbour"] == (name == "neighbour")] for table in placed]
-        together = pd.concat(chosen) if sum(map(len, chosen)) else None
-        line[name] = math.nan if together is None else together["right"].mean()
-        commonest = math.nan if together is None else (together["label"] == together["label"].mode().max()).mean()
-        line |= {f"{name} majority": commonest, f"{name} n": sum(map(len, chosen)) // max(1, len(placed))}
+        groups = [table[table["neighbour"] == (name == "neighbour")] for table in placed]
+        slices = pd.concat(groups) if sum(map(len, groups)) else None
+        line[name] = math.nan if slices is None else slices["right"].mean()
+        commonest = math.nan if slices is None else (slices["label"] == slices["label"].mode().max()).mean()
+        line |= {f"{name} majority": commonest, f"{name} n": sum(map(len, groups)) // max(1, len(placed))}
     return line
 
 
 def _neighbours(run: Run) -> pd.DataFrame:
-    """Say of each test slice if it was `right`, and if the slice above or below was in training (`neighbour`)."""
+    """Return the test slices with `right` and `neighbour`: whether the slice above or below was in training."""
     parts, tested = run.parts(), run.answers()
     train = set(map(tuple, parts[parts["part"] == "train"][["case", "slice"]].to_numpy()))
     places = zip(tested["case"], tested["slice"], strict=True)

@@ -1,4 +1,4 @@
-"""Where is it? Masks, beside what sees no pixel and what others have published."""
+"""Score masks, beside image-free baselines and published results."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -12,46 +12,47 @@ from brain_tumor.metrics import segmentation
 from brain_tumor.report.aggregates import Groups
 from brain_tumor.report.formatting import flat, interval, intervals
 from brain_tumor.report.page import Block, Heading, Picture, Table, Text
-from brain_tumor.report.pooled import Pool, pool
+from brain_tumor.report.pooled import Pool, pool_folds
 from brain_tumor.report.runs import Run
 from brain_tumor.runs.summary import BASELINE_TITLES, split_title
 
-# Dice a volume on the same data: Buda, Saha, Mazurowski 2019 over all 110 patients, and human readers on LGG.
+# Dice per volume on the same data: Buda, Saha, Mazurowski 2019 over all 110 patients, and human readers on LGG.
 PUBLISHED = (
     {"model": "Buda et al. 2019, U-Net", "split": "folds by patient, all 110", "dice": 0.82, "dice_median": 0.85},
     {"model": "human readers, 84 ± 2 % (Buda et al. 2019)", "split": "", "dice": 0.84},
 )
 _SHOWN = {
-    "dice": "Dice a volume", "dice_median": "its median", "dice_minimum": "its minimum",
-    "largest_dice": "largest component kept", "dice_slice": "Dice a tumour slice",
+    "dice": "Dice per volume", "dice_median": "its median", "dice_minimum": "its minimum",
+    "largest_dice": "largest component kept", "dice_slice": "Dice per tumour slice",
     "surface_dice": "surface Dice, 2 pixels", "empty_clean": "empty slices clean", "dice_legacy": "legacy",
     "dice_small": "smallest third", "dice_medium": "middle third", "dice_large": "largest third",
 }  # fmt: skip
 
 
 def chapter(groups: Groups) -> list[Block]:
-    """Show the masks' scores, tumour size against Dice, and what masks look like."""
+    """Show the scores of masks, Dice against the tumour's size, and pictures of masks."""
     if not groups.segmenters:
         return []
-    pools = [own for own in pool(groups.segmenters) if own.runs]
+    pools = [pool for pool in pool_folds(groups.segmenters) if pool.runs]
     lines: list[Any] = numbers(groups.segmenters, pools).to_dict("records")
     columns = {"model": "{model}", "split": "{split}", **intervals(_SHOWN)}
     blocks: list[Block] = [
-        Heading("Where is it?"),
+        Heading("Localization"),
         Text(
-            "Dice a volume is 2 TP / (2 TP + FP + FN) over all slices of a patient, at the files' own size; a missed "
-            "tumour is 0. Everything but legacy is a mean over patients, with a bootstrap over them, within folds if "
-            "there are any. The thirds are of the data set's tumour slices by area. Legacy is the mean over all "
-            "slices with two empty masks as 1: read it beside the empty masks' own. Maskers that see no pixel stand "
-            "below each result; one who copies the nearest slice's mask can only do so where patients stand on both "
-            "sides of a split. Published figures are the authors' own, on the same data."
+            "Dice per volume is 2 TP / (2 TP + FP + FN) over all slices of a patient, at the files' original size; a "
+            "missed tumour scores 0. All columns but legacy are means over patients, with intervals from a bootstrap "
+            "over patients, within folds if there are any. The thirds are those of the data set's tumour slices by "
+            "area. Legacy is the mean over all slices, where two empty masks count as 1: compare it with the legacy "
+            "score of empty masks. Below each result are image-free baselines; copying the nearest slice's mask is "
+            "possible only where patients are on both sides of a split. Published figures are the authors', on the "
+            "same data."
         ),
         Table.of(
             "localization", lines, {**columns, "HD95, median": partial(interval, name="hd95_median", form="{:.1f}")}
         ),
     ]
     if pools:
-        caption = "Dice a volume against the tumour's area, a point a patient of all folds."
+        caption = "Dice per volume against the tumour's area, one point per patient of all folds."
         blocks.append(Picture.of("dice_area", caption, _dice_against_area(pools)))
     for run in groups.segmenters:
         caption = f"{run.title}, {split_title(run.record['split'])}: best to worst patient, "
@@ -61,12 +62,12 @@ def chapter(groups: Groups) -> list[Block]:
 
 
 def numbers(runs: Sequence[Run], pools: Sequence[Pool]) -> pd.DataFrame:
-    """Return the scores of runs, those of all folds together, with the baselines of their splits and what is published.
+    """Return the scores of runs and of all folds together, the baselines of their splits, and published scores.
 
     Columns: `model`, `split`, `patients`, and every score with `low` and `high`.
     """
-    pooled = {run.record["id"] for own in pools for seed in own.runs.values() for run in seed}
-    lines = [line for own in pools for line in _pooled(own)]
+    pooled = {run.record["id"] for pool in pools for seed in pool.runs.values() for run in seed}
+    lines = [line for pool in pools for line in _pooled(pool)]
     lines += [line for run in runs if run.record["id"] not in pooled for line in _single(run)]
     table = pd.DataFrame([*lines, *(PUBLISHED if runs[0].dataset == "lgg" else ())])
     # Runs on one split share their baselines.
@@ -74,22 +75,22 @@ def numbers(runs: Sequence[Run], pools: Sequence[Pool]) -> pd.DataFrame:
     return table.reindex(columns=list(dict.fromkeys(["model", "split", "patients", *_SHOWN, *table.columns])))
 
 
-def _pooled(own: Pool) -> list[dict[str, Any]]:
-    split, lines = f"{len(own.folds)} folds by patient", []
-    for seed, table in own.tables.items():
+def _pooled(pool: Pool) -> list[dict[str, Any]]:
+    split, lines = f"{len(pool.folds)} folds by patient", []
+    for seed, table in pool.tables.items():
         # All folds together are the whole data set, whose thirds these are.
         scores = segmentation.score(table, segmentation.terciles(table["area"].to_numpy()), list(table["fold"]))
-        largest = _over_folds(table, {run.record["split"]["fold"]: run.record["test"] for run in own.runs[seed]})
-        line = {"model": f"{own.example.title}, seed {seed}", "split": split, "patients": table["case"].nunique()}
+        largest = _over_folds(table, {run.record["split"]["fold"]: run.record["test"] for run in pool.runs[seed]})
+        line = {"model": f"{pool.example.title}, seed {seed}", "split": split, "patients": table["case"].nunique()}
         lines.append(line | flat(scores) | {"largest_dice": largest["largest_dice"]})
-    for name in own.folds[0].record["baselines"]:
-        scored = {run.record["split"]["fold"]: run.record["baselines"][name] for run in own.runs[seed]}
+    for name in pool.folds[0].record["baselines"]:
+        scored = {run.record["split"]["fold"]: run.record["baselines"][name] for run in pool.runs[seed]}
         lines.append({"model": BASELINE_TITLES[name], "split": split, **_over_folds(table, scored)})
     return lines
 
 
 def _over_folds(table: pd.DataFrame, folds: dict[Any, dict[str, Any]]) -> dict[str, float]:
-    """Average the scores of folds, each by its patients with a tumour."""
+    """Average the scores of folds, weighted by their numbers of patients with a tumour."""
     patients = table[table["area"] > 0].groupby("fold")["case"].nunique()
     means = {}
     for name in (name for name, value in next(iter(folds.values())).items() if isinstance(value, dict)):
@@ -109,10 +110,10 @@ def _single(run: Run) -> list[dict[str, Any]]:
 def _dice_against_area(pools: Sequence[Pool]) -> Figure:
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
-    tables = {f"{own.example.title}, seed {seed}": table for own in pools for seed, table in own.tables.items()}
+    tables = {f"{pool.example.title}, seed {seed}": table for pool in pools for seed, table in pool.tables.items()}
     for title, table in tables.items():
         patients = segmentation.patients(table, segmentation.terciles(table["area"].to_numpy()))
         axes.scatter(patients["area"], patients["dice"], s=14, alpha=0.7, label=title)
-    axes.set(xscale="log", xlabel="the tumour's pixels over all slices", ylabel="Dice a volume", ylim=(-0.02, 1.02))
+    axes.set(xscale="log", xlabel="the tumour's pixels over all slices", ylabel="Dice per volume", ylim=(-0.02, 1.02))
     axes.legend(fontsize="small", loc="lower right")
     return figure

@@ -1,4 +1,4 @@
-"""SGD or Adam: which optimizer the paper's numbers look like."""
+"""Compare SGD and Adam with the paper's numbers, to see which optimizer they fit."""
 
 import math
 from functools import partial
@@ -11,9 +11,9 @@ from brain_tumor.report.runs import Run
 
 
 def chapter(groups: Groups) -> list[Block]:
-    """Put the optimizers side by side, by slice, with who has collapsed and where each stands after an epoch."""
+    """Show the optimizers side by side, by slice, with collapsed runs and the scores after one epoch."""
     names = [name for name in groups.optimizers if any(run.row for run in groups.classifiers)]
-    lines = [_line(groups, names, row, asked["test_accuracy"]) for row, asked in paper.rows()]
+    lines = [_line(groups, names, row, published_row["test_accuracy"]) for row, published_row in paper.rows()]
     after_one = "{} after one epoch: train loss, test accuracy"
     columns: dict[str, Column] = {"experiment": "{experiment}", "the paper": "{paper:.0%}"}
     for name in names:
@@ -27,9 +27,10 @@ def chapter(groups: Groups) -> list[Block]:
     return [
         Heading("SGD or Adam"),
         Text(
-            "The paper's table says SGD with momentum 0.5; its listing (section VII) trains with Adam. By slice, both "
-            "beside the paper's accuracy; in brackets, how many runs have collapsed, which is to give every slice the "
-            "same answer. The rows that the paper has at 65 %, which is always answering no tumour: "
+            "The paper's table says SGD with momentum 0.5; its listing (section VII) trains with Adam. The table below "
+            "has both beside the paper's accuracy, by slice; in brackets, how many runs have collapsed, which means "
+            "that they predict the same class for every slice. The rows that the paper has at 65 %, the accuracy of "
+            "always predicting no tumour: "
             f"{'; '.join(majority)}."
         ),
         Text(
@@ -42,17 +43,17 @@ def chapter(groups: Groups) -> list[Block]:
 
 
 def _line(groups: Groups, names: list[str], row: int, published: float) -> Line:
-    """Put each optimizer's numbers after the paper's accuracy.
+    """Return the paper's accuracy of a row and each optimizer's numbers.
 
-    They are its mean accuracy under its name, `n` (runs), `collapsed` (runs that give every slice the same class),
-    `first train loss` and `first test accuracy` (means after the first epoch).
+    These are the mean accuracy under the optimizer's name, `n` (runs), `collapsed` (runs that predict the same class
+    for every slice), `first train loss` and `first test accuracy` (means after the first epoch).
     """
     line = {"experiment": row, "paper": published}
     for name in names:
         cell = groups.cell(row, name, "slice")
         line[name] = cell.mean(lambda run: run.accuracy)
         line[f"{name} n"] = len(cell.runs)
-        line[f"{name} collapsed"] = sum(map(_answers_once, cell.runs))
+        line[f"{name} collapsed"] = sum(map(_has_collapsed, cell.runs))
         first = [run.record["history"][0] for run in cell.runs]
         line[f"{name} first train loss"] = mean([epoch["train"]["loss"] for epoch in first])
         # With a validation part the test is not scored after every epoch.
@@ -60,7 +61,7 @@ def _line(groups: Groups, names: list[str], row: int, published: float) -> Line:
     return line
 
 
-def _answers_once(run: Run) -> bool:
+def _has_collapsed(run: Run) -> bool:
     predicted = zip(*run.record["test"]["confusion_matrix"], strict=True)
     return sum(map(any, predicted)) == 1
 

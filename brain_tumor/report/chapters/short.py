@@ -1,4 +1,4 @@
-"""In short: the paper's best row of each model and strategy, of those that were run. The README shows this table."""
+"""Summarize the paper's best row of each model and strategy, among rows with runs. The README shows this table."""
 
 import pandas as pd
 
@@ -10,9 +10,9 @@ from brain_tumor.runs.summary import BASELINE_TITLES
 
 
 def chapter(groups: Groups) -> list[Block]:
-    """Put our numbers beside the paper's, and the baselines below."""
+    """Show our numbers beside the paper's, and the baselines below."""
     main, divided = groups.optimizers[0], divisions(groups.pools)
-    pooled = {own.example.row: own.scores for own in groups.pools if own.runs and own.example.optimizer == main}
+    pooled = {pool.example.row: pool.scores for pool in groups.pools if pool.runs and pool.example.optimizer == main}
     ran = [row for row, _ in paper.rows() if row in pooled or any(groups.cell(row, main, by).runs for by in SPLITS)]
     rows = paper.table().loc[ran]
     lines = [
@@ -24,12 +24,12 @@ def chapter(groups: Groups) -> list[Block]:
         }
         for row in rows.groupby(["model", "strategy"])["test_accuracy"].idxmax().sort_values()
     ]
-    together = divided[0].baselines if len(divided) == 1 else {}
+    baselines = divided[0].baselines if len(divided) == 1 else {}
     lines += [
         {
             "": BASELINE_TITLES[name],
             **{f"by {split}": share(groups.baselines(split)[name], "–") for split in SPLITS},
-            "every patient once": interval(flat(together[name]), "accuracy") if name in together else "–",
+            "every patient once": interval(flat(baselines[name]), "accuracy") if name in baselines else "–",
         }
         for name in groups.baselines("slice")
     ]

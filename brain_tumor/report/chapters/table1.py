@@ -1,4 +1,4 @@
-"""The paper's Table 1 beside ours, and the same as a figure."""
+"""Show the paper's Table 1 beside ours, as a table and as a figure."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from brain_tumor.runs.summary import BASELINE_TITLES
 
 
 def chapter(groups: Groups) -> list[Block]:
-    """Show the table of each optimizer, with the baselines below it."""
+    """Show a table per optimizer, with the baselines below."""
     return [block for optimizer in groups.optimizers for block in _of_optimizer(groups, optimizer)]
 
 
@@ -24,7 +24,7 @@ def _of_optimizer(groups: Groups, optimizer: str) -> list[Block]:
         ours |= {f"by {split}: train loss, test loss": _losses(split), f"by {split}: accuracy": _accuracy(split)}
     table = Table.of(
         f"table1_{optimizer.lower()}",
-        [_line(groups, optimizer, row, asked) for row, asked in paper.rows()],
+        [_line(groups, optimizer, row, published) for row, published in paper.rows()],
         {
             "experiment": "{experiment}",
             "model": "{model}, {strategy}",
@@ -47,9 +47,9 @@ def _of_optimizer(groups: Groups, optimizer: str) -> list[Block]:
     return [
         Heading(f"Table 1, {optimizer}"),
         Text(
-            "The paper's 20 experiments beside ours. By slice is the paper's split: slices at random, so that "
-            "neighbours of a test slice are in training. By patient keeps patients apart. The last lines are "
-            "classifiers that see no pixel; a model that does not beat them has shown nothing."
+            "The paper's 20 experiments beside ours. By slice is the paper's split: slices are divided at random, so "
+            "that neighbours of a test slice are in training. By patient keeps all slices of a patient in one part. "
+            "The last lines are image-free baselines: a model that does not beat them has shown nothing."
         ),
         Table(table.name, pd.concat([table.shown, pd.DataFrame(below)]), table.numbers),
         Picture.of(
@@ -60,15 +60,15 @@ def _of_optimizer(groups: Groups, optimizer: str) -> list[Block]:
     ]
 
 
-def _line(groups: Groups, optimizer: str, row: int, asked: "pd.Series[Any]") -> Line:
-    """Put a row's numbers after the paper's: `n` (seeds), losses, accuracy with its limits, and notes of each split."""
+def _line(groups: Groups, optimizer: str, row: int, published: "pd.Series[Any]") -> Line:
+    """Return the paper's numbers of a row and, for each split, ours: `n` (seeds), losses, accuracy, limits and note."""
     line = {
         "experiment": row,
-        **asked[["model", "strategy", "batch_size", "epochs", "lr"]],
+        **published[["model", "strategy", "batch_size", "epochs", "lr"]],
         "transforms": paper.transforms_of(row),
-        "paper train loss": asked["train_loss"],
-        "paper test loss": asked["test_loss"],
-        "paper accuracy": asked["test_accuracy"],
+        "paper train loss": published["train_loss"],
+        "paper test loss": published["test_loss"],
+        "paper accuracy": published["test_accuracy"],
     }
     for split in SPLITS:
         cell = groups.cell(row, optimizer, split)
@@ -101,7 +101,7 @@ def _notes(line: Line) -> str:
 
 
 def _figure(grid: pd.DataFrame, groups: Groups) -> Figure:
-    """Draw the accuracies: the paper's, and ours by slice and by patient with intervals, over the baselines."""
+    """Draw the paper's accuracies, ours by slice and by patient with intervals, and the baselines."""
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     axes = figure.add_subplot()
     axes.scatter(grid.index, grid["paper accuracy"], marker="_", s=220, color=COLOURS["paper"], label="the paper")

@@ -1,4 +1,4 @@
-"""The paper's Table 2: the best row of each model."""
+"""Show the paper's Table 2, the best row of each model, beside ours."""
 
 import math
 
@@ -11,10 +11,10 @@ from brain_tumor.report.page import Block, Heading, Table, Text
 
 
 def chapter(groups: Groups) -> list[Block]:
-    """Put the best of our rows, of all optimizers, beside the paper's."""
+    """Show the best of our rows, over all optimizers, beside the paper's."""
     lines = []
     for model, best in paper.BEST.items():
-        rows = [row for row, asked in paper.rows() if asked["model"] == model]
+        rows = [row for row, published in paper.rows() if published["model"] == model]
         cells = [groups.cell(row, optimizer, "slice") for optimizer in groups.optimizers for row in rows]
         ran = [cell for cell in cells if not math.isnan(cell.accuracy.value)]
         ours = max(ran, key=lambda cell: cell.accuracy.value, default=None)
@@ -32,7 +32,7 @@ def chapter(groups: Groups) -> list[Block]:
     return [
         Heading("Table 2, best results"),
         Text(
-            "Ours is the best of the rows that were run, chosen on the test part as the paper's is, and so optimistic."
+            "Ours is the best row with runs. Like the paper's, it is chosen on the test part, and so it is optimistic."
         ),
         Table("table2", table, table),
     ]

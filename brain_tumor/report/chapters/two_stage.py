@@ -1,4 +1,4 @@
-"""Two stages: a detector in front of a segmenter."""
+"""Score two-stage segmentation: a detector in front of a segmenter."""
 
 from brain_tumor.report.aggregates import Groups
 from brain_tumor.report.formatting import flat, intervals, number
@@ -10,7 +10,7 @@ _COUNTS = ("tumour_slices", "tumour_slices_lost", "false_alarms", "false_alarms_
 
 
 def chapter(groups: Groups) -> list[Block]:
-    """Show what a detector has changed, in the newest evaluation of each segmenter with one."""
+    """Show the scores with and without a detector, from the newest evaluation of each segmenter with one."""
     lines: list[Line] = [
         {
             "evaluation": str(evaluation[0]),
@@ -27,7 +27,7 @@ def chapter(groups: Groups) -> list[Block]:
     ]
     if not lines:
         return []
-    titles = {"dice": "Dice a volume", "dice_median": "its median", "empty_clean": "empty slices clean"}
+    titles = {"dice": "Dice per volume", "dice_median": "its median", "empty_clean": "empty slices clean"}
     columns = {
         "model": "{model}",
         "masks": "{masks}",
@@ -37,10 +37,10 @@ def chapter(groups: Groups) -> list[Block]:
         "false alarms cleaned": lambda line: _of(line, "false_alarms_cleaned", "false_alarms"),
     }
     return [
-        Heading("Two stages"),
+        Heading("Two-stage segmentation"),
         Text(
-            "A detector empties the masks of slices that it calls healthy (`evaluate detector=...`). Gated by the "
-            "truth is what a perfect detector would reach."
+            "A detector empties the masks of slices that it predicts as healthy (`evaluate detector=...`). Gated by "
+            "the truth shows the scores with a perfect detector."
         ),
         Table.of("stages", lines, columns),
     ]
