@@ -62,7 +62,7 @@ def _mask_values(opened: Opened, path: Path) -> NDArray[Any]:
     indices = np.asarray(image)
     if ((indices != 0) != colours[..., :3].any(-1)).any():
         raise ValueError(
-            f"{path}: the mask's palette shows index 0 in a colour, or another index in black, so that the "
+            f"{path}: the mask's palette shows index 0 in a colour, or another one in black, so that the "
             "background is not known. Save it as a grey image of 0 and 255"
         )
     return indices
