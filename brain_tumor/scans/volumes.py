@@ -117,6 +117,16 @@ class Grid:
         return self.spacing[1], self.spacing[2]
 
 
+def refuse_preset(preset: str) -> None:
+    """Refuse what is no preset of intensities.
+
+    Raises:
+        ValueError: it is none of `PRESETS`.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"preset={preset}: choose one of {', '.join(PRESETS)}")
+
+
 def to_bytes(values: NDArray[np.float32], preset: str) -> NDArray[np.uint8]:
     """Scale a whole volume's intensities to 0 ... 255, since MRI intensities have no unit.
 
