@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from brain_tumor.metrics.classification import columns
+from brain_tumor.io.tables import columns
 from brain_tumor.scans.cases import Slices
 
 BEFORE = "area_px_before_detector"

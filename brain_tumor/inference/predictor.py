@@ -19,7 +19,7 @@ from brain_tumor.inference import doubts, two_stage
 from brain_tumor.inference.base import Outputs, Run
 from brain_tumor.inference.prediction import BEFORE, DETECTED, Prediction
 from brain_tumor.inference.run_predictor import RunPredictor
-from brain_tumor.metrics.classification import columns
+from brain_tumor.io.tables import columns
 from brain_tumor.scans import volumes
 from brain_tumor.scans.cases import Slices
 
