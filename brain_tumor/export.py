@@ -38,8 +38,7 @@ def export(config: dict[str, Any]) -> str:
     to = Path(config["to"])
     if to.suffix != ".onnx" or not to.parent.is_dir():
         raise ValueError(f"to={to}: name a file ending in .onnx, in a folder that is there")
-    if config["preset"] not in volumes.PRESETS:
-        raise ValueError(f"preset={config['preset']}: choose one of {', '.join(volumes.PRESETS)}")
+    volumes.refuse_preset(config["preset"])
     from brain_tumor.inference import export, trained
     from brain_tumor.runs import card
 

@@ -1,4 +1,4 @@
-"""Say of scans of one's own what trained runs see in them, and where.
+"""Run trained models on your own scans.
 
 python -m brain_tumor.predict run=outputs/NAME input=scan.nii.gz
 python -m brain_tumor.predict run=model.onnx input=scan.nii.gz
@@ -8,10 +8,8 @@ python -m brain_tumor.predict run=outputs/SEGMENTER types=outputs/TYPES sequence
 python -m brain_tumor.predict run=outputs/NAME 'sequences.flair=in/*_flair.nii' 'sequences.t1ce=in/*_t1ce.nii'
 """
 
-import logging
 import sys
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import hydra
 from omegaconf import DictConfig
 
-from brain_tumor.config import cli, typed
+from brain_tumor.config import cli, quiet, typed
 
 if TYPE_CHECKING:
     from brain_tumor.inference.predictor import Predictor
@@ -41,35 +39,29 @@ def predict(config: dict[str, Any]) -> int:
     Raises:
         ValueError: the runs or the inputs cannot be used at all.
     """
-    from brain_tumor.inference import pipeline, two_stage
-    from brain_tumor.inference.open import open_run
+    from brain_tumor.inference import opening, pipeline, two_stage
     from brain_tumor.inference.output_folder import Predictions
     from brain_tumor.inference.predictor import Predictor
     from brain_tumor.scans import cases as cases_
     from brain_tumor.scans import volumes
 
-    # What it says of damaged files stands in the tables. Its level would not last: importing pydicom sets it.
-    logging.getLogger("pydicom").propagate = False
-    for name in ("PIL", "nibabel", "pydicom"):
-        warnings.filterwarnings("ignore", module=name)
-    if config["preset"] not in volumes.PRESETS:
-        raise ValueError(f"preset={config['preset']}: choose one of {', '.join(volumes.PRESETS)}")
-    keys = [key for key in ("run", "detector", "types") if config[key]]
-    runs = {key: open_run(config[key], config["trusted"]) for key in keys}
+    quiet.quieten_readers()
+    volumes.refuse_preset(config["preset"])
+    runs = opening.open_runs(config)
     refuse = two_stage.refuse_unlike if config["input"] else two_stage.refuse_unknown
     refuse(runs)
     needed = cases_.needed(run.kind for run in runs.values())
-    cases, passed, left_out = cases_.find(config["input"], config["sequences"], needed)
+    cases, others, left_out = cases_.find(config["input"], config["sequences"], needed)
     skipped = {str(path): reason for path, reason in left_out.items()}
     todo = pipeline.part(cases, config["part"])
-    predictor = Predictor(runs["run"], runs.get("detector"), config["threshold"], runs.get("types"))
+    predictor = Predictor.of(runs, config["threshold"])
     if remark := _idle(config["threshold"], predictor):
         print(remark, file=sys.stderr)
     written = Predictions(Path(config["output_dir"]), {**predictor.identity, "preset": config["preset"]})
     started = time.perf_counter()
     pipeline.run(predictor, todo, written, config["preset"], config["overlays"], config["pages"])
     seconds = time.perf_counter() - started
-    facts = {**predictor.describe(), "seconds": seconds, "passed over": passed, "skipped": skipped}
+    facts = {**predictor.describe(), "seconds": seconds, "passed over": others, "skipped": skipped}
     failed = written.finish([case.name for case in cases], facts)
     print(written.overview(predictor.run.positive))
     _complain(skipped, failed)

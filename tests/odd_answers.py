@@ -19,6 +19,7 @@ from PIL import Image
 
 from brain_tumor import predict
 from brain_tumor.config import errors, typed
+from brain_tumor.inference import opening
 from brain_tumor.inference.base import Outputs
 from tests.odd import LESION, Array, Disguise, Given, Head, nib
 
@@ -106,7 +107,7 @@ def ask(given: Given, folder: Path, run: Exact | None = None) -> Answer:
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.chdir(folder))
         stack.enter_context(warnings.catch_warnings(action="ignore"))  # of odd files, as the command has it
-        stack.enter_context(patch.object(predict, "open_run", lambda *_: run))
+        stack.enter_context(patch.object(opening, "open_run", lambda *_: run))
         stack.enter_context(contextlib.redirect_stdout(printed))
         stack.enter_context(contextlib.redirect_stderr(printed))
         try:

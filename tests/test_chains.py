@@ -15,8 +15,9 @@ from PIL import Image
 from brain_tumor import predict
 from brain_tumor.datasets import phantom
 from brain_tumor.inference import trained
-from brain_tumor.inference.open import open_run
-from brain_tumor.inference.predictor import Predictor, summarise
+from brain_tumor.inference.opening import open_run
+from brain_tumor.inference.prediction import summarise
+from brain_tumor.inference.predictor import Predictor
 from brain_tumor.scans import cases
 from tests.conftest import SMALL, Command, run_folder
 from tests.test_predict import write_nifti

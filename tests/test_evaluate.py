@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from brain_tumor import evaluate
 from brain_tumor.data.transforms import Transforms
+from brain_tumor.evaluation.scored_data import open_data
 from tests.conftest import write_image
 
 
@@ -28,7 +28,7 @@ def test_folders_that_are_called_as_numbers_are_put_in_order(tmp_path: Path) -> 
         "classes": [1, 0],
         "allow_overlap": False,
     }
-    data, _ = evaluate._open(run, run, config)
+    data, _ = open_data(run, run, config)
     assert data.classes == ["1", "0"]
     assert dict(zip(data.table["path"], data.table["label"], strict=True)) == {
         "0/0.png": 1, "0/2.png": 1, "1/1.png": 0, "1/3.png": 0

@@ -14,10 +14,10 @@ from PIL import Image, ImageOps
 from scipy import ndimage
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from brain_tumor import evaluate
 from brain_tumor.data.batches import Balanced, Rows
 from brain_tumor.data.sources import PhantomDataModule
 from brain_tumor.data.transforms import Transforms
+from brain_tumor.evaluation import evaluation, scored_data, two_stage_scores
 from brain_tumor.inference import trained, two_stage
 from brain_tumor.inference.predictor import Predictor
 from brain_tumor.io import run_lengths
@@ -319,13 +319,13 @@ def test_a_detector_may_call_its_classes_as_it_likes(
         (tmp_path / name / "results.json").write_text(json.dumps(record))
         own = trained.open_run(tmp_path / name)
         two_stage.refuse_misfit(run, own)
-        data, _ = evaluate._open(run, own, config)
+        data, _ = scored_data.open_data(run, own, config)
         assert data.size == own.size
         if name == "contrast":
             with pytest.raises(ValueError, match="sees t1ce, but the data shows t1, flair, t1ce"):
-                two_stage.probabilities(own, data, data.rows["test"])
+                two_stage_scores.probabilities(own, data, data.rows["test"])
         else:
-            chances[name] = two_stage.probabilities(own, data, data.rows["test"])
+            chances[name] = two_stage_scores.probabilities(own, data, data.rows["test"])
     np.testing.assert_array_equal(chances["named"], chances["same"])
     np.testing.assert_allclose(chances["turned"], 1 - chances["same"])
 
@@ -347,7 +347,7 @@ def test_scores_on_other_data_say_what_speaks_against_them(
         record={"data": {"classes": ["no", "yes"], "positive": "yes"}}, sequences=("t1", "flair", "t1ce")
     )
     data = SimpleNamespace(classes=classes, positive=positive, sequences=sequences)
-    assert evaluate._doubts(run, data) == said  # type: ignore[arg-type]
+    assert scored_data.doubts(run, data) == said  # type: ignore[arg-type]
 
 
 def test_a_frozen_classifier_says_where_it_looks(detector: Path, command: Command, home: Path) -> None:
@@ -418,7 +418,7 @@ def test_refuses_what_a_run_cannot_do(segmenter: Path, detector: Path, cache_dir
         (segmenter, {"detector": str(detector), "threshold": 2}, "threshold=2: a probability lies between 0 and 1"),
     ):
         with pytest.raises(ValueError, match=message):
-            evaluate.evaluate(trained.open_run(folder), {**config, **changes})
+            evaluation.evaluate(trained.open_run(folder), {**config, **changes})
 
 
 @pytest.mark.parametrize(

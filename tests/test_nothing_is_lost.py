@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from brain_tumor import predict
-from brain_tumor.inference import pipeline
+from brain_tumor.inference import opening, pipeline
 from brain_tumor.inference.base import Outputs
 from brain_tumor.inference.output_folder import Predictions
 from brain_tumor.inference.predictor import Predictor
@@ -60,7 +60,7 @@ def whole(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     }  # fmt: skip
 
     def run(told: Told, **settings: Any) -> int:
-        monkeypatch.setattr(predict, "open_run", lambda *_: told)
+        monkeypatch.setattr(opening, "open_run", lambda *_: told)
         return predict.predict({**defaults, **settings})
 
     return run

@@ -18,7 +18,8 @@ from brain_tumor.config import cli
 from brain_tumor.inference import case_files, two_stage
 from brain_tumor.inference.ensemble import Ensemble
 from brain_tumor.inference.output_folder import Predictions
-from brain_tumor.inference.predictor import Prediction, Predictor, summarise
+from brain_tumor.inference.prediction import Prediction, summarise
+from brain_tumor.inference.predictor import Predictor
 from brain_tumor.page import answers
 from brain_tumor.scans import skull
 from brain_tumor.scans.cases import Case, Slices

@@ -22,7 +22,8 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000
 from brain_tumor.datasets import phantom
 from brain_tumor.inference import pipeline, trained
 from brain_tumor.inference.output_folder import Predictions
-from brain_tumor.inference.predictor import Prediction, Predictor
+from brain_tumor.inference.prediction import Prediction
+from brain_tumor.inference.predictor import Predictor
 from brain_tumor.scans import cases, dicom, discovery, nifti, series, volumes
 from brain_tumor.scans.cases import Case
 from brain_tumor.scans.discovery import Source

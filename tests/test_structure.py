@@ -38,7 +38,7 @@ LIGHTNING = {
     "models/checkpoint.py",
     "benchmark/loops.py",
     "benchmark/sections.py",
-    "training/recording.py",
+    "evaluation/evaluation.py",
 }
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from brain_tumor import evaluate, train
+from brain_tumor import train
 from brain_tumor.data import crops, targets
+from brain_tumor.evaluation import scored_data
 from brain_tumor.runs import record, run_folder
 
 
@@ -65,7 +66,7 @@ def test_classes_that_change_places_are_named(positive: str | None, classes: lis
     record = {"data": {"classes": ["healthy", "sick"], "positive": positive}}
     run: Any = SimpleNamespace(record=record, sequences=())
     data: Any = SimpleNamespace(classes=classes, positive=positive, sequences=())
-    assert evaluate._doubts(run, data) == said
+    assert scored_data.doubts(run, data) == said
 
 
 def test_no_tumour_is_not_what_means_one() -> None:

@@ -14,7 +14,8 @@ from brain_tumor.benchmark.loops import rate
 from brain_tumor.benchmark.measure import Row, alone, interleave
 from brain_tumor.inference import onnx_export
 from brain_tumor.inference.base import Network
-from brain_tumor.inference.onnx_run import FACTS, FORMAT, OnnxRun
+from brain_tumor.inference.onnx_file import FACTS, FORMAT
+from brain_tumor.inference.onnx_run import OnnxRun
 from brain_tumor.inference.torch_network import TorchNetwork
 from brain_tumor.models.segmenter import Segmenter
 from brain_tumor.models.task import Task

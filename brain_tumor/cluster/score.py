@@ -41,18 +41,16 @@ def score(config: dict[str, Any]) -> None:
         ValueError: the run, the input or the target cannot be used.
     """
     from brain_tumor.cluster import scoring, session
-    from brain_tumor.inference.open import open_run
+    from brain_tumor.inference.opening import open_runs
     from brain_tumor.inference.predictor import Predictor
     from brain_tumor.scans import volumes
 
-    if config["preset"] not in volumes.PRESETS:
-        raise ValueError(f"preset={config['preset']}: choose one of {', '.join(volumes.PRESETS)}")
+    volumes.refuse_preset(config["preset"])
     for name in ("batch_mb", "files_per_commit"):
         if config[name] <= 0:
             raise ValueError(f"{name}={config[name]}: must be above 0")
-    keys = [key for key in ("run", "detector", "types") if config[key]]
-    runs = {key: open_run(config[key], config["trusted"]) for key in keys}
-    predictor = Predictor(runs["run"], runs.get("detector"), config["threshold"], runs.get("types"))
+    runs = open_runs(config)
+    predictor = Predictor.of(runs, config["threshold"])
     predictor.refuse_unnamed()
     target = config["to"] if "://" in config["to"] else str(Path(config["to"]).resolve())
     settings = scoring.Settings(
@@ -86,7 +84,7 @@ def _plan(spark: "SparkSession", predictor: "Predictor", config: dict[str, Any],
     identity = {
         "schema": scoring.SCHEMA,
         "runs": {
-            key: [own.digest(), list(own.temperatures.values()), own.positive] for key, own in predictor.runs.items()
+            key: [run.digest(), list(run.temperatures.values()), run.positive] for key, run in predictor.runs.items()
         },
         "threshold": predictor.threshold,
         **{name: config[name] for name in ("input", "preset", "files_per_commit")},

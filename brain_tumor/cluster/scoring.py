@@ -1,6 +1,7 @@
-"""What an executor does of an archive: read cases, look at many at a time, and say of each slice a row."""
+"""What an executor does of an archive: read cases, predict many at a time, and return a row a slice."""
 
 import logging
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ from brain_tumor.data import novelty
 from brain_tumor.inference import trained
 from brain_tumor.inference.base import Run
 from brain_tumor.inference.ensemble import Ensemble
-from brain_tumor.inference.open import open_run
-from brain_tumor.inference.predictor import Prediction, Predictor
+from brain_tumor.inference.opening import open_run
+from brain_tumor.inference.prediction import TYPED, Prediction
+from brain_tumor.inference.predictor import Predictor
 from brain_tumor.io import run_lengths
 from brain_tumor.runs import leakage
 from brain_tumor.scans import discovery
@@ -40,7 +42,7 @@ _MOST = 2048  # rows that wait for a batch to fill, failures among them
 
 @dataclass(frozen=True)
 class Settings:
-    """How cases are looked at: `preset` and `threshold` as for predict, `batch` in bytes of images.
+    """How cases are predicted: `preset` and `threshold` as for predict, `batch` in bytes of images.
 
     `trusted` are modules whose classes the runs may name.
     """
@@ -66,8 +68,8 @@ def pack(runs: Mapping[str, Run], home: Path) -> None:
         home: of the copies.
     """
     for key, run in runs.items():
-        for number, own in enumerate(run.runs if isinstance(run, Ensemble) else [run]):
-            _copy(own, home / key / f"{number:03d}")
+        for number, member in enumerate(run.runs if isinstance(run, Ensemble) else [run]):
+            _copy(member, home / key / f"{number:03d}")
 
 
 def _copy(run: Run, target: Path) -> None:
@@ -88,7 +90,7 @@ def unpack(home: Path, settings: Settings) -> Predictor:
         folder.name: open_run([str(path) for path in sorted(folder.iterdir())], settings.trusted)
         for folder in home.iterdir()
     }
-    return Predictor(runs["run"], runs.get("detector"), settings.threshold, runs.get("types"))
+    return Predictor.of(runs, settings.threshold)
 
 
 def score(settings: Settings, batches: "Iterator[RecordBatch]") -> "Iterator[RecordBatch]":
@@ -98,14 +100,14 @@ def score(settings: Settings, batches: "Iterator[RecordBatch]") -> "Iterator[Rec
     size = 0
     for batch in batches:
         for paths in batch.column("paths").to_pylist():
-            for own in _read(sorted(paths), settings, predictor.mixed):
-                waiting.append(own)
-                size += 0 if isinstance(own.slices, str) else own.slices.images.nbytes
+            for case in _read(sorted(paths), settings, predictor.mixed):
+                waiting.append(case)
+                size += 0 if isinstance(case.slices, str) else case.slices.images.nbytes
             if size >= settings.batch or len(waiting) >= _MOST:
-                yield _batch(_look(predictor, waiting))
+                yield _batch(_score(predictor, waiting))
                 waiting, size = [], 0
     if waiting:
-        yield _batch(_look(predictor, waiting))
+        yield _batch(_score(predictor, waiting))
 
 
 @lru_cache(maxsize=1)
@@ -132,16 +134,16 @@ def _read(paths: Sequence[str], settings: Settings, mixed: bool) -> list[_Read]:
             ]
     except (ValueError, OSError) as error:
         read = [(paths[0], name, " ".join(str(error).split())[:300])]
-    return [_Read(*own) for own in read or [(paths[0], name, "holds nothing to predict")]]
+    return [_Read(*case) for case in read or [(paths[0], name, "holds nothing to predict")]]
 
 
-def _look(predictor: Predictor, waiting: Sequence[_Read]) -> list[dict[str, Any]]:
+def _score(predictor: Predictor, waiting: Sequence[_Read]) -> list[dict[str, Any]]:
     """Return the rows of what has been read, as `FIELDS` names them; what a row lacks is null."""
     rows: list[dict[str, Any]] = []
-    good = [own for own in waiting if isinstance(own.slices, Slices)]
-    for own, found in zip(good, _predict(predictor, good), strict=True):
-        rows += [_failed(own, found)] if isinstance(found, str) else _rows(own, found)
-    return rows + [_failed(own, own.slices) for own in waiting if isinstance(own.slices, str)]
+    good = [case for case in waiting if isinstance(case.slices, Slices)]
+    for case, result in zip(good, _predict(predictor, good), strict=True):
+        rows += [_failed(case, result)] if isinstance(result, str) else _rows(case, result)
+    return rows + [_failed(case, case.slices) for case in waiting if isinstance(case.slices, str)]
 
 
 def _batch(rows: Sequence[Mapping[str, Any]]) -> "RecordBatch":
@@ -156,29 +158,29 @@ def _batch(rows: Sequence[Mapping[str, Any]]) -> "RecordBatch":
 
 
 def _predict(predictor: Predictor, waiting: Sequence[_Read]) -> list[Prediction | str]:
-    """Look at all together, and where that fails at each by itself, so that one takes no other with it."""
-    slices = [own.slices for own in waiting if isinstance(own.slices, Slices)]
+    """Predict all together, and where that fails each by itself, so that one takes no other with it."""
+    slices = [case.slices for case in waiting if isinstance(case.slices, Slices)]
     if not slices:
         return []
     try:
         return list(predictor.predict(slices))
     except Exception as error:
         if len(slices) > 1:
-            return [_predict(predictor, [own])[0] for own in waiting]
+            return [_predict(predictor, [case])[0] for case in waiting]
         if isinstance(error, MemoryError):
             raise  # which says nothing of the file
         return [f"cannot be predicted ({type(error).__name__}: {' '.join(str(error).split())[:300]})"]
 
 
-def _rows(own: _Read, found: Prediction) -> list[dict[str, Any]]:
-    assert isinstance(own.slices, Slices)
-    table, tumours, height_width = found.table, set(found.tumours.tolist()), own.slices.images.shape[1:3]
-    chances = _pairs(found.chances)
-    types = table.filter(regex=r"^type p\(")
-    typed = _pairs(types.rename(columns=lambda name: str(name)[len("type p(") : -1]))
+def _rows(case: _Read, prediction: Prediction) -> list[dict[str, Any]]:
+    assert isinstance(case.slices, Slices)
+    table, tumours, height_width = prediction.table, set(prediction.tumours.tolist()), case.slices.images.shape[1:3]
+    chances = _pairs(prediction.chances)
+    types = table.filter(regex=f"^{re.escape(TYPED)}")
+    typed = _pairs(types.rename(columns=lambda name: str(name)[len(TYPED) : -1]))
     shared = {
-        "path": own.path, "case": own.case, **dict(zip(("height", "width"), height_width, strict=True)),
-        "warnings": "; ".join([*own.slices.warnings, *found.doubts]), "status": "ok", "reason": "",
+        "path": case.path, "case": case.case, **dict(zip(("height", "width"), height_width, strict=True)),
+        "warnings": "; ".join([*case.slices.warnings, *prediction.doubts]), "status": "ok", "reason": "",
     }  # fmt: skip
     return [
         {
@@ -186,10 +188,10 @@ def _rows(own: _Read, found: Prediction) -> list[dict[str, Any]]:
             "slice": int(table["slice"].iloc[place]),
             "probabilities": chances[place],
             "novelty": None if np.isnan(novelty) else float(novelty),
-            "detector": None if found.detected is None else float(found.detected.iloc[place]),
+            "detector": None if prediction.detected is None else float(prediction.detected.iloc[place]),
             "type": str(table["type"].iloc[place]) if len(types.columns) and place in tumours else None,
             "types": typed[place] if len(types.columns) and place in tumours else None,
-            "run_lengths": None if found.masks is None else run_lengths.to_kaggle(found.masks[place]),
+            "run_lengths": None if prediction.masks is None else run_lengths.to_kaggle(prediction.masks[place]),
         }
         for place, novelty in enumerate(table["novelty"].astype(float))
     ]
@@ -201,5 +203,5 @@ def _pairs(chances: "pd.DataFrame") -> list[list[tuple[str, float]]]:
     return [list(zip(names, map(float, row), strict=True)) for row in chances.to_numpy()]
 
 
-def _failed(own: _Read, reason: str) -> dict[str, Any]:
-    return {"path": own.path, "case": own.case, "status": "failed", "reason": reason}
+def _failed(case: _Read, reason: str) -> dict[str, Any]:
+    return {"path": case.path, "case": case.case, "status": "failed", "reason": reason}

@@ -19,3 +19,10 @@ def quieten_lightning() -> None:
     warnings.filterwarnings("ignore", ".*`srun` command is available on your system but is not used.*")
     # Small data may have fewer batches than the interval of step-wise logging, which is not used.
     warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")
+
+
+def quieten_readers() -> None:
+    """Silence what libraries say of damaged files: our own tables say which files failed, and why."""
+    logging.getLogger("pydicom").propagate = False  # its level would not last: importing pydicom sets it
+    for name in ("PIL", "nibabel", "pydicom"):
+        warnings.filterwarnings("ignore", module=name)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.io import tables
+from brain_tumor.io.tables import columns
 from brain_tumor.metrics import classification, heat_maps, plots
-from brain_tumor.metrics.classification import columns
 from brain_tumor.models import gradcam
 from brain_tumor.models.classifier import Classifier
 from brain_tumor.models.task import Picture, Task

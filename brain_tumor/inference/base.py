@@ -1,22 +1,20 @@
-"""A trained run and what it says of pictures, whoever computes it: torch, or onnxruntime without torch."""
+"""What answers about slices: networks, and the runs that they belong to, whoever computes them."""
 
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.data.novelty import Novelty
-from brain_tumor.metrics import calibration
-
 
 class Outputs(NamedTuple):
-    """What a network says of n pictures.
+    """What a network predicts for n slices.
 
     Attributes:
-        probabilities: float64 (n, classes); of a segmenter, a slice's is its surest pixel's.
-        maps: every pixel's probability of a tumour, float32 (n, size, size); None of a classifier.
-        novelty: how far each is from those of the training (see `brain_tumor.data.novelty`), float64 (n,), above 1
-            unlike them, NaN where that is not known; None of a bare network.
+        probabilities: float64 (n, classes); for a segmenter, a slice's is its surest pixel's.
+        maps: every pixel's probability of a tumour, float32 (n, size, size); None for a classifier.
+        novelty: how far each slice is from those of the training (see `brain_tumor.data.novelty`), float64 (n,), above
+            1 unlike them, NaN where that is not known; None for a bare network.
     """
 
     probabilities: NDArray[np.float64]
@@ -25,52 +23,21 @@ class Outputs(NamedTuple):
 
 
 class Network(Protocol):
-    """A network, ready to look at pictures that are fitted already."""
+    """A network that predicts slices which have its size already."""
 
     @property
     def batch(self) -> int:
-        """How many pictures it looks at together."""
+        """How many slices it predicts together."""
 
     def __call__(self, fitted: NDArray[np.uint8]) -> Outputs:
-        """Look at uint8 (n, size, size, 3)."""
+        """Predict slices, uint8 (n, size, size, 3)."""
 
     def explain(self, fitted: NDArray[np.uint8], target: int) -> NDArray[np.float32] | None:
         """Return how much each place speaks for a class, float32 (n, size, size) from 0 up; None if it cannot tell."""
 
 
-class Qualified:
-    """A network that also says how far to trust it: its probabilities are calibrated, unlike slices are marked.
-
-    Args:
-        network: to look; its maps stay as they are, since they are thresholded at .5.
-        temperature: of `brain_tumor.metrics.calibration.soften`.
-        novelty: what its training slices look like; None where that is not known.
-    """
-
-    def __init__(self, network: Network, temperature: float, novelty: Novelty | None) -> None:
-        self._network, self._temperature, self._novelty = network, temperature, novelty
-
-    @property
-    def batch(self) -> int:
-        """How many pictures it looks at together."""
-        return self._network.batch
-
-    def __call__(self, fitted: NDArray[np.uint8]) -> Outputs:
-        """Look at uint8 (n, size, size, 3)."""
-        found = self._network(fitted)
-        return Outputs(
-            calibration.soften(found.probabilities, self._temperature),
-            found.maps,
-            np.full(len(fitted), np.nan) if self._novelty is None else self._novelty.score(fitted),
-        )
-
-    def explain(self, fitted: NDArray[np.uint8], target: int) -> NDArray[np.float32] | None:
-        """Return how much each place speaks for a class."""
-        return self._network.explain(fitted, target)
-
-
 class Run(Protocol):
-    """A trained run, opened."""
+    """A trained run, opened: what is known of it, and its network."""
 
     @property
     def name(self) -> str:
@@ -82,11 +49,11 @@ class Run(Protocol):
 
     @property
     def kind(self) -> str:
-        """The kind of data that it was trained on."""
+        """The name of the data set that it was trained on."""
 
     @property
     def classes(self) -> list[str]:
-        """The names of the classes that it tells apart, in the order of its outputs."""
+        """The names of its classes, in the order of its outputs."""
 
     @property
     def positive(self) -> str | None:
@@ -114,11 +81,11 @@ class Run(Protocol):
 
     @property
     def crop(self) -> str | None:
-        """What of a slice it was shown in training; None or "none" for all of it."""
+        """What of a slice it was trained on; None or "none" for all of it."""
 
     @property
     def temperatures(self) -> dict[str, float]:
-        """What its networks' probabilities are calibrated by, by name; 1 where they are raw."""
+        """What calibrates the probabilities of its networks, by name; 1 where they are raw."""
 
     def digest(self) -> str:
         """Return the SHA-256 of its weights' file, hexadecimal."""
@@ -127,4 +94,22 @@ class Run(Protocol):
         """Return the versions of what computes here."""
 
     def network(self) -> Network:
-        """Make its network, which says how far to trust it."""
+        """Make its network, whose probabilities are calibrated, and which says how new a slice is."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a run: the attributes of `Run`, for what implements it."""
+
+    name: str
+    task: str
+    kind: str
+    classes: list[str]
+    positive: str | None
+    sequences: tuple[str, ...]
+    skull: bool | None
+    threshold: float
+    threshold_origin: str
+    size: int
+    crop: str | None
+    temperatures: dict[str, float]

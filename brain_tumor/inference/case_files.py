@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from brain_tumor.inference import case_page
-from brain_tumor.inference.predictor import BEFORE, Prediction
+from brain_tumor.inference.prediction import BEFORE, Prediction
 from brain_tumor.io import atomic
 from brain_tumor.metrics import plots
 from brain_tumor.scans import nifti, volumes
@@ -37,53 +37,53 @@ def write_mask(folder: Path, case: Case, slices: Slices, masks: NDArray[np.uint8
     return path
 
 
-def write_overlay(path: Path, slices: Slices, said: Prediction) -> None:
+def write_overlay(path: Path, slices: Slices, prediction: Prediction) -> None:
     """Write slices side by side, as they are in space, with the outlines of their masks.
 
     Args:
         path: the picture's.
         slices: the case.
-        said: what the runs say of it.
+        prediction: what is predicted of it.
     """
-    chosen = choose(slices, said)
+    chosen = choose(slices, prediction)
     height, width = volumes.extent(slices.images.shape[1:3], slices.millimetres)
     scale = min(1.0, _SHEET_SIDE / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     images = [_resize(image, size) for image in slices.images[chosen]]
-    masks = [None if said.masks is None else _resize_mask(said.masks[row], size) for row in chosen]
-    sheet = plots.contact_sheet(images, masks, [_title(said, row) for row in chosen])
+    masks = [None if prediction.masks is None else _resize_mask(prediction.masks[row], size) for row in chosen]
+    sheet = plots.contact_sheet(images, masks, [_title(prediction, row) for row in chosen])
     with atomic.file(path) as temporary:
         sheet.save(temporary, format="png", compress_level=1)
 
 
-def choose(slices: Slices, said: Prediction) -> NDArray[np.intp]:
+def choose(slices: Slices, prediction: Prediction) -> NDArray[np.intp]:
     """Choose the slices that an overlay shows, in their order.
 
     They are spread over those with a tumour (of masks that a detector has emptied, over these), the one with most of it
     among them. Where there are fewer than there is room for, slices with a trace of one come next, and then others that
     show a head.
     """
-    marked = said.tumours if len(said.tumours) else said.emptied
+    flagged = prediction.tumours if len(prediction.tumours) else prediction.emptied
     chosen = np.empty(0, np.intp)
     means = slices.images.mean((1, 2, 3))
     heads = np.flatnonzero(means >= _HEAD * means.max())
-    much = marked
-    if len(marked):
-        amounts = _amounts(said)[marked]
-        most, much = marked[amounts.argmax()], marked[amounts >= _TRACE * amounts.max()]
+    much = flagged
+    if len(flagged):
+        amounts = _amounts(prediction)[flagged]
+        most, much = flagged[amounts.argmax()], flagged[amounts >= _TRACE * amounts.max()]
         chosen = _spread(much, _SHOWN)
         chosen[np.abs(chosen - most).argmin()] = most
-    for others in (much, marked, heads):
+    for others in (much, flagged, heads):
         rest = np.setdiff1d(others, chosen)
         chosen = np.union1d(chosen, _spread(rest, _SHOWN - len(chosen)))
     return chosen
 
 
-def _amounts(said: Prediction) -> NDArray[np.float64]:
+def _amounts(prediction: Prediction) -> NDArray[np.float64]:
     """Return how much of a tumour each slice has: its mask's area, before a detector, or its probability."""
-    if said.masks is None:
-        return said.chances[said.shown].to_numpy(dtype=np.float64)
-    return said.table[BEFORE if BEFORE in said.table else "area_px"].to_numpy(dtype=np.float64)
+    if prediction.masks is None:
+        return prediction.chances[prediction.shown].to_numpy(dtype=np.float64)
+    return prediction.table[BEFORE if BEFORE in prediction.table else "area_px"].to_numpy(dtype=np.float64)
 
 
 def _spread(rows: NDArray[np.intp], count: int) -> NDArray[np.intp]:
@@ -92,11 +92,12 @@ def _spread(rows: NDArray[np.intp], count: int) -> NDArray[np.intp]:
     return rows[places]
 
 
-def _title(said: Prediction, row: np.intp) -> str:
-    """Say of a slice, by its number, what is likely."""
-    named = "" if said.positive is not None else f"{said.chances.iloc[row].idxmax()} "
-    chance = said.chances.iloc[row][said.positive] if said.positive is not None else said.chances.iloc[row].max()
-    return f"{row}: {named}{chance:.0%}" + (", emptied by the detector" if row in said.emptied else "")
+def _title(prediction: Prediction, row: np.intp) -> str:
+    """Return a slice's title: its number, and what is likely there."""
+    chances = prediction.chances.iloc[row]
+    chance = chances[prediction.positive] if prediction.positive is not None else chances.max()
+    name = "" if prediction.positive is not None else f"{chances.idxmax()} "
+    return f"{row}: {name}{chance:.0%}" + (", emptied by the detector" if row in prediction.emptied else "")
 
 
 def _resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -109,14 +110,14 @@ def _resize_mask(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.u
     return (np.asarray(Image.fromarray(mask * 255).resize(size, Image.Resampling.BOX)) > 0).astype(np.uint8)
 
 
-def write_page(path: Path, row: dict[str, Any], slices: Slices, said: Prediction) -> None:
+def write_page(path: Path, row: dict[str, Any], slices: Slices, prediction: Prediction) -> None:
     """Write a page of a case's slices, as they are in space, complete or not at all.
 
     Args:
         path: the page's.
         row: the case's, of cases.csv.
         slices: the case.
-        said: what the runs say of it.
+        prediction: what is predicted of it.
     """
     count = len(slices.images)
     smallest, largest = _PAGE_SIDES
@@ -126,10 +127,12 @@ def write_page(path: Path, row: dict[str, Any], slices: Slices, said: Prediction
     height, width = volumes.extent(slices.images.shape[1:3], slices.millimetres)
     scale = min(1.0, side / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    pictures = [Image.fromarray(_resize(slices.images[own], size)) for own in shown]
-    masks = None if said.masks is None else [_resize_mask(said.masks[own], size) for own in shown]
+    pictures = [Image.fromarray(_resize(slices.images[place], size)) for place in shown]
+    masks = None if prediction.masks is None else [_resize_mask(prediction.masks[place], size) for place in shown]
     if every > 1:
         row = {**row, "warnings": "; ".join(filter(None, [row["warnings"], f"one of {every} slices is shown"]))}
-    page = case_page.render(row, said.table.iloc[list(shown)], pictures, masks, said.shown, said.positive)
+    page = case_page.render(
+        row, prediction.table.iloc[list(shown)], pictures, masks, prediction.shown, prediction.positive
+    )
     with atomic.file(path) as temporary:
         temporary.write_text(page, encoding="utf-8", errors="backslashreplace")

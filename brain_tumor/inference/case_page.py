@@ -66,8 +66,8 @@ def _numbers(row: Mapping[str, Any], positive: str | None) -> list[tuple[str, st
         **{key: key for key in row if key.startswith("type p(")},
         **{key: title.replace("{positive}", str(positive)) for key, title in _NUMBERS.items()},
     }
-    found = {titles[key]: value for key, value in row.items() if key in titles}
-    return [(name, f"{value:.3g}" if isinstance(value, float) else str(value)) for name, value in found.items()]
+    facts = {titles[key]: value for key, value in row.items() if key in titles}
+    return [(name, f"{value:.3g}" if isinstance(value, float) else str(value)) for name, value in facts.items()]
 
 
 def _title(line: Mapping[Any, Any], positive: str | None) -> str:
@@ -75,10 +75,10 @@ def _title(line: Mapping[Any, Any], positive: str | None) -> str:
     parts = [f"slice {line['slice']}"]
     if pd.notna(line.get("position_mm")):
         parts.append(f"{line['position_mm']:.1f} mm")
-    own = [str(key) for key in line if str(key).startswith("p(")]
-    told = [f"p({positive})"] if positive is not None and len(own) == 2 else own
+    chances = [str(key) for key in line if str(key).startswith("p(")]
+    shown = [f"p({positive})"] if positive is not None and len(chances) == 2 else chances
     others = [str(key) for key in line if str(key).startswith(("detector p(", "type p("))]
-    parts += [f"{key} {line[key]:.1%}" for key in [*told, *others] if pd.notna(line[key])]
+    parts += [f"{key} {line[key]:.1%}" for key in [*shown, *others] if pd.notna(line[key])]
     if pd.notna(line.get("area_mm2")):
         parts.append(f"{line['area_mm2']:.0f} mm²")
     elif pd.notna(line.get("area_px")):

@@ -1,4 +1,4 @@
-"""Make an ONNX file of a run, and give it its name only when it says what the run says."""
+"""Make an ONNX file of a run, and give it its name only when it predicts what the run predicts."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.inference import onnx_export, predictor, two_stage
-from brain_tumor.inference.onnx_run import FORMAT, OnnxRun
+from brain_tumor.inference import onnx_export, two_stage
+from brain_tumor.inference.onnx_file import FORMAT
+from brain_tumor.inference.onnx_run import OnnxRun
+from brain_tumor.inference.predictor import Predictor
 from brain_tumor.inference.trained import Trained
 from brain_tumor.io import tables
 from brain_tumor.metrics import calibration
@@ -73,14 +75,14 @@ def check(
     network = onnx_export.apart(whole, exported.session, _sizes(pictures, run.size))
     if max(network["probabilities"], network["pixels"]) > onnx_export.MOST_APART:
         raise ValueError(f"export: the file differs from its network ({network}); nothing was written")
-    ours = [exported.session.run(None, {"images": own.images}) for own in pictures]
-    exact = _beside_predict(_in_float32(run), ours, pictures, threshold)
+    outputs = [exported.session.run(None, {"images": picture.images}) for picture in pictures]
+    exact = _beside_predict(_in_float32(run), outputs, pictures, threshold)
     if exact["furthest"] > NEAR:
         raise ValueError(
             f"export: a slice {exact['furthest']:.3f} from the threshold gets another verdict from the file than from "
             "predict in float32; nothing was written"
         )
-    return {"network": network, "exact": exact, "predict": _beside_predict(run, ours, pictures, threshold)}
+    return {"network": network, "exact": exact, "predict": _beside_predict(run, outputs, pictures, threshold)}
 
 
 def _in_float32(run: Trained) -> Trained:
@@ -89,24 +91,28 @@ def _in_float32(run: Trained) -> Trained:
 
 
 def _beside_predict(
-    run: Trained, ours: Sequence[Sequence[NDArray[Any]]], pictures: Sequence[Slices], threshold: float
+    run: Trained, outputs: Sequence[Sequence[NDArray[Any]]], pictures: Sequence[Slices], threshold: float
 ) -> dict[str, float]:
-    """Return how far a file's outputs are from what `predict` says, and which verdicts are not the same."""
-    expected = predictor.Predictor(run, None, threshold).predict(pictures)
-    theirs = np.concatenate([own.table.filter(regex=r"^p\(").to_numpy() for own in expected])
-    raw = np.concatenate([own[0] for own in ours]).astype(np.float64)
-    chances = calibration.soften(raw, run.temperatures[run.name])
-    sides = [_verdicts(own, run, threshold) for own in (theirs, chances)]
-    turned = sides[0][0] != sides[1][0]
-    masks = [(own.masks, its[2]) for own, its in zip(expected, ours, strict=True) if own.masks is not None]
-    unequal = sum(int((own != its).sum()) for own, its in masks)
+    """Return how far a file's outputs are from what `predict` gives, and which verdicts are not the same."""
+    predictions = Predictor(run, None, threshold).predict(pictures)
+    expected = np.concatenate([prediction.chances.to_numpy() for prediction in predictions])
+    raw = np.concatenate([probabilities for probabilities, *_ in outputs]).astype(np.float64)
+    given = calibration.soften(raw, run.temperatures[run.name])
+    (verdicts, distances), (verdicts_given, _) = (_verdicts(chances, run, threshold) for chances in (expected, given))
+    turned = verdicts != verdicts_given
+    masks = [
+        (prediction.masks, output[2])
+        for prediction, output in zip(predictions, outputs, strict=True)
+        if prediction.masks is not None
+    ]
+    unequal = sum(int((mask != mask_given).sum()) for mask, mask_given in masks)
     return {
-        "slices": len(theirs),
-        "probabilities": float(np.abs(theirs - chances).max()),
-        "mean": float(np.abs(theirs - chances).mean()),
-        "pixels": unequal / max(1, sum(own.size for own, _ in masks)),
+        "slices": len(expected),
+        "probabilities": float(np.abs(expected - given).max()),
+        "mean": float(np.abs(expected - given).mean()),
+        "pixels": unequal / max(1, sum(mask.size for mask, _ in masks)),
         "turned": int(turned.sum()),
-        "furthest": float(sides[0][1][turned].max(initial=0)),
+        "furthest": float(distances[turned].max(initial=0)),
     }
 
 
@@ -123,8 +129,9 @@ def _verdicts(
 
 def _sizes(pictures: Sequence[Slices], size: int) -> list[NDArray[np.uint8]]:
     """Return pictures of one size as they are, cut in two ways, cut to the network's size, and twice as wide."""
-    (shape, _), *_ = Counter(own.images.shape for own in pictures).most_common(1)
-    whole = np.concatenate([own.images for own in pictures if own.images.shape == shape])[: max(onnx_export.BATCHES)]
+    (shape, _), *_ = Counter(picture.images.shape for picture in pictures).most_common(1)
+    alike = [picture.images for picture in pictures if picture.images.shape == shape]
+    whole = np.concatenate(alike)[: max(onnx_export.BATCHES)]
     height, width = whole.shape[1:3]
     cut = [whole[:, : max(1, 3 * height // 4)], whole[:, :, : max(1, width // 2)], whole[:, :size, :size]]
     return [whole, *cut, np.repeat(whole, 2, axis=2)]
@@ -138,9 +145,9 @@ def pictures(inputs: str | Sequence[str]) -> list[Slices]:
     """
     flat = [case for case in cases_.find(inputs, {}).cases if not _is_volume(case)]
     read = [cases_.try_read(case, "maximum", mixed=False) for case in flat[:_MOST]]
-    good = [own for own in read if not isinstance(own, str) and own.volume is None]
+    good = [slices for slices in read if not isinstance(slices, str) and slices.volume is None]
     if not good:
-        reason = next((own for own in read if isinstance(own, str)), "a volume cannot check it")
+        reason = next((text for text in read if isinstance(text, str)), "a volume cannot check it")
         raise ValueError(f"input: give pictures to check the file on (PNG, JPEG, TIFF, BMP); {reason}")
     return good
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from brain_tumor.data.transforms import Transforms
-from brain_tumor.inference import onnx_run, resampling
+from brain_tumor.inference import onnx_file, resampling
 from brain_tumor.models.classifier import Classifier
-from brain_tumor.models.segmenter import Segmenter
+from brain_tumor.models.segmenter import Segmenter, surest
 from brain_tumor.models.task import Task
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Whole(nn.Module):
         if not self.marks:
             return (torch.softmax(output, 1),)
         maps = torch.sigmoid(output[:, 0])
-        sure = maps.amax((1, 2))
+        sure = surest(maps)
         pixels = resampling.unfit(maps, images)
         return torch.stack([1 - sure, sure], 1), pixels, (pixels >= 0.5).to(torch.uint8)
 
@@ -73,11 +73,11 @@ def write(whole: Whole, path: Path, facts: Mapping[str, Any]) -> None:
     Args:
         whole: the network.
         path: of the file.
-        facts: plain values by name (see `onnx_run.FACTS`).
+        facts: plain values by name (see `onnx_file.FACTS`).
     """
     import onnx
 
-    assert set(facts) == set(onnx_run.FACTS), "what is written is what is read"
+    assert set(facts) == set(onnx_file.FACTS), "what is written is what is read"
     free = {axis: torch.export.Dim(name, min=1) for axis, name in enumerate(("batch", "height", "width"))}
     sample = torch.zeros(2, whole.size + 9, whole.size + 5, 3, dtype=torch.uint8)
     for name in ("torch.onnx", "onnxscript", "onnx_ir"):
@@ -88,7 +88,7 @@ def write(whole: Whole, path: Path, facts: Mapping[str, Any]) -> None:
             whole,
             (sample,),
             input_names=["images"],
-            output_names=list(onnx_run.OUTPUTS[: 3 if whole.marks else 1]),
+            output_names=list(onnx_file.OUTPUTS[: 3 if whole.marks else 1]),
             dynamic_shapes=(free,),
             dynamo=True,
             verbose=False,
@@ -96,9 +96,9 @@ def write(whole: Whole, path: Path, facts: Mapping[str, Any]) -> None:
     assert program is not None
     model: ModelProto = program.model_proto
     _strip(model)
-    model.producer_name = onnx_run.PRODUCER
-    for name, value in {**facts, "content_sha256": onnx_run.digest(model)}.items():
-        model.metadata_props.add(key=onnx_run.PREFIX + name, value=json.dumps(value))
+    model.producer_name = onnx_file.PRODUCER
+    for name, value in {**facts, "content_sha256": onnx_file.digest(model)}.items():
+        model.metadata_props.add(key=onnx_file.PREFIX + name, value=json.dumps(value))
     onnx.save(model, path)
 
 

@@ -58,10 +58,10 @@ class Predictions:
             stamp: of its files.
             pictures: the folders that are to have one of it, each with the suffix.
         """
-        kept = self._kept(case)
-        if kept is None or kept["made with"] != self._made_with(stamp) or kept["row"]["status"] != "ok":
+        entry = self._entry(case)
+        if entry is None or entry["made with"] != self._made_with(stamp) or entry["row"]["status"] != "ok":
             return False
-        files = [*kept["files"], *(f"{name}/{case}{suffix}" for name, suffix in pictures.items())]
+        files = [*entry["files"], *(f"{name}/{case}{suffix}" for name, suffix in pictures.items())]
         return all((self.folder / file).exists() for file in files)
 
     def write(
@@ -98,14 +98,14 @@ class Predictions:
         Returns:
             The rows of those that have failed.
         """
-        kept = [own for case in cases if (own := self._kept(case)) is not None]
-        finished = [own for own in kept if own["made with"].items() >= self.identity.items()]
-        rows = [own["row"] for own in finished]
+        entries = [entry for case in cases if (entry := self._entry(case)) is not None]
+        finished = [entry for entry in entries if entry["made with"].items() >= self.identity.items()]
+        rows = [entry["row"] for entry in finished]
         if rows:
             slices = [
-                {"case": own["row"]["case"], **slice_, "status": own["row"]["status"], "reason": own["row"]["reason"]}
-                for own in finished
-                for slice_ in own["slices"]
+                {"case": row["case"], **slice_, "status": row["status"], "reason": row["reason"]}
+                for row, entry in zip(rows, finished, strict=True)
+                for slice_ in entry["slices"]
             ]
             # A failed case has no numbers, only its row; as objects, the others' whole numbers stay whole.
             table = pd.DataFrame(slices, dtype=object)
@@ -120,7 +120,7 @@ class Predictions:
         return failed
 
     def overview(self, positive: str | None) -> str:
-        """Say in a few lines what was found, after `finish`.
+        """Return the results in a few lines, after `finish`.
 
         Args:
             positive: the class that means a tumour; None where nobody says.
@@ -149,16 +149,16 @@ class Predictions:
     def _path(self, case: str) -> Path:
         return self.folder / ".cases" / f"{case}.json"
 
-    def _kept(self, case: str) -> dict[str, Any] | None:
+    def _entry(self, case: str) -> dict[str, Any] | None:
         """Return what is kept of a case; None where that is nothing, damaged, or of another format."""
         path = self._path(case)
         try:
-            kept = tables.read_json(path) if path.exists() else {}
+            entry = tables.read_json(path) if path.exists() else {}
         except ValueError:
             return None
         parts = {"made with": dict, "row": dict, "slices": list, "files": list}
-        whole = all(isinstance(kept.get(name), kind) for name, kind in parts.items())
-        return kept if whole and kept["made with"].get("format") == _FORMAT else None
+        whole = all(isinstance(entry.get(name), type_) for name, type_ in parts.items())
+        return entry if whole and entry["made with"].get("format") == _FORMAT else None
 
 
 def _text(value: object) -> object:

@@ -1,4 +1,4 @@
-"""Many cases on their way through the runs: read ahead, looked at together, kept one by one."""
+"""Many cases on their way through the runs: read ahead, predicted together, kept one by one."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -8,12 +8,15 @@ from tqdm import tqdm
 
 from brain_tumor.inference import case_files
 from brain_tumor.inference.output_folder import Predictions
-from brain_tumor.inference.predictor import Prediction, Predictor, summarise
+from brain_tumor.inference.prediction import Prediction, summarise
+from brain_tumor.inference.predictor import Predictor
 from brain_tumor.io.prefetch import prefetch
 from brain_tumor.scans import cases as cases_
 from brain_tumor.scans.cases import Case, Slices
 
 _SUFFIXES = {"overlays": ".png", "pages": ".html"}
+# What came of a case: its slices and what is predicted of them, or why there is nothing.
+_Result = tuple[Slices, Prediction] | str
 
 
 def part(cases: Sequence[Case], text: str | None) -> list[Case]:
@@ -41,13 +44,21 @@ def run(
 ) -> None:
     """Predict cases and keep each as soon as it is done; what has been kept is left alone.
 
-    Pictures are looked at many at a time; while one batch is, the next is read and the last is written.
+    Pictures are predicted many at a time; meanwhile the next batch is read and the last is written.
+
+    Args:
+        predictor: the runs.
+        cases: to predict.
+        written: the output folder.
+        preset: of a volume's intensities.
+        overlays: whether each case gets a picture.
+        pages: whether each case gets a page.
     """
-    marks = predictor.run.task == "segmentation"
+    segments = predictor.run.task == "segmentation"
 
     def pictures(case: Case) -> dict[str, str]:
         # A single picture without a mask would only be copied.
-        folders = {"overlays": overlays and (marks or not case.is_picture), "pages": pages}
+        folders = {"overlays": overlays and (segments or not case.is_picture), "pages": pages}
         return {name: _SUFFIXES[name] for name, wanted in folders.items() if wanted}
 
     # Taken once, before anything is read: what changes from now on is done again by the next call.
@@ -57,30 +68,29 @@ def run(
     def read(batch: Sequence[Case]) -> list[tuple[Case, Slices | str]]:
         return [(case, cases_.try_read(case, preset, predictor.mixed)) for case in batch]
 
-    def look(batch: Sequence[tuple[Case, Slices | str]]) -> list[tuple[Case, tuple[Slices, Prediction] | str]]:
-        predictions = iter(predictor.predict([own for _, own in batch if not isinstance(own, str)]))
-        return [(case, own if isinstance(own, str) else (own, next(predictions))) for case, own in batch]
+    def predict(batch: Sequence[tuple[Case, Slices | str]]) -> list[tuple[Case, _Result]]:
+        predictions = iter(predictor.predict([slices for _, slices in batch if not isinstance(slices, str)]))
+        return [(case, slices if isinstance(slices, str) else (slices, next(predictions))) for case, slices in batch]
 
     with ThreadPoolExecutor(2) as pool, tqdm(total=len(todo), desc="predicting", disable=None) as bar:
-        for batch in prefetch(pool, look, prefetch(pool, read, _batches(todo, predictor.batch))):
-            for case, found in batch:
-                _write(written, case, stamps[case.name], found, pictures(case))
+        for batch in prefetch(pool, predict, prefetch(pool, read, _batches(todo, predictor.batch))):
+            for case, result in batch:
+                _write(written, case, stamps[case.name], result, pictures(case))
             bar.update(len(batch))
 
 
-def _write(
-    written: Predictions, case: Case, stamp: str, found: tuple[Slices, Prediction] | str, pictures: Mapping[str, str]
-) -> None:
-    """Keep what was read and said of a case, or why that could not be done."""
-    if isinstance(found, str):
-        written.fail(case.name, stamp, found, case.origin)
+def _write(written: Predictions, case: Case, stamp: str, result: _Result, pictures: Mapping[str, str]) -> None:
+    """Keep what is predicted of a case, or why it could not be."""
+    if isinstance(result, str):
+        written.fail(case.name, stamp, result, case.origin)
         return
-    own, said = found
-    row = {**summarise(own, said), "source": case.origin, "warnings": "; ".join([*own.warnings, *said.doubts])}
+    slices, prediction = result
+    warnings = "; ".join([*slices.warnings, *prediction.doubts])
+    row = {**summarise(slices, prediction), "source": case.origin, "warnings": warnings}
     files = []
-    if said.masks is not None:
+    if prediction.masks is not None:
         try:
-            files.append(case_files.write_mask(written.home("masks"), case, own, said.masks))
+            files.append(case_files.write_mask(written.home("masks"), case, slices, prediction.masks))
         except Exception:
             # The mask takes its header from the scan, which may have gone meanwhile. Anything else is not the scan's.
             if case.stamp() == stamp:
@@ -89,11 +99,11 @@ def _write(
             return
     if "overlays" in pictures:
         files.append(written.home("overlays") / f"{case.name}.png")
-        case_files.write_overlay(files[-1], own, said)
+        case_files.write_overlay(files[-1], slices, prediction)
     if "pages" in pictures:
         files.append(written.home("pages") / f"{case.name}.html")
-        case_files.write_page(files[-1], {"case": case.name, **row}, own, said)
-    written.write(case.name, stamp, row, said.table, files)
+        case_files.write_page(files[-1], {"case": case.name, **row}, slices, prediction)
+    written.write(case.name, stamp, row, prediction.table, files)
 
 
 def _batches(cases: Sequence[Case], size: int) -> list[list[Case]]:

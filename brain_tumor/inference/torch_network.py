@@ -1,4 +1,4 @@
-"""A run's network over pictures that are fitted already, with torch."""
+"""The network of a run, with torch."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,7 +12,6 @@ from brain_tumor.models import gradcam, precision
 from brain_tumor.models.classifier import Classifier
 from brain_tumor.models.task import Task
 
-_TASKS = ("classification", "segmentation")
 _BATCH = {"cpu": 16, "cuda": 256}
 _LANES = 4  # batches that a CPU works at side by side; more would take memory
 
@@ -23,20 +22,25 @@ def device() -> torch.device:
 
 
 class TorchNetwork:
-    """A trained network with its transforms and its arithmetic (see `brain_tumor.inference.base.Network`).
+    """A trained network with its transforms (see `brain_tumor.inference.base.Network`).
 
     A CPU's cores work at batches of their own, since all of them at one would wait for each other.
 
+    Args:
+        model: the trained one.
+        transforms: its.
+        trained_in: Lightning's name of the precision that it was trained in.
+
     Raises:
-        ValueError: a model of another task, whose outputs are no probabilities of classes or pixels.
+        ValueError: a model of a task that predicts neither classes nor masks.
     """
 
-    def __init__(self, model: Task, transforms: Transforms, arithmetic: str) -> None:
-        if model.kind not in _TASKS:
+    def __init__(self, model: Task, transforms: Transforms, trained_in: str) -> None:
+        if not model.predicts:
             raise ValueError(f"run: predict knows classifiers and segmenters; this run's task is {model.kind}")
         self.device = device()
         self.model, self.transforms = model.to(self.device).eval(), transforms.to(self.device).eval()
-        self.arithmetic = arithmetic
+        self._precision = trained_in
         self._lanes = min(_LANES, torch.get_num_threads()) if self.device.type == "cpu" else 1
         # What it sets holds for each thread of the pool, and for none that is there already.
         threads = (torch.get_num_threads() // self._lanes,)
@@ -44,33 +48,31 @@ class TorchNetwork:
 
     @property
     def batch(self) -> int:
-        """How many pictures it looks at together."""
+        """How many slices it predicts together."""
         return 2 * self._lanes * _BATCH[self.device.type]
 
     def __call__(self, fitted: NDArray[np.uint8]) -> Outputs:
-        """Look at uint8 (n, size, size, 3), and return what a test would have recorded."""
-        precision.use(self.arithmetic)
-        output = torch.cat(list(self._pool.map(self._look, self._parts(fitted))))
-        if self.model.kind != "segmentation":
-            return Outputs(torch.softmax(output.double(), 1).numpy(), None)
-        maps = torch.sigmoid(output).half()  # as a test keeps them
-        sure = maps.flatten(1).amax(1).double()
-        return Outputs(torch.stack([1 - sure, sure], 1).numpy(), maps.float().numpy())
+        """Predict slices, uint8 (n, size, size, 3), as a test of the run would."""
+        precision.use(self._precision)
+        outcomes = torch.cat(list(self._pool.map(self._forward, self._parts(fitted))))
+        probabilities, maps = self.model.predict_outcomes(outcomes)
+        return Outputs(probabilities.numpy(), None if maps is None else maps.numpy())
 
     @torch.no_grad()
-    def _look(self, part: torch.Tensor) -> torch.Tensor:
-        with precision.autocast(self.arithmetic, self.device):
-            output: torch.Tensor = self.model(self.transforms(part)).float().cpu()
-        return output
+    def _forward(self, part: torch.Tensor) -> torch.Tensor:
+        with precision.autocast(self._precision, self.device):
+            outcomes: torch.Tensor = self.model(self.transforms(part)).float().cpu()
+        return outcomes
 
     def explain(self, fitted: NDArray[np.uint8], target: int) -> NDArray[np.float32] | None:
-        """Return where a classifier looks for a class: float32 (n, size, size) from 0 up; None of another task."""
+        """Return where a classifier looks for a class: float32 (n, size, size) from 0 up; None for another task."""
         if not isinstance(self.model, Classifier):
             return None
-        look = gradcam.explainer(self.model, target, fitted.shape[1])
-        return np.concatenate([look(self.transforms(part)) for part in self._parts(fitted)])
+        heat_maps = gradcam.explainer(self.model, target, fitted.shape[1])
+        return np.concatenate([heat_maps(self.transforms(part)) for part in self._parts(fitted)])
 
     def _parts(self, fitted: NDArray[np.uint8]) -> list[torch.Tensor]:
-        pictures = torch.from_numpy(fitted).permute(0, 3, 1, 2)
-        share = -(-len(pictures) // self._lanes)  # so that no lane is left without
-        return [part.to(self.device) for part in torch.split(pictures, min(share, _BATCH[self.device.type]))]
+        """Divide slices into batches (B, 3, size, size) on the device."""
+        images = torch.from_numpy(fitted).permute(0, 3, 1, 2)
+        share = -(-len(images) // self._lanes)  # so that no lane is left without
+        return [part.to(self.device) for part in torch.split(images, min(share, _BATCH[self.device.type]))]

@@ -18,7 +18,8 @@ from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.data.targets import TUMOUR_CLASSES
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.inference import torch_network
-from brain_tumor.inference.base import Qualified
+from brain_tumor.inference.base import Facts
+from brain_tumor.inference.calibrated import CalibratedNetwork
 from brain_tumor.metrics import calibration
 from brain_tumor.models import checkpoint
 from brain_tumor.models.task import Task
@@ -30,8 +31,8 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A finished run.
+class Trained(Facts):
+    """A finished run, as a folder.
 
     Attributes:
         folder: where it is.
@@ -44,68 +45,9 @@ class Trained:
     trusted: tuple[str, ...] = ()
 
     @property
-    def name(self) -> str:
-        """What it is called in messages."""
-        return str(self.folder)
-
-    @property
-    def task(self) -> str:
-        """What it has learnt."""
-        return self.record["task"]
-
-    @property
-    def kind(self) -> str:
-        """The kind of data that it was trained on."""
-        return self.record["data"]["kind"]
-
-    @property
-    def arithmetic(self) -> str:
+    def precision(self) -> str:
         """Lightning's name of the precision that it was trained in."""
         return self.record["versions"]["arithmetic"]
-
-    @property
-    def classes(self) -> list[str]:
-        """The names of the classes that it tells apart, in the order of its outputs.
-
-        A segmenter tells whether there is a tumour, whatever kinds its data has.
-        """
-        return list(TUMOUR_CLASSES) if self.task == "segmentation" else self.record["data"]["classes"]
-
-    @property
-    def positive(self) -> str | None:
-        """The class that means a tumour; None where its data does not say."""
-        return TUMOUR_CLASSES[1] if self.task == "segmentation" else self.record["data"]["positive"]
-
-    @property
-    def sequences(self) -> tuple[str, ...]:
-        """The sequences in the three channels of its training data; () where nobody knows."""
-        return tuple(self.record["data"]["sequences"])
-
-    @property
-    def skull(self) -> bool | None:
-        """Whether the heads that it was trained on had their skulls; None where that is not known."""
-        return self.record["data"]["skull"]
-
-    @property
-    def threshold(self) -> float:
-        """The calibrated probability of the positive class from which a slice counts as positive."""
-        return self.record["threshold"]["value"]
-
-    @property
-    def threshold_origin(self) -> str:
-        """Where the threshold comes from: "validation part" or "default"."""
-        return self.record["threshold"]["origin"]
-
-    @property
-    def size(self) -> int:
-        """The side of the images that it was trained on, in pixels."""
-        return int(self.record["hyperparameters"]["size"])
-
-    @property
-    def crop(self) -> str | None:
-        """What of a slice it was shown in training; None or "none" for all of it."""
-        crop: str | None = self.record["config"]["data"].get("crop")
-        return crop
 
     @property
     def checkpoint(self) -> Path:
@@ -134,25 +76,19 @@ class Trained:
         checkpoint.load(model, path or self.checkpoint)
         return model
 
-    @property
-    def temperatures(self) -> dict[str, float]:
-        """What its probabilities are calibrated by; 1 where they are raw, without a validation part."""
-        found = self.record.get("calibration")
-        return {self.name: found["temperature"] if found else calibration.RAW}
-
     def digest(self) -> str:
         """Return the SHA-256 of the scored checkpoint, hexadecimal."""
         return hashlib.sha256(self.checkpoint.read_bytes()).hexdigest()
 
     def versions(self) -> dict[str, str]:
         """Return the versions of what computes here."""
-        return versions.versions(torch_network.device(), self.arithmetic)
+        return versions.versions(torch_network.device(), self.precision)
 
-    def network(self) -> Qualified:
-        """Make what looks at pictures, in the precision that it was trained in."""
-        own = torch_network.TorchNetwork(self.model(), self.transforms(), self.arithmetic)
+    def network(self) -> CalibratedNetwork:
+        """Make its network, in the precision that it was trained in."""
+        network = torch_network.TorchNetwork(self.model(), self.transforms(), self.precision)
         known = novelty.Novelty.read(self.folder / novelty.FILE)
-        return Qualified(own, self.temperatures[self.name], known)
+        return CalibratedNetwork(network, self.temperatures[self.name], known)
 
     def _make(self, key: str, base: type[T], settings: Mapping[str, Any], **given: Any) -> T:
         place = f"{self.folder}/results.json: config.{key}"
@@ -178,7 +114,35 @@ def open_run(folder: Path, trusted: Sequence[str] = ()) -> Trained:
     Raises:
         ValueError: there is none, or its record is damaged.
     """
-    return Trained(folder, records.read(folder), tuple(trusted))
+    record = records.read(folder)
+    try:
+        facts = _facts(str(folder), record)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(
+            f"{folder}/results.json: not a record of brain_tumor ({type(error).__name__}: {error})"
+        ) from error
+    return Trained(**facts, folder=folder, record=record, trusted=tuple(trusted))
+
+
+def _facts(name: str, record: Record) -> dict[str, Any]:
+    """Return what a record says of its run, as `Facts` takes it."""
+    data, calibrated = record["data"], record.get("calibration")
+    # A segmenter's slices have a tumour or none, whatever classes its data has.
+    segments = record["task"] == "segmentation"
+    return {
+        "name": name,
+        "task": record["task"],
+        "kind": data["kind"],
+        "classes": list(TUMOUR_CLASSES) if segments else data["classes"],
+        "positive": TUMOUR_CLASSES[1] if segments else data["positive"],
+        "sequences": tuple(data["sequences"]),
+        "skull": data["skull"],
+        "threshold": record["threshold"]["value"],
+        "threshold_origin": record["threshold"]["origin"],
+        "size": int(record["hyperparameters"]["size"]),
+        "crop": record["config"]["data"].get("crop"),
+        "temperatures": {name: calibrated["temperature"] if calibrated else calibration.RAW},
+    }
 
 
 def find_class(target: str, base: type[T], place: str, trusted: Sequence[str] = ()) -> type[T]:

@@ -1,20 +1,12 @@
-"""Two stages: a detector says which slices have a tumour, and a segmenter's masks count on those only."""
+"""A detector in front of a segmenter, a classifier of types behind it: which runs fit, and which threshold counts."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from brain_tumor.inference.base import Run
+from brain_tumor.inference.base import Outputs, Run
 from brain_tumor.scans import cases
-
-# What needs torch is imported late: predict does without, where both are ONNX files.
-if TYPE_CHECKING:
-    from brain_tumor.data.datamodule import SliceDataModule
-    from brain_tumor.inference.trained import Trained
-    from brain_tumor.metrics.bootstrap import Interval
 
 
 def refuse_misfit(run: Run, detector: Run) -> None:
@@ -51,11 +43,11 @@ def refuse_types(run: Run, types: Run) -> None:
 
 def _undecided(run: Run) -> str:
     """Say why a run does not tell whether there is a tumour; "" where it does."""
-    told = ", ".join(run.classes)
+    classes = ", ".join(run.classes)
     if len(run.classes) != 2:
-        return f"tells {told} apart, not whether there is a tumour"
+        return f"tells {classes} apart, not whether there is a tumour"
     if run.positive is None:
-        return f"nobody says which of {told} means a tumour; train it with data.positive=NAME"
+        return f"nobody says which of {classes} means a tumour; train it with data.positive=NAME"
     return ""
 
 
@@ -65,13 +57,14 @@ def refuse_unlike(runs: Mapping[str, Run]) -> None:
     Raises:
         ValueError: two of them have.
     """
-    known = {key: run.sequences for key, run in runs.items() if run.sequences}
-    for key, own in known.items():
-        for other, its in known.items():
-            if own != its:
+    known = {key: run for key, run in runs.items() if run.sequences}
+    for key, run in known.items():
+        for other_key, other in known.items():
+            if run.sequences != other.sequences:
                 raise ValueError(
-                    f"{other}={runs[other].name}: sees {_named(its)}, but {key}={runs[key].name} {_named(own)}; "
-                    f"instead of input=..., give {_given(known.values())}"
+                    f"{other_key}={other.name}: sees {listed(other.sequences)}, but {key}={run.name} "
+                    f"{listed(run.sequences)}; instead of input=..., give "
+                    f"{_arguments(run.sequences for run in known.values())}"
                 )
 
 
@@ -84,17 +77,18 @@ def refuse_unknown(runs: Mapping[str, Run]) -> None:
     for key, run in runs.items():
         if unknown := set(run.sequences) - set(cases.SEQUENCES):
             raise ValueError(
-                f"{key}={run.name}: sees {_named(run.sequences)}, and {min(unknown)} cannot be given as a sequence; "
+                f"{key}={run.name}: sees {listed(run.sequences)}, and {min(unknown)} cannot be given as a sequence; "
                 "give input=..."
             )
 
 
-def _named(sequences: tuple[str, ...]) -> str:
+def listed(sequences: tuple[str, ...]) -> str:
+    """Name sequences, each once."""
     return ", ".join(dict.fromkeys(sequences))
 
 
-def _given(shown: Iterable[tuple[str, ...]]) -> str:
-    names = {name for own in shown for name in own}
+def _arguments(shown: Iterable[tuple[str, ...]]) -> str:
+    names = {name for sequences in shown for name in sequences}
     return ", ".join(f"sequences.{name}=..." for name in cases.SEQUENCES if name in names)
 
 
@@ -115,58 +109,23 @@ def threshold(given: float | None, run: Run) -> tuple[float, str]:
     return float(given), "given"
 
 
-def probabilities(detector: "Trained", data: "SliceDataModule", rows: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return the detector's calibrated probability of a tumour for rows of data of its size: (n,), as predict's.
-
-    Raises:
-        ValueError: the data shows other sequences than those that the detector has learnt from, or it gives no numbers.
-    """
-    assert detector.positive is not None, "refused before"
-    shown, wanted = tuple(data.sequences), detector.sequences
-    if shown and wanted and shown != wanted:
-        raise ValueError(f"detector={detector.name}: sees {_named(wanted)}, but the data shows {_named(shown)}")
-    network, place = detector.network(), detector.classes.index(detector.positive)
-    parts = np.split(rows, range(network.batch, len(rows), network.batch))
-    found = np.concatenate([network(data.decoded.images[part]).probabilities[:, place] for part in parts])
-    if not np.isfinite(found).all():
-        raise ValueError(f"detector={detector.name}: its network gives no numbers (NaN); train it again")
-    return found
+def positive_probabilities(run: Run, outputs: Outputs) -> NDArray[np.float64]:
+    """Return the calibrated probability that each slice has a tumour, (n,), by a run that was not refused."""
+    assert run.positive is not None, "refused before"
+    return outputs.probabilities[:, run.classes.index(run.positive)]
 
 
-def score(
-    predictions: pd.DataFrame, data: "SliceDataModule", chance: NDArray[np.float64], threshold: float
-) -> dict[str, Any]:
-    """Score a segmenter's masks alone, gated by a detector, and gated by the truth.
+def refuse_unusable(key: str, run: Run) -> None:
+    """Refuse a run that cannot predict whole slices.
 
     Args:
-        predictions: a segmenter's, with its comparison of every slice.
-        data: its, set up.
-        chance: (n,) the detector's probability of a tumour.
-        threshold: below which a slice's mask is emptied.
+        key: of the command, that names it.
+        run: the run.
 
-    Returns:
-        `alone`, `gated` and `gated_by_truth`, each as `segmentation.score` has it; `tumour_slices`, how many there
-        are, and `tumour_slices_lost`, of how many a mask was emptied; `false_alarms`, how many slices without a tumour
-        had a mask, and `false_alarms_cleaned`.
+    Raises:
+        ValueError: it was trained on crops, or its record is damaged.
     """
-    from brain_tumor.metrics import segmentation
-    from brain_tumor.models import mask_scores
-
-    own, areas = data.table.loc[predictions.index], mask_scores.thirds(data)
-    positive = own["positive"].to_numpy(dtype=bool)
-    marked = (predictions["predicted_area"] > 0).to_numpy()
-    diagonals = np.hypot(own["height"].to_numpy(dtype=float), own["width"].to_numpy(dtype=float))
-    gone = chance < threshold
-
-    def scored(emptied: NDArray[np.bool_]) -> "dict[str, Interval]":
-        return segmentation.score(segmentation.emptied(predictions, emptied, diagonals), areas)
-
-    return {
-        "alone": scored(np.zeros_like(gone)),
-        "gated": scored(gone),
-        "gated_by_truth": scored(~positive),
-        "tumour_slices": int(positive.sum()),
-        "tumour_slices_lost": int((positive & marked & gone).sum()),
-        "false_alarms": int((~positive & marked).sum()),
-        "false_alarms_cleaned": int((~positive & marked & gone).sum()),
-    }
+    if run.crop not in (None, "none"):
+        raise ValueError(f"{key}={run.name}: was trained on crops around tumours, which scans do not come with")
+    if run.positive not in (None, *run.classes):
+        raise ValueError(f"{key}={run.name}: its record is damaged: {run.positive} is none of its classes")

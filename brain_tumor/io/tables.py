@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,11 @@ def read_csv(path: Path) -> pd.DataFrame:
         raise ValueError(f"{path}: missing or damaged ({error})") from error
     numbers = [name for name in table if name not in names]
     return table.assign(**table[numbers].apply(pd.to_numeric, errors="coerce"))
+
+
+def columns(classes: Sequence[str]) -> list[str]:
+    """Return the names of the columns with the classes' probabilities, as in every table of slices."""
+    return [f"p({name})" for name in classes]
 
 
 def _plain(value: Any) -> Any:

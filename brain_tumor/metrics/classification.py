@@ -11,16 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from brain_tumor.io.tables import columns
 from brain_tumor.metrics import baselines, bootstrap, patients
 from brain_tumor.metrics.binary import confusion_matrix, one_class
 from brain_tumor.metrics.bootstrap import Interval
 
 _BINS = 15  # of the calibration error
-
-
-def columns(classes: Sequence[str]) -> list[str]:
-    """Return the names of the columns with the classes' probabilities, as in every table of slices."""
-    return [f"p({name})" for name in classes]
 
 
 def score_probabilities(

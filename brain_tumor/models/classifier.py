@@ -45,6 +45,7 @@ class Classifier(Task):
 
     kind = "classification"
     measure = "accuracy"
+    predicts = True
 
     def __init__(
         self,
@@ -129,6 +130,10 @@ class Classifier(Task):
         """Return the softmax of logits (n, C)."""
         # In double precision the probabilities of one slice add up to 1 to the last digit that is written.
         return torch.softmax(outcomes.double(), dim=1)
+
+    def predict_outcomes(self, outputs: Tensor) -> tuple[Tensor, None]:
+        """Return the probabilities of logits (n, C)."""
+        return self.probabilities(outputs), None
 
     def score(self, data: SliceDataModule) -> tuple[dict[str, Any], pd.DataFrame]:
         """Score the test slices' probabilities."""

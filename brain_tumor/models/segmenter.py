@@ -62,6 +62,7 @@ class Segmenter(Task):
     kind = "segmentation"
     measure = "dice"
     uses_masks = True
+    predicts = True
 
     def __init__(
         self,
@@ -120,8 +121,8 @@ class Segmenter(Task):
 
     def test_step(self, batch: Batch) -> None:
         """Score a batch at its files' own size, and keep of each slice its numbers and run lengths, but no map."""
-        maps = torch.sigmoid(self(batch.inputs).float()).half()
-        self._outputs["test"].append((batch.rows, maps.flatten(1).amax(1), batch.labels))
+        maps = pixel_probabilities(self(batch.inputs).float())
+        self._outputs["test"].append((batch.rows, surest(maps), batch.labels))
         data: SliceDataModule = self.trainer.datamodule  # type: ignore[attr-defined]
         for row, own in zip(batch.rows.tolist(), maps.float().cpu().numpy(), strict=True):
             height, width = (int(data.table[name].iloc[row]) for name in ("height", "width"))
@@ -160,6 +161,11 @@ class Segmenter(Task):
         """Return how sure the surest pixel (n,) is that there is no tumour, and that there is: (n, 2)."""
         sure = outcomes.double()
         return torch.stack([1 - sure, sure], 1)
+
+    def predict_outcomes(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what a test makes of logits (n, H, W): the slices' probabilities, and the pixels'."""
+        maps = pixel_probabilities(outputs)
+        return self.probabilities(surest(maps)), maps.float()
 
     def score(self, data: SliceDataModule) -> tuple[dict[str, Any], pd.DataFrame]:
         """Score the masks at the files' own size, as they are and cleaned, and the slices as a detector would be.
@@ -226,6 +232,16 @@ class Segmenter(Task):
     def compile_network(self, mode: str | None) -> None:
         """Compile encoder and decoder."""
         self.network.compile(mode=mode)
+
+
+def pixel_probabilities(logits: Tensor) -> Tensor:
+    """Return every pixel's probability of a tumour, float16 (n, H, W), from logits float32 (n, H, W)."""
+    return torch.sigmoid(logits).half()
+
+
+def surest(maps: Tensor) -> Tensor:
+    """Return a slice's probability of a tumour, which is that of its surest pixel: (n,) from maps (n, H, W)."""
+    return maps.amax((1, 2))
 
 
 def _build(encoder: str, decoder: str) -> "SegmentationModel":

@@ -49,6 +49,7 @@ class Task(L.LightningModule, ABC):
         kind: the task's name in records.
         measure: the score that its runs are compared by; higher is better.
         uses_masks: whether its batches need masks.
+        predicts: whether `predict` can use it: it has `predict_outcomes`.
         weights: where the network's weights came from.
         history: an entry an epoch: its number, from 1, and the curves of each part.
         epoch_seconds: how long each took.
@@ -60,6 +61,7 @@ class Task(L.LightningModule, ABC):
     kind: ClassVar[str]
     measure: ClassVar[str]
     uses_masks: ClassVar[bool] = False
+    predicts: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -102,6 +104,14 @@ class Task(L.LightningModule, ABC):
     def probabilities(self, outcomes: Tensor) -> Tensor | None:  # noqa: ARG002, for tasks that tell classes apart
         """Turn tested outcomes (n, ...) into the slices' probabilities float64 (n, C); None where there are none."""
         return None
+
+    def predict_outcomes(self, outputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Turn what `forward` returned, float32, into what `predict` gives of n slices.
+
+        Returns:
+            Probabilities float64 (n, C), and every pixel's probability of a tumour, float32 (n, H, W); None without.
+        """
+        raise NotImplementedError(f"{self.kind} does not predict")
 
     @abstractmethod
     def baselines(self, data: SliceDataModule) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from PIL import Image
 from scipy.ndimage import binary_erosion
 
 from brain_tumor.datasets import phantom
-from brain_tumor.inference import case_files
-from brain_tumor.inference.open import open_run
-from brain_tumor.inference.predictor import Prediction, Predictor, summarise
+from brain_tumor.inference import case_files, opening
+from brain_tumor.inference.prediction import Prediction, summarise
+from brain_tumor.inference.predictor import Predictor
 from brain_tumor.scans import cases, volumes
 from brain_tumor.scans.cases import Case, Slices
 from brain_tumor.scans.volumes import Grid, Volume
@@ -34,14 +34,14 @@ class Answer:
 
     Attributes:
         slices: the case.
-        found: what the runs say of it.
+        prediction: what is predicted of it.
         heat: where a classifier looks, float32 (n, H, W) of 0 to 1; None where that is not known.
         mask: the name and content of the mask's file; None without a segmenter.
         remarks: what the reader must know.
     """
 
     slices: Slices
-    found: Prediction
+    prediction: Prediction
     heat: NDArray[np.float32] | None
     mask: tuple[str, bytes] | None
     remarks: Sequence[str]
@@ -53,17 +53,15 @@ def open_runs(config: Mapping[str, Any]) -> Predictor:
     Raises:
         ValueError: they cannot be used.
     """
-    run, detector = (open_run(config[key], config["trusted"]) if config[key] else None for key in ("run", "detector"))
-    assert run is not None, "Hydra asks for a run"
-    return Predictor(run, detector, config["threshold"])
+    return Predictor.of(opening.open_runs(config), config["threshold"])
 
 
 def answer(predictor: Predictor, case: Case, slices: Slices) -> Answer:
-    """Look at a case whose files are on the disk."""
-    (found,) = predictor.predict([slices])
-    remarks, heat, mask = [*slices.warnings, *found.doubts], None, None
-    if found.masks is not None:
-        mask = _mask_file(case, slices, found.masks)
+    """Predict a case whose files are on the disk."""
+    (prediction,) = predictor.predict([slices])
+    remarks, heat, mask = [*slices.warnings, *prediction.doubts], None, None
+    if prediction.masks is not None:
+        mask = _mask_file(case, slices, prediction.masks)
     else:
         try:
             heat = predictor.explain(slices)
@@ -71,7 +69,7 @@ def answer(predictor: Predictor, case: Case, slices: Slices) -> Answer:
             remarks.append(str(error))
     if heat is not None:
         heat = heat / max(float(heat.max()), 1e-12)
-    return Answer(slices, found, heat, mask, remarks)
+    return Answer(slices, prediction, heat, mask, remarks)
 
 
 def phantom_slices(number: int) -> Slices:
@@ -91,33 +89,33 @@ def _mask_file(case: Case, slices: Slices, masks: NDArray[np.uint8]) -> tuple[st
 
 
 def verdict(answer: Answer) -> tuple[str, str]:
-    """Say in a word what was found, and with which probability."""
-    found, chances = answer.found, answer.found.chances
-    if found.positive is None or len(found.classes) != 2:
-        told = summarise(answer.slices, found)
-        said = ", ".join(f"{name} {told[f'p({name})']:.2f}" for name in found.classes)
-        by_slice = f"; by slice: {told['slices_by_class']}" if "slices_by_class" in told else ""
-        return str(told["class"]), f"mean probabilities: {said}{by_slice}"
-    tumour, count = chances[found.positive].to_numpy(), len(found.tumours)
-    (other,) = (name for name in found.classes if name != found.positive)
-    place = f", slice {tumour.argmax()}" if len(tumour) > 1 else ""
-    how = "have a mask" if found.masks is not None else f"from {found.threshold:.4g} on"
-    detail = f"largest probability of {found.positive} {tumour.max():.2f}{place}"
-    return found.positive if count else other, f"{detail}; {count} of {len(tumour)} slices {how}"
+    """Return the class in a word, and how probable it is."""
+    prediction = answer.prediction
+    if prediction.positive is None or len(prediction.classes) != 2:
+        summary = summarise(answer.slices, prediction)
+        chances = ", ".join(f"{name} {summary[f'p({name})']:.2f}" for name in prediction.classes)
+        by_slice = f"; by slice: {summary['slices_by_class']}" if "slices_by_class" in summary else ""
+        return str(summary["class"]), f"mean probabilities: {chances}{by_slice}"
+    chance, count = prediction.chances[prediction.positive].to_numpy(), len(prediction.tumours)
+    (other,) = (name for name in prediction.classes if name != prediction.positive)
+    place = f", slice {chance.argmax()}" if len(chance) > 1 else ""
+    how = "have a mask" if prediction.masks is not None else f"from {prediction.threshold:.4g} on"
+    detail = f"largest probability of {prediction.positive} {prediction.probability:.2f}{place}"
+    return prediction.positive if count else other, f"{detail}; {count} of {len(chance)} slices {how}"
 
 
 def first(answer: Answer) -> int:
     """Return the slice that is worth looking at first: with the largest mask, else the surest."""
-    if answer.found.masks is not None and answer.found.masks.any():
-        return int(answer.found.masks.sum((1, 2)).argmax())
-    return int(answer.found.chances[answer.found.shown].argmax())
+    if answer.prediction.masks is not None and answer.prediction.masks.any():
+        return int(answer.prediction.masks.sum((1, 2)).argmax())
+    return int(answer.prediction.chances[answer.prediction.shown].argmax())
 
 
 def picture(answer: Answer, place: int, opacity: float) -> NDArray[np.uint8]:
     """Draw a slice with its mask (cyan) or heat map over it: uint8 (H', W', 3), its pixels square."""
     image = answer.slices.images[place].astype(np.float32)
-    if answer.found.masks is not None:
-        mask = answer.found.masks[place].astype(bool)
+    if answer.prediction.masks is not None:
+        mask = answer.prediction.masks[place].astype(bool)
         edge = mask & ~binary_erosion(mask)
         image[mask] += opacity * (_CYAN - image[mask])
         image[edge] = _CYAN if opacity else image[edge]
@@ -134,12 +132,12 @@ def picture(answer: Answer, place: int, opacity: float) -> NDArray[np.uint8]:
 
 def curves(answer: Answer) -> pd.DataFrame:
     """Return what is drawn along the slices: `slice`, `probability`, and of what (`of`), by run and by detector."""
-    found = answer.found
-    drawn = {f"p({found.shown})": found.chances[found.shown]}
-    if found.detected is not None:
-        drawn[str(found.detected.name)] = found.detected
-    lines = [pd.DataFrame({"probability": own.to_numpy(), "of": name}) for name, own in drawn.items()]
-    return pd.concat([own.rename_axis("slice").reset_index() for own in lines], ignore_index=True)
+    prediction = answer.prediction
+    drawn = {f"p({prediction.shown})": prediction.chances[prediction.shown]}
+    if prediction.detected is not None:
+        drawn[str(prediction.detected.name)] = prediction.detected
+    lines = [pd.DataFrame({"probability": values.to_numpy(), "of": name}) for name, values in drawn.items()]
+    return pd.concat([line.rename_axis("slice").reset_index() for line in lines], ignore_index=True)
 
 
 def chart(answer: Answer, place: int) -> "altair.LayerChart | altair.FacetChart":
@@ -161,19 +159,19 @@ def chart(answer: Answer, place: int) -> "altair.LayerChart | altair.FacetChart"
         altair.Chart(here).mark_point(filled=True, size=60).encode(**axes),
     ]
     if decides(answer):
-        limit = altair.Chart(pd.DataFrame({"probability": [answer.found.threshold]}))
+        limit = altair.Chart(pd.DataFrame({"probability": [answer.prediction.threshold]}))
         layers.append(limit.mark_rule(strokeDash=[4, 4], color="#888").encode(y="probability:Q"))
     return altair.layer(*layers).properties(height=200)
 
 
 def decides(answer: Answer) -> bool:
     """Return whether the threshold decides anything: over a classifier's probabilities, or a detector's."""
-    found = answer.found
-    return found.detected is not None or (found.masks is None and found.positive is not None)
+    prediction = answer.prediction
+    return prediction.detected is not None or (prediction.masks is None and prediction.positive is not None)
 
 
 def table(answer: Answer) -> bytes:
     """Return the table of slices as CSV."""
     content = io.StringIO()
-    answer.found.table.to_csv(content, index=False)
+    answer.prediction.table.to_csv(content, index=False)
     return content.getvalue().encode(errors="backslashreplace")

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 from PIL import Image
 
-from brain_tumor.inference import predictor
+from brain_tumor.inference.prediction import summarise
 from brain_tumor.inference.predictor import Predictor
 from brain_tumor.page import answers, uploads
 from brain_tumor.page.answers import Answer
@@ -50,18 +50,18 @@ def show(config: dict[str, Any]) -> None:
     st.caption(f"{predictor.run.name}: {predictor.run.task}, trained on {predictor.run.kind}".replace("$", "\\$"))
     left, right = st.columns([1, 2], gap="large")
     with left:
-        found = _choose(predictor, Limits.of(config))
-    if found is None:
-        right.caption("Give something to look at. It stays on this machine, and is forgotten when the page is closed.")
+        answer = _choose(predictor, Limits.of(config))
+    if answer is None:
+        right.caption("Give something to predict. It stays on this machine, and is forgotten when the page is closed.")
         return
     with left:
-        _sum_up(found)
+        _sum_up(answer)
     with right:
-        _look_at(found)
+        _show_slices(answer)
 
 
 def _choose(predictor: Predictor, limits: Limits) -> Answer | None:
-    source = st.radio("What to look at", _SOURCES, horizontal=True, label_visibility="collapsed")
+    source = st.radio("What to predict", _SOURCES, horizontal=True, label_visibility="collapsed")
     try:
         if source == "Phantom":
             number = int(st.number_input("Phantom, drawn by a program", 0, 999, 0))
@@ -87,7 +87,7 @@ def _uploaded(predictor: Predictor, sequences: bool, limits: Limits) -> Answer |
     if not given:
         return None
     try:
-        limits.check([own for files in given.values() for own in files])
+        limits.check([file for files in given.values() for file in files])
     except ValueError as error:
         # Another key is another control: Streamlit forgets the files of the old one.
         state["round"], state["refused"] = state.get("round", 0) + 1, str(error)
@@ -98,7 +98,7 @@ def _uploaded(predictor: Predictor, sequences: bool, limits: Limits) -> Answer |
         st.info(" ".join(_NEEDED[name] for name in lacking))
         return None
     preset = st.selectbox("A volume's intensities, scaled by its", volumes.PRESETS)
-    key = (preset, *(own.file_id for files in given.values() for own in files))
+    key = (preset, *(file.file_id for files in given.values() for file in files))
     if state.get("names_of") != key:
         with uploads.opened(given, limits) as cases:
             state["names"], state["names_of"] = list(cases), key
@@ -108,14 +108,14 @@ def _uploaded(predictor: Predictor, sequences: bool, limits: Limits) -> Answer |
 
 def _kept(key: tuple[Any, ...], make: Any) -> Answer:
     """Return the answer that is shown already, or make it anew; only one is kept."""
-    kept = st.session_state.get("answer")
-    if kept is None or kept[0] != key:
+    shown = st.session_state.get("answer")
+    if shown is None or shown[0] != key:
         st.session_state.pop("answer", None)
-        with st.spinner("looking"):
-            kept = key, make()
-        st.session_state["answer"] = kept
-    found: Answer = kept[1]
-    return found
+        with st.spinner("predicting"):
+            shown = key, make()
+        st.session_state["answer"] = shown
+    answer: Answer = shown[1]
+    return answer
 
 
 def _of_phantom(predictor: Predictor, number: int) -> Answer:
@@ -130,38 +130,38 @@ def _of_uploads(predictor: Predictor, given: Any, limits: Limits, chosen: str, p
         return answers.answer(predictor, cases[chosen], read)
 
 
-def _sum_up(found: Answer) -> None:
-    """Show the verdict, what the reader must know, and what can be taken along."""
-    title, detail = answers.verdict(found)
+def _sum_up(answer: Answer) -> None:
+    """Show the verdict, what the reader must know, and what can be downloaded."""
+    title, detail = answers.verdict(answer)
     st.metric("verdict", title)
     st.text(detail)
-    for name, value in predictor.summarise(found.slices, found.found).items():
+    for name, value in summarise(answer.slices, answer.prediction).items():
         if name in _AMOUNTS:
             st.text(f"{_AMOUNTS[name]}: {value:.1f} ml")
-    for remark in found.remarks:
+    for remark in answer.remarks:
         st.warning(remark.replace("$", "\\$"))
     with st.container(horizontal=True):
-        st.download_button("table of slices (CSV)", answers.table(found), "slices.csv", "text/csv", on_click="ignore")
-        if found.mask:
-            name, content = found.mask
+        st.download_button("table of slices (CSV)", answers.table(answer), "slices.csv", "text/csv", on_click="ignore")
+        if answer.mask:
+            name, content = answer.mask
             st.download_button(f"mask ({name})", content, name, "application/octet-stream", on_click="ignore")
 
 
-def _look_at(found: Answer) -> None:
+def _show_slices(answer: Answer) -> None:
     """Show a slice with what lies over it, and the probability along the slices."""
-    count = len(found.slices.images)
-    over = found.found.masks is not None or found.heat is not None
+    count = len(answer.slices.images)
+    over = answer.prediction.masks is not None or answer.heat is not None
     controls = st.columns(2)
     with controls[0]:
-        place = st.slider("slice", 0, count - 1, answers.first(found)) if count > 1 else 0
+        place = st.slider("slice", 0, count - 1, answers.first(answer)) if count > 1 else 0
     with controls[1]:
-        what = "mask" if found.found.masks is not None else "heat map"
+        what = "mask" if answer.prediction.masks is not None else "heat map"
         opacity = st.slider(f"opacity of the {what}", 0, 100, 40) / 100 if over else 0.0
-    st.image(Image.fromarray(answers.picture(found, place, opacity)), width="stretch")
+    st.image(Image.fromarray(answers.picture(answer, place, opacity)), width="stretch")
     if not over:
         st.caption("No heat map: it needs the run's folder, with a ResNet in it, and a class that means a tumour.")
     if count > 1:
-        st.altair_chart(answers.chart(found, place), width="stretch")
+        st.altair_chart(answers.chart(answer, place), width="stretch")
 
 
 if __name__ == "__main__":

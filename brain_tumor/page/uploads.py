@@ -53,7 +53,7 @@ class Limits:
         """
         if len(uploads) > self.files:
             raise ValueError(f"{len(uploads)} files are more than the {self.files} that are taken at once")
-        if (size := sum(own.size for own in uploads)) > self.megabytes * 2**20:
+        if (size := sum(upload.size for upload in uploads)) > self.megabytes * 2**20:
             raise ValueError(f"{size / 2**20:.0f} MB are more than the {self.megabytes} that are taken at once")
 
 
@@ -68,13 +68,12 @@ def opened(uploads: Mapping[str, Sequence[Upload]], limits: Limits) -> Iterator[
     Raises:
         ValueError: it is too much, or what is under a sequence is not one scan.
     """
-    limits.check([own for files in uploads.values() for own in files])
+    limits.check([file for files in uploads.values() for file in files])
     with tempfile.TemporaryDirectory(prefix="brain_tumor-") as folder:
-        found = {name: _sources(files, Path(folder, str(place))) for place, (name, files) in enumerate(uploads.items())}
-        bounded = {
-            name: {shown: _bounded(source, limits) for shown, source in sources.items()}
-            for name, sources in found.items()
-        }
+        bounded = {}
+        for place, (name, files) in enumerate(uploads.items()):
+            sources = _sources(files, Path(folder, str(place)))
+            bounded[name] = {shown: _bounded(source, limits) for shown, source in sources.items()}
         yield _cases(bounded)
 
 
@@ -91,20 +90,20 @@ def _sources(uploads: Sequence[Upload], folder: Path) -> dict[str, Source]:
             unread[path] = problem
     sources = discovery.discover([str(path) for path in shown if path not in unread]).sources
     sources += [Source(path.stem, "", (path,), problem) for path, problem in unread.items()]
-    found: dict[str, Source] = {}
+    named: dict[str, Source] = {}
     for source in sources:
         name = shown[source.paths[0]] + (f" and {len(source.paths) - 1} more" if len(source.paths) > 1 else "")
-        found[name if name not in found else f"{name} ({source.case})"] = source
-    return found
+        named[name if name not in named else f"{name} ({source.case})"] = source
+    return named
 
 
-def _cases(found: Mapping[str, Mapping[str, Source]]) -> dict[str, Case]:
-    if "" in found:
-        return {shown: Case(source.case, {"": source}) for shown, source in found[""].items()}
-    for name, sources in found.items():
+def _cases(uploaded: Mapping[str, Mapping[str, Source]]) -> dict[str, Case]:
+    if "" in uploaded:
+        return {shown: Case(source.case, {"": source}) for shown, source in uploaded[""].items()}
+    for name, sources in uploaded.items():
         if len(sources) != 1:
             raise ValueError(f"{name}: holds {len(sources)} scans; give one")
-    one = {name: next(iter(sources.items())) for name, sources in found.items()}
+    one = {name: next(iter(sources.items())) for name, sources in uploaded.items()}
     first = one["flair"] if "flair" in one else next(iter(one.values()))
     return {first[0]: Case("scan", {name: source for name, (_, source) in one.items()})}
 

@@ -119,6 +119,16 @@ class Grid:
         return self.spacing[1], self.spacing[2]
 
 
+def refuse_preset(preset: str) -> None:
+    """Check the name of a preset of intensities.
+
+    Raises:
+        ValueError: it is not one of `PRESETS`.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"preset={preset}: choose one of {', '.join(PRESETS)}")
+
+
 def to_bytes(values: NDArray[np.float32], preset: str) -> NDArray[np.uint8]:
     """Scale a whole volume's intensities to uint8 from 0 to 255, since MRI intensities have no unit.
 

@@ -160,7 +160,7 @@ def test_an_archive_knows_what_predict_knows(segmenter: Path, detector: Path, tm
     import pandas as pd
     import pyarrow
 
-    from brain_tumor.inference.open import open_run
+    from brain_tumor.inference.opening import open_run
     from brain_tumor.scans import cases
 
     shutil.copytree(segmenter, tmp_path / "other")

@@ -153,7 +153,7 @@ def test_volumes_stand_on_their_grid(
     assert name == "mask.nii.gz"
     mask: Any = nibabel.Nifti1Image.from_bytes(gzip.decompress(content))
     np.testing.assert_allclose(mask.affine, np.diag([0.9, 0.9, 5, 1]), rtol=1e-6)
-    assert np.asarray(mask.dataobj).sum() == kept.found.masks.sum()
+    assert np.asarray(mask.dataobj).sum() == kept.prediction.masks.sum()
     assert not list(temporary.glob(OURS))
     sent = [("a.nii.gz", _nifti(volumes[2]), ""), ("b.nii.gz", _nifti(volumes[2]), "")]
     found.file_uploader[2].set_value(sent).run()

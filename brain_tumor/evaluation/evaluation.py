@@ -1,0 +1,115 @@
+"""Score a finished run again: on its own test part or on other data, explained, or behind a detector."""
+
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import lightning as L
+import pandas as pd
+
+from brain_tumor.config import quiet
+from brain_tumor.data import description
+from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.evaluation import explanation, two_stage_scores
+from brain_tumor.evaluation.explanation import Explanation
+from brain_tumor.evaluation.scored_data import doubts, open_data
+from brain_tumor.inference import trained, two_stage
+from brain_tumor.inference.trained import Trained
+from brain_tumor.models import precision
+from brain_tumor.models.task import Task
+from brain_tumor.runs import summary
+
+
+class Evaluation(NamedTuple):
+    """What an evaluation gave.
+
+    Attributes:
+        record: for results.json.
+        predictions: one row a tested slice.
+        data: what was tested on.
+        explained: where the classifier looks; None where that was not asked for.
+    """
+
+    record: dict[str, Any]
+    predictions: pd.DataFrame
+    data: SliceDataModule
+    explained: Explanation | None
+
+
+def evaluate(run: Trained, config: dict[str, Any]) -> Evaluation:
+    """Test the weights that the run scored, by default on its own test part.
+
+    Raises:
+        ValueError: the data has changed since, other data has other classes or patients that the run was trained on,
+            the checkpoint is another model's, or the run cannot do what is asked for.
+    """
+    quiet.quieten_lightning()
+    detector = trained.open_run(Path(config["detector"]), config["trusted"]) if config["detector"] else None
+    _refuse_misfit(run, detector, config)
+    data, leaked = open_data(run, run, config)
+    model = run.model(Path(config["checkpoint"]) if config["checkpoint"] else None)
+    if config["explain"]:
+        explanation.refuse_misfit(config["explain"], model, data, run.positive)
+    if model.uses_masks:
+        data.serve_masks()
+    _test(run, model, data)
+    described, warnings = description.describe(data), doubts(run, data)
+    data.classes = run.record["data"]["classes"]  # what the predictions' columns are called
+    data.positive = run.record["data"]["positive"]
+    scores, predictions = model.score(data)
+    scores["without_numbers"] = model.without_numbers
+    record = {
+        "run": str(run.folder),
+        "checkpoint": str(config["checkpoint"] or run.checkpoint),
+        "data": described,
+        "overlap": leaked,
+        "warnings": [*warnings, *filter(None, [summary.without_numbers(scores)])],
+        "test": scores,
+    }
+    if detector:
+        record["stages"], predictions = _behind(detector, run, config, data, predictions)
+    explained = None
+    if config["explain"]:
+        explained = explanation.explain(config["explain"], model, data, predictions)
+        record["explanation"] = explained.found
+    return Evaluation(record, predictions, data, explained)
+
+
+def _refuse_misfit(run: Trained, detector: Trained | None, config: dict[str, Any]) -> None:
+    """Refuse what a run cannot be asked for, before anything is computed."""
+    if detector:
+        two_stage.refuse_misfit(run, detector)
+        two_stage.threshold(config["threshold"], detector)
+    elif config["threshold"] is not None:
+        raise ValueError(f"threshold={config['threshold']}: is the detector's; give detector=... as well")
+    if config["masks"] and run.task != "segmentation":
+        raise ValueError(f"masks=true: {run.folder} is a {run.task}, which has no masks to write")
+
+
+def _behind(
+    detector: Trained, run: Trained, config: dict[str, Any], data: SliceDataModule, predictions: pd.DataFrame
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Score a segmenter's masks behind a detector; return that and its predictions with the detector's."""
+    limit, origin = two_stage.threshold(config["threshold"], detector)
+    as_detected, leaked = open_data(run, detector, config)
+    chance = two_stage_scores.probabilities(detector, as_detected, predictions.index.to_numpy())
+    scores = {
+        "detector": str(detector.folder),
+        "overlap": leaked,
+        "threshold": limit,
+        "threshold_from": origin,
+        **two_stage_scores.score(predictions, data, chance, limit),
+    }
+    return scores, predictions.assign(**{f"detector p({detector.positive})": chance})
+
+
+def _test(run: Trained, model: Task, data: SliceDataModule) -> None:
+    precision.use(run.precision)
+    trainer = L.Trainer(
+        accelerator="cpu" if run.record["versions"]["device"] == "cpu" else "auto",
+        devices=1,
+        precision=cast("Any", run.precision),
+        logger=False,
+        enable_model_summary=False,
+        enable_progress_bar=run.record["config"]["trainer"].get("enable_progress_bar", True),
+    )
+    trainer.test(model, data, verbose=False)

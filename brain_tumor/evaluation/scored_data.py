@@ -1,0 +1,84 @@
+"""The data that a finished run is scored on: its own test part, or other data, with what speaks against that."""
+
+from typing import Any
+
+from brain_tumor.config import typed
+from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.data.transforms import Transforms
+from brain_tumor.inference.trained import Trained
+from brain_tumor.runs import leakage
+
+
+def open_data(run: Trained, scored: Trained, config: dict[str, Any]) -> tuple[SliceDataModule, list[str]]:
+    """Open the data to score, and name the patients in it that the scored run was trained on.
+
+    Args:
+        run: whose test part it is, unless `config` names other data.
+        scored: whose size and transforms the data gets: `run` itself, or its detector.
+        config: the command's.
+
+    Raises:
+        ValueError: the data has changed since, has other classes, or holds patients of the training.
+    """
+    is_other = "_target_" in config["data"]
+    size = config["data"]["size"] if scored is run else None
+    settings = config, size or scored.size, scored.transforms()
+    data = _other_data(*settings) if is_other else _own_data(run, *settings)
+    tested = data.table.iloc[data.rows["test"]]
+    if scored is not run:  # its answers have classes of their own, whatever the data's are called
+        return data, leakage.refuse(scored.folder, tested, config["allow_overlap"])
+    classes = run.record["data"]["classes"]
+    named = [str(name) for name in config["classes"] or classes]
+    if sorted(named) != sorted(data.classes):
+        raise ValueError(
+            f"data: has the classes {', '.join(data.classes)}; the run tells {', '.join(classes)} apart. "
+            "Say which is which by classes=[...], the data's names in the run's order"
+        )
+    data.reorder(named)
+    return data, leakage.refuse(run.folder, tested, config["allow_overlap"]) if is_other else []
+
+
+def _own_data(run: Trained, config: dict[str, Any], size: int, transforms: Transforms) -> SliceDataModule:
+    """Open the data that the run was tested on."""
+    if config["classes"] or config["data"]["size"]:
+        raise ValueError("classes and data.size are for other data: name it by data=... as well")
+    data = run.data(cache_dir=config["cache_dir"], size=size, transforms=transforms)
+    data.prepare_data()
+    data.setup()
+    if not data.is_content(run.record["data"]["key"], run.size):
+        raise ValueError(
+            f"{run.folder}: its data has changed since (content {run.record['data']['key']}, now {data.key})"
+        )
+    return data
+
+
+def _other_data(config: dict[str, Any], size: int, transforms: Transforms) -> SliceDataModule:
+    """Open other data, which is scored whole."""
+    settings = {**config["data"], "split": "none", "size": size}
+    data: SliceDataModule = typed.make({"data": settings}, "data", transforms=transforms)
+    data.prepare_data()
+    data.setup()
+    return data
+
+
+def doubts(run: Trained, data: SliceDataModule) -> list[str]:
+    """Say what speaks against scores: data that shows something else, or whose classes are taken the wrong way.
+
+    Args:
+        run: whose scores they are.
+        data: what it is scored on, its classes in the order of the run's.
+    """
+    lines = []
+    classes, positive = run.record["data"]["classes"], run.record["data"]["positive"]
+    taken_for = dict(zip(data.classes, classes, strict=True))
+    order = ",".join(data.classes)
+    as_positive = None if data.positive is None else taken_for[data.positive]
+    if None not in (as_positive, positive) and as_positive != positive:
+        lines.append(f"classes=[{order}]: {data.positive} means a tumour, and is taken for {as_positive}")
+    elif swapped := [name for name, other in taken_for.items() if name != other and name in classes]:
+        name = swapped[0]
+        lines.append(f"classes=[{order}]: {name} is a class of the run, and is taken for {taken_for[name]}")
+    shown = tuple(data.sequences)
+    if shown and run.sequences and shown != run.sequences:
+        lines.append(f"the data shows {', '.join(shown)}, and the run was trained on {', '.join(run.sequences)}")
+    return lines

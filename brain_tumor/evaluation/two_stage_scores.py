@@ -1,0 +1,67 @@
+"""Score a segmenter behind a detector: the masks count on those slices only in which the detector sees a tumour."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.inference import two_stage
+from brain_tumor.inference.base import Run
+from brain_tumor.inference.run_predictor import RunPredictor
+from brain_tumor.metrics import segmentation
+from brain_tumor.metrics.bootstrap import Interval
+from brain_tumor.models import mask_scores
+
+
+def probabilities(detector: Run, data: SliceDataModule, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the detector's calibrated probability of a tumour for rows of data of its size: (n,), as predict's.
+
+    Raises:
+        ValueError: the data shows other sequences than those that the detector has learnt from, or it gives no numbers.
+    """
+    shown = tuple(data.sequences)
+    if shown and detector.sequences and shown != detector.sequences:
+        raise ValueError(
+            f"detector={detector.name}: sees {two_stage.listed(detector.sequences)}, but the data shows "
+            f"{two_stage.listed(shown)}"
+        )
+    outputs = RunPredictor(detector, "detector").predict_fitted(data.decoded.images, rows)
+    return two_stage.positive_probabilities(detector, outputs)
+
+
+def score(
+    predictions: pd.DataFrame, data: SliceDataModule, chance: NDArray[np.float64], threshold: float
+) -> dict[str, Any]:
+    """Score a segmenter's masks alone, gated by a detector, and gated by the truth.
+
+    Args:
+        predictions: a segmenter's, with its comparison of every slice.
+        data: its, set up.
+        chance: (n,) the detector's probability of a tumour.
+        threshold: below which a slice's mask is emptied.
+
+    Returns:
+        `alone`, `gated` and `gated_by_truth`, each as `segmentation.score` has it; `tumour_slices`, how many there
+        are, and `tumour_slices_lost`, of how many a mask was emptied; `false_alarms`, how many slices without a tumour
+        had a mask, and `false_alarms_cleaned`.
+    """
+    slices, areas = data.table.loc[predictions.index], mask_scores.thirds(data)
+    positive = slices["positive"].to_numpy(dtype=bool)
+    flagged = (predictions["predicted_area"] > 0).to_numpy()
+    diagonals = np.hypot(slices["height"].to_numpy(dtype=float), slices["width"].to_numpy(dtype=float))
+    below = chance < threshold
+
+    def scored(emptied: NDArray[np.bool_]) -> dict[str, Interval]:
+        return segmentation.score(segmentation.emptied(predictions, emptied, diagonals), areas)
+
+    return {
+        "alone": scored(np.zeros_like(below)),
+        "gated": scored(below),
+        "gated_by_truth": scored(~positive),
+        "tumour_slices": int(positive.sum()),
+        "tumour_slices_lost": int((positive & flagged & below).sum()),
+        "false_alarms": int((~positive & flagged).sum()),
+        "false_alarms_cleaned": int((~positive & flagged & below).sum()),
+    }

@@ -1,0 +1,123 @@
+"""What is predicted of a case: slice by slice, and summed up."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from brain_tumor.io.tables import columns
+from brain_tumor.scans.cases import Slices
+
+BEFORE = "area_px_before_detector"
+DETECTED = "detector p("  # how the detector's column begins
+TYPED = "type p("  # how the columns of the types begin
+
+
+@dataclass
+class Prediction:
+    """What is predicted of a case.
+
+    Attributes:
+        table: a row a slice: `slice` (from 0), `position_mm` (NaN for a picture), `p(<class>)`, `novelty` (above 1
+            where it is unlike the training's slices, NaN where that is not known), `area_px` and `area_mm2` (NaN
+            without a segmenter or millimetres), `area_px_before_detector` and `detector p(<class>)` of a detector's
+            positive class, `type` and `type p(<class>)` (of slices with a tumour).
+        masks: uint8 (n, H, W) of 0 and 1; None without a segmenter.
+        classes: names of the run's classes.
+        positive: the one that means a tumour; None where nobody says.
+        threshold: its probability from which a slice without masks has a tumour.
+        doubts: what speaks against trusting it, a line each.
+    """
+
+    table: pd.DataFrame
+    masks: NDArray[np.uint8] | None
+    classes: Sequence[str]
+    positive: str | None
+    threshold: float
+    doubts: list[str] = field(default_factory=list)
+
+    @property
+    def chances(self) -> pd.DataFrame:
+        """The slices' probabilities, a column a class."""
+        return self.table[columns(self.classes)].set_axis(list(self.classes), axis=1)
+
+    @property
+    def shown(self) -> str:
+        """The class whose probability is drawn along the slices: the positive one, or the most probable of all."""
+        return self.positive if self.positive is not None else str(self.chances.mean().idxmax())
+
+    @property
+    def probability(self) -> float | None:
+        """The case's probability of a tumour: that of its surest slice; None where nobody says what means one."""
+        return None if self.positive is None else float(self.chances[self.positive].max())
+
+    @property
+    def tumours(self) -> NDArray[np.intp]:
+        """The slices with a tumour: those with a mask, or, without masks, with such a probability."""
+        if self.masks is not None:
+            return np.flatnonzero(self.masks.any((1, 2)))
+        if self.positive is None:
+            return np.empty(0, np.intp)
+        return np.flatnonzero(self.chances[self.positive] >= self.threshold)
+
+    @property
+    def emptied(self) -> NDArray[np.intp]:
+        """The slices whose mask a detector has emptied."""
+        if BEFORE not in self.table:
+            return np.empty(0, np.intp)
+        return np.flatnonzero((self.table[BEFORE] > 0) & (self.table["area_px"] == 0))
+
+    @property
+    def detected(self) -> "pd.Series[float] | None":
+        """The slices' probabilities of a tumour by the detector; None without one."""
+        names = [str(name) for name in self.table if str(name).startswith(DETECTED)]
+        return self.table[names[0]] if names else None
+
+
+def amount(case: Slices, pixels: float) -> tuple[float, str]:
+    """Return how much so many pixels of a case's masks are, in millilitres where that is known, and the unit."""
+    if case.volume is not None and case.volume.even:
+        return pixels * case.volume.millilitres, "ml"
+    return pixels, "px"
+
+
+def summarise(case: Slices, prediction: Prediction) -> dict[str, Any]:
+    """Sum up a case.
+
+    Returns:
+        `slices`; `p_max` and `p_mean` of the positive class; where nobody says which that is, or of more than two
+        classes, `class`, the most probable one, every `p(<class>)`, the mean over the slices, and of how many slices
+        each is the most probable one (`slices_by_class`); `volume_ml`; with a detector its own `detector_p_max`,
+        `emptied_slices`, and how much those had been (`emptied_ml`, or `emptied_px`); `type` and `type p(<class>)`,
+        the mean over the slices with a tumour.
+    """
+    summary: dict[str, Any] = {"slices": len(prediction.table)}
+    if prediction.positive is not None:
+        chance = prediction.chances[prediction.positive].to_numpy()
+        summary |= {"p_max": prediction.probability, "p_mean": chance.mean()}
+    if prediction.positive is None or len(prediction.classes) > 2:
+        summary |= _classes(prediction)
+    if prediction.masks is not None:
+        size, unit = amount(case, float(prediction.masks.sum()))
+        summary |= {"volume_ml": size} if unit == "ml" else {}
+    if prediction.detected is not None:
+        size, unit = amount(case, float(prediction.table[BEFORE].iloc[prediction.emptied].sum()))
+        summary |= {"detector_p_max": prediction.detected.max(), "emptied_slices": len(prediction.emptied)}
+        summary[f"emptied_{unit}"] = size
+    if "type" in prediction.table:
+        types = prediction.table[[name for name in prediction.table if str(name).startswith(TYPED)]].mean()
+        name = "" if types.isna().all() else str(types.idxmax())[len(TYPED) : -1]
+        summary |= {"type": name, **{str(column): value for column, value in types.items()}}
+    return summary
+
+
+def _classes(prediction: Prediction) -> dict[str, Any]:
+    """Return the mean probability of each class, and of how many slices it is the most probable one."""
+    means, counts = prediction.chances.mean(), prediction.chances.idxmax(axis=1).value_counts()
+    classes = {"class": str(means.idxmax()), **means.add_prefix("p(").add_suffix(")")}
+    if len(prediction.table) > 1:
+        classes["slices_by_class"] = ", ".join(f"{count} {name}" for name, count in counts.items())
+    return classes

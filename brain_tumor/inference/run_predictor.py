@@ -1,0 +1,94 @@
+"""One run over slices of any size: fitted as its training's were, many at a time."""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brain_tumor.inference.base import Outputs, Run
+from brain_tumor.io.prefetch import prefetch
+from brain_tumor.scans import cases as cases_
+from brain_tumor.scans import volumes
+from brain_tumor.scans.cases import Slices
+
+
+class RunPredictor:
+    """Predict slices with one run.
+
+    Args:
+        run: whose.
+        key: of the command, that names it in messages.
+
+    Raises:
+        ValueError: its checkpoint is missing or damaged.
+    """
+
+    def __init__(self, run: Run, key: str = "run") -> None:
+        self._run, self._key, self._network = run, key, run.network()
+        self._by_way_of = volumes.PUBLISHED if run.sequences == cases_.SEQUENCES else None
+
+    @property
+    def batch(self) -> int:
+        """How many slices it predicts together."""
+        return self._network.batch
+
+    def __call__(self, cases: Sequence[Slices], rows: Sequence[NDArray[np.intp]] | None = None) -> list[Outputs]:
+        """Predict the slices of each case, or its chosen rows; the next are fitted meanwhile.
+
+        Raises:
+            ValueError: the network gives no numbers.
+        """
+        images = [case.of(self._run.sequences) for case in cases]
+        chosen = [np.arange(len(stack)) for stack in images] if rows is None else rows
+        work = [(case, stack[row]) for case, stack, part in zip(cases, images, chosen, strict=True) for row in part]
+        if not work:
+            return [Outputs(np.empty((0, len(self._run.classes))), None) for _ in cases]
+        with ThreadPoolExecutor(1) as pool:
+            fitted = prefetch(pool, self._fit, _batches(work, self.batch))
+            outputs = [self._predict(batch) for batch in fitted]
+        return _divide(outputs, [len(part) for part in chosen])
+
+    def predict_fitted(self, images: NDArray[np.uint8], rows: NDArray[np.intp]) -> Outputs:
+        """Predict rows of slices (N, size, size, 3) that have the network's size already.
+
+        Raises:
+            ValueError: the network gives no numbers.
+        """
+        return _divide([self._predict(images[part]) for part in _batches(rows, self.batch)], [len(rows)])[0]
+
+    def explain(self, case: Slices, target: int) -> NDArray[np.float32] | None:
+        """Return how much each place speaks for a class, float32 (n, size, size) from 0 up; None if it cannot tell."""
+        return self._network.explain(self._fit([(case, image) for image in case.of(self._run.sequences)]), target)
+
+    def _predict(self, fitted: NDArray[np.uint8]) -> Outputs:
+        outputs = self._network(fitted)
+        if not np.isfinite(outputs.probabilities).all():
+            raise ValueError(f"{self._key}={self._run.name}: its network gives no numbers (NaN); train it again")
+        return outputs
+
+    def _fit(self, work: Sequence[tuple[Slices, NDArray[np.uint8]]]) -> NDArray[np.uint8]:
+        """Fit slices of cases into squares: uint8 (n, size, size, 3)."""
+        fitted = [
+            volumes.fit(image, self._run.size, case.millimetres, self._by_way_of if case.volume is not None else None)
+            for case, image in work
+        ]
+        return np.stack(fitted)
+
+
+def _batches(items: Any, size: int) -> list[Any]:
+    """Divide a sequence, or an array, into parts of so many items."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _divide(outputs: Sequence[Outputs], counts: Sequence[int]) -> list[Outputs]:
+    """Put batches together, and divide them into so many slices each."""
+    ends = np.cumsum(counts)[:-1]
+
+    def divided(batches: Iterable[NDArray[Any] | None]) -> list[Any]:
+        arrays = [batch for batch in batches if batch is not None]
+        return np.split(np.concatenate(arrays), ends) if arrays else [None] * len(counts)
+
+    fields = (divided(batches) for batches in zip(*outputs, strict=True))
+    return [Outputs(*values) for values in zip(*fields, strict=True)]
