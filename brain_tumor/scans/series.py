@@ -89,7 +89,7 @@ def _divide(images: list[Header]) -> list[Series]:
         note = f"its series has images of {len(persons)} patients or studies"
         divided = [one for person in persons for one in _divide(person)]
         return [replace(one, doubts=(note, *one.doubts)) for one in divided]
-    # Persons with one image each are one patient whose header varies from image to image.
+    # A person with a single image is more likely a header that varies within the series than another patient.
     mixed = ["its images name several patients or studies"] if len(persons) > 1 else []
     return _divide_by_geometry(images, mixed)
 
@@ -137,6 +137,6 @@ def _names(images: Sequence[Header]) -> str:
 
 
 def study(path: Path) -> str:
-    """Return a hash of the study of an image's file; "" for none. Images of different studies never belong together."""
+    """Return a hash of the study of an image's file, within which images may belong together; "" for none."""
     uid = str(dicom_file.read(path, header_only=True).get("StudyInstanceUID") or "")
     return uid and hashed((uid,))

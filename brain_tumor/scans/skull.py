@@ -25,9 +25,9 @@ _FEWEST_PIXELS = 48  # of a slice's shorter side: with fewer, its skull is thinn
 _SLICES = 9  # of a case that are measured
 _MIDDLE = (0.3, 0.7)  # share of the slices: faces lie below it, and slices above run along the skull, not across it
 # A slice's contrast is that of the dark layer in most sectors: 0 for none, 1 for black between bright layers. The
-# patients for choosing had .40 or more (.22 in a single sequence), and .17 or less without skulls. The other patients
-# had .39 or more (.18 in a single sequence, the next .27), and .20 or less without skulls. A skull-stripped patient
-# from another hospital had .08.
+# patients used for choosing had .40 or more (.22 in a single sequence), and .17 or less without skulls. The other
+# patients had .39 or more (.18 in a single sequence, the next .27), and .20 or less without skulls. A skull-stripped
+# patient from elsewhere had .08.
 _WITHOUT, _WITH = 0.2, 0.25
 _QUANTILE = 0.35  # of the sectors: about two thirds show at least this; faces and cut borders may hide the others
 _SECTORS = 12
