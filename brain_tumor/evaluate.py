@@ -171,7 +171,7 @@ def _doubts(run: "Trained", data: "SliceDataModule") -> list[str]:
     elif swapped := [own for own, its in zip(data.classes, known, strict=True) if own != its and own in known]:
         its = known[data.classes.index(swapped[0])]
         found.append(f"classes=[{','.join(data.classes)}]: {swapped[0]} is a class of the run, and is taken for {its}")
-    shown = tuple(data.sequences)
+    shown = data.dataset.sequences
     if shown and run.sequences and shown != run.sequences:
         found.append(f"the data shows {', '.join(shown)}, and the run was trained on {', '.join(run.sequences)}")
     return found
@@ -208,8 +208,10 @@ def _own_data(run: "Trained", config: dict[str, Any], size: int, transforms: "Tr
 
 def _other_data(config: dict[str, Any], size: int, transforms: "Transforms") -> "SliceDataModule":
     """Open other data, which is scored whole."""
+    from brain_tumor.data import opening
+
     settings = {**config["data"], "split": "none", "size": size}
-    data: SliceDataModule = typed.make({"data": settings}, "data", transforms=transforms)
+    data = opening.open_data({"data": settings}, transforms)
     data.prepare_data()
     data.setup()
     return data

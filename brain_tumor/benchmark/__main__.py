@@ -64,11 +64,12 @@ def _bench(config: dict[str, Any]) -> Any:
     import lightning as L
 
     from brain_tumor.benchmark.bench import Bench
+    from brain_tumor.data import opening
     from brain_tumor.models import precision
 
     quiet.quieten_lightning()
     L.seed_everything(config["seed"], verbose=False)
-    data = typed.make(config, "data", transforms=typed.make(config, "transforms"), seed=config["seed"])
+    data = opening.open_data(config, typed.make(config, "transforms"), config["seed"])
     data.prepare_data()
     data.setup()
     if min(len(data.rows["train"]) // data.batch_size, len(data.rows["test"]) // data.batch_size) < 3:
@@ -87,10 +88,11 @@ def _bench(config: dict[str, Any]) -> Any:
     choices = HydraConfig.get().runtime.choices
     shared = [f"{group}={choices[group]}" for group in ("data", "transforms", "optimizer", "trainer")]
     shared += _values(HydraConfig.get().overrides.task)
-    if data.kind == "phantom":
-        # The phantoms are there; a process with an empty cache would draw them again.
-        shared = [text for text in shared if not text.startswith(("data=", "data.cases", "data.phantom_seed"))]
-        shared += ["data=lgg", f"data.root={data.listing().root}", f"data.size={data.size}"]
+
+    def fill(cache: Path) -> None:
+        if data.dataset.drawn:
+            moved = {"data": {**config["data"], "cache_dir": str(cache)}}
+            opening.open_data(moved, data.transforms).dataset.listing()
 
     def arguments(name: str, strategy: str) -> list[str]:
         return [*shared, f"model={name}", f"model.strategy={strategy}", f"model.weights={known[name]['weights']}"]
@@ -98,7 +100,7 @@ def _bench(config: dict[str, Any]) -> Any:
     arithmetic = precision.resolve(config["trainer"]["precision"], config["trainer"]["accelerator"])
     precision.use(arithmetic)
     trainer = {key: config["trainer"][key] for key in ("accelerator", "devices", "deterministic")}
-    options = {key: config[key] for key in ("models", "repeats", "batches", "epochs")}
+    options = {key: config[key] for key in ("models", "repeats", "batches", "epochs")} | {"fill": fill}
     trainer["precision"] = arithmetic
     device = L.Trainer(**trainer, logger=False, enable_checkpointing=False).strategy.root_device
     return Bench(data, build, arguments=arguments, precision=arithmetic, device=device, trainer=trainer, **options)

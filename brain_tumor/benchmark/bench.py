@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ class Bench:
         device: to measure on.
         trainer: the arguments of `lightning.Trainer` that say on what to train and how.
         arguments: makes overrides that train the same model on the same data as `build` does in this process.
+        fill: draws data that a program draws in another cache, so that no process is measured while it draws.
         repeats: how often each side is measured.
         batches: training batches a measurement.
         epochs: length of a whole experiment.
@@ -34,6 +36,7 @@ class Bench:
     device: torch.device
     trainer: dict[str, Any]
     arguments: Callable[[str, str], list[str]]
+    fill: Callable[[Path], None]
     repeats: int
     batches: int
     epochs: int

@@ -81,8 +81,8 @@ class Run(Protocol):
         """What it has learnt: "classification" or "segmentation"."""
 
     @property
-    def kind(self) -> str:
-        """The kind of data that it was trained on."""
+    def dataset(self) -> str:
+        """The name of the data set that it was trained on."""
 
     @property
     def classes(self) -> list[str]:

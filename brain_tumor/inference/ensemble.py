@@ -30,7 +30,7 @@ class Ensemble:
         """Refuse runs whose answers cannot be averaged."""
         first = self.runs[0]
         for own in self.runs[1:]:
-            for name in ("task", "kind", "classes", "positive", "sequences", "size", "crop"):
+            for name in ("task", "dataset", "classes", "positive", "sequences", "size", "crop"):
                 if (mine := getattr(own, name)) != (its := getattr(first, name)):
                     raise ValueError(
                         f"{own.name}: cannot answer together with {first.name}: its {name} is {mine}, the other's {its}"
@@ -47,9 +47,9 @@ class Ensemble:
         return self.runs[0].task
 
     @property
-    def kind(self) -> str:
-        """The kind of data that they were trained on."""
-        return self.runs[0].kind
+    def dataset(self) -> str:
+        """The name of the data set that they were trained on."""
+        return self.runs[0].dataset
 
     @property
     def classes(self) -> list[str]:

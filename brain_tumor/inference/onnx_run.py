@@ -31,7 +31,7 @@ FACTS: dict[str, type] = {
     "task": str,
     "classes": list,
     "positive": str,  # the class that means a tumour; null where the data does not say
-    "data": str,  # the kind
+    "data": str,  # the data set's name
     "data_key": str,  # identifies names, pixels and labels
     "data_licence": str,
     "sequences": list,  # that the three channels were, in this order; empty where that is not known
@@ -108,8 +108,8 @@ class OnnxRun:
         return str(self.facts["task"])
 
     @property
-    def kind(self) -> str:
-        """The kind of data that it was trained on."""
+    def dataset(self) -> str:
+        """The name of the data set that it was trained on."""
         return str(self.facts["data"])
 
     @property

@@ -122,7 +122,7 @@ def probabilities(detector: "Trained", data: "SliceDataModule", rows: NDArray[np
         ValueError: the data shows other sequences than those that the detector has learnt from, or it gives no numbers.
     """
     assert detector.positive is not None, "refused before"
-    shown, wanted = tuple(data.sequences), detector.sequences
+    shown, wanted = data.dataset.sequences, detector.sequences
     if shown and wanted and shown != wanted:
         raise ValueError(f"detector={detector.name}: sees {_named(wanted)}, but the data shows {_named(shown)}")
     network, place = detector.network(), detector.classes.index(detector.positive)

@@ -178,7 +178,7 @@ def one_data_set(runs: Sequence[Run]) -> list[Run]:
 
     It is the paper's where runs are on that, and of several the one that most runs are on.
     """
-    keys = [(run.dataset == "lgg", run.record["data"]["key"]) for run in runs]
+    keys = [(run.declared.of_the_paper, run.record["data"]["key"]) for run in runs]
     counts = Counter(keys)
     chosen = max(counts, key=lambda key: (key[0], counts[key]), default=None)
     return [run for run, key in zip(runs, keys, strict=True) if key == chosen]

@@ -51,14 +51,14 @@ def _state(collected: Collection, runs: Sequence[Run], candidates: int, more: bo
     limits = "Research software, not a medical device: nothing on this page may guide the care of a person."
     blocks: list[Block] = [Text(limits, warning=True)]
     if runs:
-        data, kind = runs[0].record["data"], runs[0].dataset
-        if kind != "lgg":
-            other = f"Not the paper's data ({kind}): what stands beside the paper's numbers is another task."
+        data, name = runs[0].record["data"], runs[0].dataset
+        if not runs[0].declared.of_the_paper:
+            other = f"Not the paper's data ({name}): what stands beside the paper's numbers is another task."
             blocks.append(Text(other, warning=True))
         blocks.append(
             Text(
                 f"{len(runs)} finished run{'s' * (len(runs) > 1)} on {data['slices']:,} slices of {data['patients']} "
-                f"patients ({kind}, content {data['key']}). "
+                f"patients ({name}, content {data['key']}). "
                 "Every accuracy is of the test part after the last epoch, or after the best one on a validation part "
                 "where there was one. Intervals are 95 %, a bootstrap over patients of the mean over seeds: they leave "
                 "out what another draw of the split would change, and what another seed would, which the lowest and "

@@ -79,13 +79,13 @@ def _pool(seeds: dict[int, dict[int, Run]]) -> Pool:
 def _own_folds(seeds: dict[int, dict[int, Run]]) -> range:
     """Number the folds that the data gives, as far as runs show: if not all slices are tested there is one more.
 
-    Folders may begin with any number, other data begins with 0.
+    Where the data set does not declare its first fold, it is the first that was run.
     """
-    known = {fold: run.record for own in seeds.values() for fold, run in own.items()}
-    tested = sum(record["split"]["test"]["slices"] for record in known.values())
-    every = next(iter(known.values()))["data"]["slices"]
+    known = {fold: run for own in seeds.values() for fold, run in own.items()}
+    tested = sum(run.record["split"]["test"]["slices"] for run in known.values())
     example = next(iter(known.values()))
-    first = min(known) if tested >= every or example["data"]["kind"] == "folder" else 0
+    every, declared = example.record["data"]["slices"], example.declared.first_fold
+    first = min(known) if tested >= every or declared is None else declared
     return range(first, max(known) + 1 + (tested < every and len(known) == max(known) + 1 - first))
 
 
