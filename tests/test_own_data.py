@@ -94,9 +94,9 @@ def test_it_is_exported_with_a_card(place: Path) -> None:
 
 
 def test_it_is_reported(place: Path) -> None:
-    found = collect([place])
-    assert not types.belongs(found.runs[0])
-    assert "Not the paper's data (spots)" in markdown("", compose_report(found))
+    collected = collect([place])
+    assert not types.belongs(collected.runs[0])
+    assert "Not the paper's data (spots)" in markdown("", compose_report(collected))
 
 
 @pytest.mark.usefixtures("place")

@@ -11,6 +11,8 @@ from brain_tumor.data.transforms import Transforms
 from brain_tumor.datasets.base import DataSet
 from brain_tumor.runs import class_names
 
+_BY_NAME = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
 
 def open_data(config: Mapping[str, Any], transforms: Transforms, seed: int = 0) -> SliceDataModule:
     """Make the data module of a configuration; nothing is read yet.
@@ -62,7 +64,7 @@ def _taken(made: type) -> set[str]:
     for one in made.__mro__:
         if "__init__" in vars(one):
             parameters = list(inspect.signature(vars(one)["__init__"]).parameters.values())[1:]
-            names |= {own.name for own in parameters if own.kind in (own.KEYWORD_ONLY, own.POSITIONAL_OR_KEYWORD)}
-            if not any(own.kind is own.VAR_KEYWORD for own in parameters):
+            names |= {taken.name for taken in parameters if taken.kind in _BY_NAME}
+            if not any(taken.kind is inspect.Parameter.VAR_KEYWORD for taken in parameters):
                 break
     return names

@@ -155,7 +155,7 @@ def tested(run: Trained, root: str | None, cache_dir: str) -> list[str]:
     Args:
         run: whose.
         root: where its data is now; None for where it was.
-        cache_dir: where phantoms are drawn.
+        cache_dir: where data is drawn that a program draws.
 
     Raises:
         ValueError: they are not there any more.

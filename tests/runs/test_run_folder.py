@@ -68,14 +68,14 @@ def test_what_data_sets_are_called_today_changes_no_id() -> None:
         if path.stem not in {"common", "custom"}:
             today[path.stem] = str(OmegaConf.load(path)["_target_"])
     kept = []
-    for found in _recorded():
-        data = found["config"]["data"]
+    for recorded in _recorded():
+        data = recorded["config"]["data"]
         name = data["_target_"].rpartition(".")[2].removesuffix("DataModule").lower()
         assert class_names.current(data["_target_"]) == today[name]
         assert class_names.identifying(today[name]) == data["_target_"]
-        renamed = run_folder.run_id({**found["config"], "data": {**data, "_target_": today[name]}})
-        assert renamed == run_folder.run_id(found["config"])
-        kept.append(renamed == found["id"])
+        renamed = run_folder.run_id({**recorded["config"], "data": {**data, "_target_": today[name]}})
+        assert renamed == run_folder.run_id(recorded["config"])
+        kept.append(renamed == recorded["id"])
     # Eleven were written between two revisions, with keys of neither.
     assert (len(kept), sum(kept)) == (305, 294)
 

@@ -143,7 +143,7 @@ def _baselines(own: Pool) -> Iterator[Line]:
 def _recalls(pools: Sequence[Pool], lines: Sequence[Line]) -> list[Block]:
     """Show how many slices and patients of each type are found, a table for each data set whose classes are types."""
     data = {_told(own.example): own.example.record["data"] for own in pools}
-    of_types = sorted(told for told, own in data.items() if own["positive"] is None and "target" not in own)
+    of_types = sorted(told for told, facts in data.items() if facts["positive"] is None and "target" not in facts)
     return [block for place, told in enumerate(of_types) for block in _recalls_of(told, place, lines)]
 
 
