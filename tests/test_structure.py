@@ -123,7 +123,8 @@ def test_nobody_else_asks_which_data_it_is() -> None:
 def test_a_data_set_stands_in_the_file_that_is_called_like_it() -> None:
     for name, one in declared.by_name().items():
         assert (one.__module__, one.__name__) == (f"brain_tumor.datasets.{name}", name.capitalize())
-        assert OmegaConf.load(CONF / "data" / f"{name}.yaml")["_target_"] == f"{one.__module__}.{one.__name__}"
+        written: Any = OmegaConf.load(CONF / "data" / f"{name}.yaml")
+        assert written["_target_"] == f"{one.__module__}.{one.__name__}"
 
 
 def test_no_module_imports_itself_through_others() -> None:
