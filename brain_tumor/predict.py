@@ -50,7 +50,7 @@ def predict(config: dict[str, Any]) -> int:
     runs = opening.open_runs(config)
     refuse = two_stage.refuse_unlike if config["input"] else two_stage.refuse_unknown
     refuse(runs)
-    needed = cases_.needed(run.kind for run in runs.values())
+    needed = cases_.needed(run.sequences for run in runs.values())
     cases, others, left_out = cases_.find(config["input"], config["sequences"], needed)
     skipped = {str(path): reason for path, reason in left_out.items()}
     todo = pipeline.part(cases, config["part"])

@@ -50,7 +50,7 @@ def refuse_changed(config: dict[str, Any], folder: Path) -> None:
     Raises:
         ValueError: it has changed, or can no longer be used.
     """
-    from brain_tumor.data import crops
+    from brain_tumor.data import crops, opening
     from brain_tumor.runs import record, run_folder
 
     _refuse_other_weights(config["model"].get("weights"), record.read(folder)["weights"]["detail"], folder)
@@ -66,7 +66,7 @@ def refuse_changed(config: dict[str, Any], folder: Path) -> None:
     files = walk.stamp(root)
     if known.get("files") == files:
         return
-    data: SliceDataModule = typed.make(config, "data", transforms=typed.make(config, "transforms"), seed=config["seed"])
+    data = opening.open_data(config, typed.make(config, "transforms"), config["seed"])
     data.prepare_data()
     data.setup()
     found = record.read(folder)
@@ -108,6 +108,7 @@ def train(config: dict[str, Any], folder: Path) -> "Record | None":
     import lightning as L
     from lightning.pytorch.loggers import TensorBoardLogger
 
+    from brain_tumor.data import opening
     from brain_tumor.metrics import plots
     from brain_tumor.models import checkpoint, features, precision
     from brain_tumor.runs import run_folder
@@ -115,7 +116,7 @@ def train(config: dict[str, Any], folder: Path) -> "Record | None":
 
     quiet.quieten_lightning()
     L.seed_everything(config["seed"], verbose=False)
-    data: SliceDataModule = typed.make(config, "data", transforms=typed.make(config, "transforms"), seed=config["seed"])
+    data = opening.open_data(config, typed.make(config, "transforms"), config["seed"])
     data.prepare_data()
     data.setup()
     model: Task = typed.make(
@@ -172,7 +173,7 @@ def _beginning(data: "SliceDataModule", model: "Task") -> dict[str, str]:
     """Identify what a run begins with (see `run_folder.begin`)."""
     from brain_tumor.data import crops
 
-    root, parts = getattr(data, "root", None), data.table[["path", "part", "label"]]
+    root, parts = data.dataset.root, data.table[["path", "part", "label"]]
     return {
         "files": walk.stamp(root) if root is not None else "",
         "data": f"{data.key} {data.decoded.key}",

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,11 @@ import torch
 from filelock import FileLock
 from PIL import Image
 
+from brain_tumor.data import opening
+from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.data.transforms import Transforms
 from brain_tumor.datasets import phantom
+from brain_tumor.datasets.base import DataSet
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # A ResNet on small images for a moment: what every training in the tests shares.
@@ -99,6 +104,11 @@ def _once(
     folder = run_folder((kept / "output.txt").read_text())
     shutil.copytree(kept / folder, home / folder)
     return home / folder
+
+
+def data_of(declared: type[DataSet], *, transforms: Transforms, **settings: Any) -> SliceDataModule:
+    """Open a data set with settings as the configuration has them."""
+    return opening.build(declared, settings, "data", transforms=transforms)
 
 
 def environment(cache_dir: Path) -> dict[str, str]:

@@ -1,13 +1,11 @@
 """Slices without end, drawn as they are read: what a data set of 1,000 volumes does to memory."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from brain_tumor.data.datamodule import SliceDataModule
-from brain_tumor.datasets.base import COLUMNS, Listing
+from brain_tumor.datasets.base import COLUMNS, DataSet, Listing
 from brain_tumor.scans.images import Content
 
 SIDE = 128  # pixels
@@ -16,14 +14,13 @@ _NOISE = np.random.default_rng(0).integers(0, 60, (4 * SIDE, 4 * SIDE, 3), dtype
 _ROWS, _COLUMNS = np.mgrid[:SIDE, :SIDE]
 
 
-class ManyDataModule(SliceDataModule):
+class Many(DataSet):
     """So many cases of 40 slices each, in whose middle third there is a tumour."""
 
-    kind = "many"
+    name = "many"
 
-    def __init__(self, *, cases: int, phantom_seed: int = 0, **common: Any) -> None:
-        super().__init__(**common)
-        self.cases, self.phantom_seed = cases, phantom_seed
+    def __init__(self, *, cases: int, cache_dir: str) -> None:
+        self.cases, self.cache_dir = cases, Path(cache_dir)
 
     def listing(self) -> Listing:
         root = self.cache_dir / "many"

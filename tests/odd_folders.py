@@ -23,9 +23,11 @@ from PIL import Image
 
 from brain_tumor import verify
 from brain_tumor.config import errors, typed
-from brain_tumor.data.sources import FolderDataModule
+from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.data.transforms import Transforms
+from brain_tumor.datasets.folder import Folder
 from brain_tumor.io import walk
+from tests.conftest import data_of
 from tests.odd import RIGHT, Array, Outcome
 from tests.odd_pictures import UNDONE, deep_png, exif
 
@@ -74,7 +76,7 @@ def check(layout: Layout, folder: Path) -> list[str]:
     with warnings.catch_warnings(action="ignore"):
         layout.write(root)
         sound, verified = _verify(settings)
-        data, trained = FolderDataModule(transforms=Transforms(), **settings), ""
+        data, trained = data_of(Folder, transforms=Transforms(), **settings), ""
         try:
             data.prepare_data()
             data.setup()
@@ -118,7 +120,7 @@ def _configuration() -> DictConfig:
         return compose("verify", ["data=folder", "data.root=.", "cache_dir=."])
 
 
-def _faults(layout: Layout, data: FolderDataModule) -> list[str]:
+def _faults(layout: Layout, data: SliceDataModule) -> list[str]:
     """Say what is wrong with data that is set up."""
     images, masks, facts = data.decoded.images, data.decoded.masks, data.decoded.facts
     rows = np.flatnonzero(facts["mask_digest"] != "")

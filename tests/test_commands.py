@@ -203,7 +203,7 @@ def test_several_classes_train_test_folders_and_patients(command: Command, tmp_p
 
 # What a user writes who trusts the defaults: each group without the keys that have one.
 SHORT = {
-    "data": "_target_: brain_tumor.data.sources.PhantomDataModule\ncases: 6\nsize: 32\ncache_dir: ${cache_dir}\n",
+    "data": "_target_: brain_tumor.datasets.phantom.Phantom\ncases: 6\nsize: 32\ncache_dir: ${cache_dir}\n",
     "model": "_target_: brain_tumor.models.classifier.Classifier\nbackbone: resnet18\nweights: none\n",
     "transforms": "_target_: brain_tumor.data.transforms.Transforms\nnormalize: true\n",
     "optimizer": "_target_: torch.optim.SGD\n_partial_: true\nlr: 0.01\n",

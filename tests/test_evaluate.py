@@ -20,7 +20,7 @@ def test_folders_that_are_called_as_numbers_are_put_in_order(tmp_path: Path) -> 
     )
     config: dict[str, Any] = {
         "data": {
-            "_target_": "brain_tumor.data.sources.FolderDataModule",
+            "_target_": "brain_tumor.datasets.folder.Folder",
             "root": str(tmp_path / "data"),
             "cache_dir": str(tmp_path / "cache"),
             "size": None,

@@ -164,7 +164,7 @@ def test_in_an_environment_with_nothing_else(marker: Path, pictures: NDArray[np.
 
 def test_the_file_and_its_card_say_what_the_run_was(classifier: Path, detector: Path) -> None:
     run, file = trained.open_run(detector), OnnxRun.open(classifier)
-    assert (file.task, file.kind, file.classes, file.size) == (run.task, run.kind, run.classes, run.size)
+    assert (file.task, file.dataset, file.classes, file.size) == (run.task, run.dataset, run.classes, run.size)
     facts = file.facts
     assert (facts["run"], facts["weights_sha256"]) == (run.record["id"], run.digest())
     assert (facts["threshold"], facts["preset"], facts["sequences"]) == (0.4, "percentile", ["t1", "flair", "t1ce"])

@@ -15,8 +15,8 @@ from scipy import ndimage
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from brain_tumor.data.batches import Balanced, Rows
-from brain_tumor.data.sources import PhantomDataModule
 from brain_tumor.data.transforms import Transforms
+from brain_tumor.datasets.phantom import Phantom
 from brain_tumor.evaluation import evaluation, scored_data, two_stage_scores
 from brain_tumor.inference import trained, two_stage
 from brain_tumor.inference.predictor import Predictor
@@ -29,7 +29,7 @@ from brain_tumor.report.pooled import pool_folds
 from brain_tumor.report.runs import collect
 from brain_tumor.scans import cases
 from brain_tumor.scans.images import fit_image, read_files, unfit
-from tests.conftest import Command, write_image
+from tests.conftest import Command, data_of, write_image
 
 
 def _disc(centre: tuple[int, int], radius: float, side: int = 64) -> segmentation.Mask:
@@ -447,7 +447,7 @@ def test_every_decoder_marks_pixels_and_can_keep_its_encoder(decoder: str) -> No
 
 
 def test_an_epoch_shows_every_tumour_and_other_empty_slices_each_time(cache_dir: Path) -> None:
-    data = PhantomDataModule(cases=6, size=32, empty=1, transforms=Transforms(), cache_dir=str(cache_dir))
+    data = data_of(Phantom, cases=6, size=32, empty=1, transforms=Transforms(), cache_dir=str(cache_dir))
     data.setup()
     sampler = data.train_dataloader().sampler
     assert isinstance(sampler, Balanced)

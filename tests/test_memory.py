@@ -12,7 +12,7 @@ from tests.many import PER_CASE
 
 MEGABYTE = 2**20
 _SETTINGS = [
-    "data._target_=tests.many.ManyDataModule", "data.size=64", "data.batch_size=16", "model.weights=none",
+    "data=custom", "data._target_=tests.many.Many", "data.size=64", "data.batch_size=16", "model.weights=none",
     "trainer.max_epochs=1", "+trainer.limit_train_batches=4", "+trainer.limit_val_batches=4",
     "trainer.enable_progress_bar=false",
 ]  # fmt: skip
@@ -23,7 +23,7 @@ def _peak(home: Path, slices: int, *arguments: str) -> int:
 
     Arrays that are mapped from files are not counted, unless they are written to.
     """
-    command = [sys.executable, "-m", "brain_tumor.train", f"data.cases={slices // PER_CASE}", *_SETTINGS, *arguments]
+    command = [sys.executable, "-m", "brain_tumor.train", f"+data.cases={slices // PER_CASE}", *_SETTINGS, *arguments]
     with (home / "printed").open("w") as printed:
         process = subprocess.Popen(command, cwd=home, env=environment(home), stdout=printed, stderr=printed)
         peak = 0

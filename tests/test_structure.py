@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from brain_tumor.config import typed
+from brain_tumor.datasets import declared
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "brain_tumor"
@@ -101,6 +102,31 @@ def test_nothing_imports_what_is_optional() -> None:
         assert not [name for name in _imports(path) if name.startswith(optional)], path
 
 
+# Texts that are also called like a data set, by the file that has them, with what they mean there.
+MEANT_OTHERWISE = {
+    "report/chapters/cost.py": {"folder"},  # a column: where a run is
+    "data/inspection.py": {"folder"},  # a line that is printed: where the data is
+    "page/app.py": {"phantom"},  # what the page calls the case that it draws
+}
+
+
+def test_nobody_else_asks_which_data_it_is() -> None:
+    names = set(declared.by_name())
+    assert names >= {"lgg", "cheng", "phantom", "folder"}
+    for path in PACKAGE.rglob("*.py"):
+        place = path.relative_to(PACKAGE).as_posix()
+        if not place.startswith("datasets/"):
+            texts = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
+            assert texts & names == MEANT_OTHERWISE.get(place, set()), f"{place}: ask the declaration for a fact"
+
+
+def test_a_data_set_stands_in_the_file_that_is_called_like_it() -> None:
+    for name, one in declared.by_name().items():
+        assert (one.__module__, one.__name__) == (f"brain_tumor.datasets.{name}", name.capitalize())
+        written: Any = OmegaConf.load(CONF / "data" / f"{name}.yaml")
+        assert written["_target_"] == f"{one.__module__}.{one.__name__}"
+
+
 def test_no_module_imports_itself_through_others() -> None:
     graph = {
         ".".join(path.relative_to(ROOT).with_suffix("").parts): {
@@ -138,7 +164,8 @@ def test_each_verb_takes_the_keys_of_its_configuration_alone(name: str) -> None:
 )
 def test_every_option_composes_and_names_real_things(override: str) -> None:
     group = override.split("=")[0]
-    node = _compose("train", override, "+data.root=x" if override == "data=folder" else "seed=0")[group]
+    needed = {"data=folder": "+data.root=x", "data=custom": "data._target_=tests.toy_data.Spots"}
+    node = _compose("train", override, needed.get(override, "seed=0"))[group]
     from hydra.utils import get_object
 
     assert callable(get_object(node["_target_"]))

@@ -14,14 +14,16 @@ import torch
 from sklearn import metrics as sk
 
 from brain_tumor.data import crops, description, targets
-from brain_tumor.data.sources import ChengDataModule, LggDataModule
+from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.datasets import kaggle_3m, lgg
+from brain_tumor.datasets.cheng import Cheng
+from brain_tumor.datasets.lgg import Lgg
 from brain_tumor.inference import trained
 from brain_tumor.io import run_lengths, tables
 from brain_tumor.metrics import bootstrap, classification, patients, shape
 from brain_tumor.runs import record
-from tests.conftest import Command, run_folder
+from tests.conftest import Command, data_of, run_folder
 from tests.mat import write_set
 
 ROWS = [("0", "meningioma"), ("1", "glioma"), ("2", "pituitary tumour")]
@@ -213,8 +215,9 @@ def test_slices_are_chosen_by_a_run_that_was_tested_on_the_patient(
     first, second = sorted(set(table["case"]))[:2]
     run = _detected(tmp_path / "run", table, first)
 
-    def opened(tested: str) -> LggDataModule:
-        data = LggDataModule(
+    def opened(tested: str) -> SliceDataModule:
+        data = data_of(
+            Lgg,
             root=str(labelled), cache_dir=str(cache_dir), transforms=Transforms(), size=32, target="COCCluster",
             min_patients=2, masks=f"run:{run}", test_cases=[tested],
         )  # fmt: skip
@@ -260,10 +263,11 @@ def test_a_segmenter_says_how_well_it_finds_each_type(localizers: list[Path]) ->
     assert trained.open_run(localizers[0]).classes == ["no tumour", "tumour"]
 
 
-def _cropped(localizers: list[Path], *masks: Path, **settings: Any) -> ChengDataModule:
+def _cropped(localizers: list[Path], *masks: Path, **settings: Any) -> SliceDataModule:
     """Set up fold 0 with crops."""
     home = localizers[0].parents[1]
-    data = ChengDataModule(
+    data = data_of(
+        Cheng,
         root=str(home / "cheng"), cache_dir=str(home / "cache"), transforms=Transforms(), size=32, folds=2, fold=0,
         crop="tumour", masks=[f"run:{path}" for path in masks] or None, **settings,
     )  # fmt: skip
@@ -343,7 +347,7 @@ def test_trains_on_crops_that_runs_found_and_reports_on_them(
 def test_bad_settings_are_refused(settings: dict[str, Any], said: str, localizers: list[Path], tmp_path: Path) -> None:
     root = str(localizers[0].parents[1] / "cheng")
     with pytest.raises(ValueError, match=said):
-        ChengDataModule(root=root, cache_dir=str(tmp_path), transforms=Transforms(), size=32, **settings).prepare_data()
+        data_of(Cheng, root=root, cache_dir=str(tmp_path), transforms=Transforms(), size=32, **settings).prepare_data()
 
 
 def test_new_keys_leave_old_identities(localizers: list[Path]) -> None:

@@ -20,7 +20,7 @@ class Told:
     positive: str | None
     name: str = "told"
     task: str = "classification"
-    kind: str = "folder"
+    dataset: str = "folder"
     sequences: tuple[str, ...] = ()
     skull: bool | None = None
     threshold: float = 0.5

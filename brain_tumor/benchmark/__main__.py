@@ -85,6 +85,7 @@ def _bench(config: dict[str, Any]) -> "Bench":
     import lightning as L
 
     from brain_tumor.benchmark.bench import Bench
+    from brain_tumor.data import opening
     from brain_tumor.models import precision as precisions
 
     quiet.quieten_lightning()
@@ -95,7 +96,7 @@ def _bench(config: dict[str, Any]) -> "Bench":
     if missing:
         raise ValueError(f"models: no {', '.join(missing)}; choose from {', '.join(networks)}")
     optimizer = typed.make(config, "optimizer")
-    shared = _shared_overrides(data)
+    shared = _shared_overrides()
 
     def build(name: str, strategy: str) -> Any:
         trained = "layer4" if strategy == "partial" else None
@@ -111,7 +112,13 @@ def _bench(config: dict[str, Any]) -> "Bench":
     trainer = {key: config["trainer"][key] for key in ("accelerator", "devices", "deterministic")}
     trainer["precision"] = precision
     device = L.Trainer(**trainer, logger=False, enable_checkpointing=False).strategy.root_device
-    options = {key: config[key] for key in ("models", "repeats", "batches", "epochs")}
+
+    def fill(cache: Path) -> None:
+        if data.dataset.drawn:
+            moved = {"data": {**config["data"], "cache_dir": str(cache)}}
+            opening.open_data(moved, data.transforms).dataset.listing()
+
+    options = {key: config[key] for key in ("models", "repeats", "batches", "epochs")} | {"fill": fill}
     return Bench(data, build, arguments=arguments, precision=precision, device=device, trainer=trainer, **options)
 
 
@@ -121,7 +128,9 @@ def _data(config: dict[str, Any]) -> Any:
     Raises:
         ValueError: training or test part has fewer than three whole batches.
     """
-    data = typed.make(config, "data", transforms=typed.make(config, "transforms"), seed=config["seed"])
+    from brain_tumor.data import opening
+
+    data = opening.open_data(config, typed.make(config, "transforms"), config["seed"])
     data.prepare_data()
     data.setup()
     if min(len(data.rows["train"]) // data.batch_size, len(data.rows["test"]) // data.batch_size) < 3:
@@ -129,15 +138,11 @@ def _data(config: dict[str, Any]) -> Any:
     return data
 
 
-def _shared_overrides(data: Any) -> list[str]:
+def _shared_overrides() -> list[str]:
     """Return the overrides with which the training command uses the same data and settings as this process."""
     choices = HydraConfig.get().runtime.choices
     shared = [f"{group}={choices[group]}" for group in ("data", "transforms", "optimizer", "trainer")]
     shared += _values(HydraConfig.get().overrides.task)
-    if data.kind == "phantom":
-        # The phantoms exist already, and a process with an empty cache would draw them again.
-        shared = [text for text in shared if not text.startswith(("data=", "data.cases", "data.phantom_seed"))]
-        shared += ["data=lgg", f"data.root={data.listing().root}", f"data.size={data.size}"]
     return shared
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ class Bench:
         trainer: the arguments of `lightning.Trainer` for hardware and precision.
         arguments: makes the overrides of the training command for the model of `build`, from the same name and
             strategy, on the same data.
+        fill: draws data that a program draws in another cache, so that no process is measured while it draws.
         repeats: number of measurements of each side.
         batches: training batches per measurement.
         epochs: length of a whole experiment.
@@ -35,6 +37,7 @@ class Bench:
     device: torch.device
     trainer: dict[str, Any]
     arguments: Callable[[str, str], list[str]]
+    fill: Callable[[Path], None]
     repeats: int
     batches: int
     epochs: int

@@ -72,7 +72,9 @@ def _frozen(bench: Bench, name: str) -> list[Row]:
             bench.repeats,
         )
     with tempfile.TemporaryDirectory() as folder:
-        empty = [f"cache_dir={folder}/cache", f"trainer.max_epochs={bench.epochs}"]
+        cache = Path(folder) / "cache"
+        bench.fill(cache)
+        empty = [f"cache_dir={cache}", f"trainer.max_epochs={bench.epochs}"]
         seconds, memory = command.whole([*bench.arguments(name, "freeze"), *empty], Path(folder) / "outputs")
     plain = _experiment(bench, speeds["plain"], speeds["plain test"])
     note = "ours: a whole process from empty caches; plain: extrapolated"

@@ -28,7 +28,7 @@ class Images(Dataset[tuple[Tensor, int]]):
 
     def __init__(self, data: SliceDataModule, part: str) -> None:
         table = data.table.iloc[data.rows[part]]
-        root = data.listing().root
+        root = data.dataset.listing().root
         self.paths = [root / path for path in table["path"]]
         self.labels = table["label"].tolist()
         settings = data.transforms

@@ -7,7 +7,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 # Groups with a class behind them, which may take more than the configuration lists.
 _CLASSES = {
-    "trainer": "lightning.Trainer", "optimizer": "the optimizer", "data": "the data module", "model": "the model",
+    "trainer": "lightning.Trainer", "optimizer": "the optimizer", "data": "the data set", "model": "the model",
     "transforms": "the transforms",
 }  # fmt: skip
 

@@ -1,5 +1,6 @@
 """The configuration as plain values, its keys and their types checked, and the objects that its groups name."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -45,13 +46,31 @@ def make(config: dict[str, Any], group: str, **given: Any) -> Any:
         InstantiationException: the class refuses something; the group's name stands in the message.
     """
     settings = config[group]
+    refuse_misfits(group, settings, named(group, settings))
+    return instantiate(OmegaConf.create({group: settings})[group], **given)
+
+
+def named(group: str, settings: Mapping[str, Any]) -> Any:
+    """Return the class or function that the `_target_` of a group names.
+
+    Raises:
+        ValueError: there is none.
+    """
     try:
-        hints = _hints(get_object(settings["_target_"]))
+        return get_object(settings["_target_"])
     except ImportError as error:
         raise ValueError(f"{group}._target_={settings['_target_']}: no such class ({one_line(error)})") from error
+
+
+def refuse_misfits(group: str, settings: Mapping[str, Any], target: Any) -> None:
+    """Refuse a setting of another type than a class or function says it takes.
+
+    Raises:
+        ValueError: there is one.
+    """
+    hints = _hints(target)
     for name in settings.keys() & hints.keys():
         _refuse_misfit(f"{group}.{name}", settings[name], hints[name])
-    return instantiate(OmegaConf.create({group: settings})[group], **given)
 
 
 def _hints(target: Any) -> dict[str, Any]:

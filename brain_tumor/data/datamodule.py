@@ -1,8 +1,8 @@
-"""The LightningDataModule: whatever the kind of data, the same targets, splits, transforms and batches."""
+"""The LightningDataModule: whatever the data set, the same targets, splits, transforms and batches."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -17,7 +17,7 @@ from brain_tumor.data.batches import Balanced, Batch, Rows
 from brain_tumor.data.split import Split
 from brain_tumor.data.store import Store
 from brain_tumor.data.transforms import Transforms
-from brain_tumor.datasets.base import Listing
+from brain_tumor.datasets.base import DataSet, Listing
 from brain_tumor.scans.images import unfit_image
 
 
@@ -28,10 +28,12 @@ class SliceDataModule(L.LightningDataModule):
     task asks for them (`serve_masks`).
 
     Args:
+        dataset: whose slices they are.
         transforms: applied to every batch, with its random part in training only.
         cache_dir: where decoded slices are kept for all runs.
-        target: what is to be told of a slice (see `brain_tumor.data.targets`).
-        positive: the class that means a tumour; None where it is to be known by the classes' names, or there is none.
+        target: what is to be told of a slice (see `brain_tumor.data.targets`); None for what the data set says.
+        positive: the class that means a tumour; None where the data set says so, or the classes' names, or there is
+            none.
         split: as the following five a setting of `brain_tumor.data.split.Split`.
         test_fraction: share of the slices, or patients, to test.
         val_fraction: share of the training part to validate on; 0, as in the paper, for none.
@@ -68,8 +70,6 @@ class SliceDataModule(L.LightningDataModule):
         ValueError: a value out of range.
     """
 
-    kind: ClassVar[str]  # "lgg", "phantom", ...: stands in records and run names
-    sequences: ClassVar[tuple[str, ...]] = ()  # what the three channels show, where that is known
     key: str  # identifies files, names and labels
     table: pd.DataFrame
     classes: list[str]
@@ -83,6 +83,7 @@ class SliceDataModule(L.LightningDataModule):
     def __init__(
         self,
         *,
+        dataset: DataSet,
         transforms: Transforms,
         cache_dir: str,
         target: str | None = None,
@@ -119,14 +120,16 @@ class SliceDataModule(L.LightningDataModule):
             raise ValueError(f"data.empty={empty}: slices without a tumour for each with one; must be at least 0")
         if crop not in crops.CROPS:
             raise ValueError(f"data.crop={crop}: choose one of {', '.join(crops.CROPS)}")
+        target = dataset.target if target is None else target
         if masks is not None and crop == "none" and not targets.is_of_patients(target):
             raise ValueError("data.masks: goes with data.crop=tumour, or with a target of patients")
         if resident not in (True, False, "auto"):
             raise ValueError(f"data.resident={resident}: choose one of auto, true, false")
+        self.dataset = dataset
         self.transforms = transforms
         self.cache_dir = Path(cache_dir).expanduser()
         self.target = target
-        self.positive = positive
+        self.positive = dataset.positive if positive is None and target == dataset.target else positive
         self.split = Split(split, test_fraction, val_fraction, split_seed, folds, fold, test_cases)
         self.min_patients = min_patients
         self.crop = crop
@@ -140,14 +143,10 @@ class SliceDataModule(L.LightningDataModule):
         self.seed = seed
         self._slices: cache.Slices | None = None
 
-    def listing(self) -> Listing:
-        """List the files of the data set; each kind of data has its own way."""
-        raise NotImplementedError
-
     def prepare_data(self) -> None:
         """Fetch or generate what is not there, and decode it into the cache (one process does this)."""
         if self._slices is None:
-            listing = self.listing()
+            listing = self.dataset.listing()
             cache.load(listing, self.size, self.cache_dir, self._crop(listing, crops.read(self.masks or [])))
 
     def _crop(self, listing: Listing, predicted: crops.Predicted) -> crops.Crop | None:
@@ -189,7 +188,7 @@ class SliceDataModule(L.LightningDataModule):
 
     def _open(self) -> None:
         predicted = crops.read(self.masks or [])
-        listing = self.listing()
+        listing = self.dataset.listing()
         self._slices = cache.load(listing, self.size, self.cache_dir, self._crop(listing, predicted))
         self.table = listing.table.join(self._slices.facts)
         if self.empty is not None and self._slices.masks is None:

@@ -17,7 +17,7 @@ def hyperparameters(data: SliceDataModule) -> dict[str, bool | int | float | str
         data: set up; so for the following.
     """
     return {
-        "data": data.kind,
+        "data": data.dataset.name,
         "split": data.drawn["method"],
         "fold": -1 if data.split.fold is None else data.split.fold,
         "split_seed": data.split.split_seed,
@@ -33,15 +33,17 @@ def hyperparameters(data: SliceDataModule) -> dict[str, bool | int | float | str
 
 
 def describe(data: SliceDataModule) -> dict[str, Any]:
-    """Return kind, content key, classes, what they and the channels mean, and how many slices, patients, labels."""
+    """Return the data set's facts, content key, classes and what they mean, and how many slices, patients, labels."""
     trained = data.rows["train"]
     facts = {
-        "kind": data.kind,
+        "kind": data.dataset.name,
         "key": data.key,
         "classes": data.classes,
         "positive": data.positive,
-        "sequences": list(data.sequences),
+        "sequences": list(data.dataset.sequences),
         "skull": skull.training_skull(data.decoded.images, trained, list(data.table["case"].iloc[trained])),
+        "licence": data.dataset.licence,
+        "drawn": data.dataset.drawn,
         **_count(data, _labelled(data)),
     }
     if _uses_regions(data):

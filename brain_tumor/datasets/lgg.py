@@ -1,4 +1,4 @@
-"""Fetch the LGG Segmentation Dataset and hold a copy of it against the published files.
+"""The LGG Segmentation Dataset: fetch it, list it, and hold a copy of it against the published files.
 
 Buda, Saha, Mazurowski, "Association of genomic subtypes of lower-grade gliomas with shape features automatically
 extracted by a deep learning algorithm", Computers in Biology and Medicine 2019; CC BY-NC-SA 4.0.
@@ -8,13 +8,15 @@ import base64
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
 import pandas as pd
 from filelock import FileLock
 
-from brain_tumor.datasets.kaggle_3m import find_trees
+from brain_tumor.datasets import kaggle_3m
+from brain_tumor.datasets.base import DataSet, Listing, Published
 from brain_tumor.io import atomic
 
 HANDLE = "mateuszbuda/lgg-mri-segmentation"
@@ -26,6 +28,50 @@ TARGETS = (
 BYTES = 8  # of each SHA-256 kept in the package: 64 bits tell any accidental change
 
 
+class Lgg(DataSet):
+    """The LGG Segmentation Dataset: 3,929 slices of 110 patients, the paper's data.
+
+    Args:
+        root: the folder that holds `kaggle_3m/`, or `kaggle_3m` itself; fetched where it is missing.
+    """
+
+    name = "lgg"
+    sequences = ("t1", "flair", "t1ce")
+    licence = "CC BY-NC-SA 4.0 (LGG Segmentation Dataset; Buda, Saha, Mazurowski 2019)"
+    of_the_paper = True
+    # Dice a volume by the authors over all 110 patients and by human readers, and areas of a target of patients.
+    published = (
+        Published(
+            "segmentation",
+            "Buda et al. 2019, U-Net",
+            "folds by patient, all 110",
+            {"dice": 0.82, "dice_median": 0.85},
+        ),
+        Published("segmentation", "human readers, 84 ± 2 % (Buda et al. 2019)", "", {"dice": 0.84}),
+        Published(
+            "classification",
+            "pretrained on glioblastoma (PMC8017403)",
+            "by patient",
+            {"AUROC of 2": ".73 (.61 to .84)"},
+            target="COCCluster",
+        ),
+        Published("classification", "ImageNet (PMC8017403)", "by patient", {"AUROC of 2": ".640"}, target="COCCluster"),
+    )
+
+    def __init__(self, *, root: str) -> None:
+        self.root: Path = Path(root).expanduser()
+
+    def listing(self) -> Listing:
+        """List the slices, with what is known of the patients; fetch the data set first where it is missing."""
+        fetch(self.root)
+        listing = kaggle_3m.list_slices(self.root)
+        return replace(listing, patients=patients(listing.root, set(listing.table["case"])))
+
+    def differences(self, listing: Listing) -> list[str]:
+        """Hold every file against the published ones."""
+        return compare(listing.root)
+
+
 def fetch(root: Path) -> None:
     """Download the data set into `root` with kagglehub, unless it is there.
 
@@ -34,7 +80,7 @@ def fetch(root: Path) -> None:
     """
     by_hand = f"Download it in a browser from kaggle.com/datasets/{HANDLE}, unzip it, and give the folder as data.root"
     if _filled(root):
-        if not find_trees(root):
+        if not kaggle_3m.find_trees(root):
             raise ValueError(f"data.root={root}: no kaggle_3m folder with case folders of .tif slices there. {by_hand}")
         return
     import kagglehub

@@ -17,6 +17,8 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image
 
+from brain_tumor.datasets import kaggle_3m
+from brain_tumor.datasets.base import DataSet, Listing
 from brain_tumor.io import atomic
 
 Array = NDArray[np.float32]
@@ -31,6 +33,30 @@ _BONE = (0.08, 0.06, 0.08)
 _CSF = (0.15, 0.1, 0.15)
 _GREY = (0.42, 0.52, 0.46)
 _WHITE = (0.58, 0.42, 0.62)
+
+
+class Phantom(DataSet):
+    """Phantoms generated from a seed, on the disk as the LGG data lies there.
+
+    Args:
+        cases: how many, of 20 to 40 slices each.
+        phantom_seed: of the generator.
+        cache_dir: where they are drawn.
+    """
+
+    name = "phantom"
+    sequences = ("t1", "flair", "t1ce")
+    licence = "none needed: drawn by a program"
+    drawn = True
+
+    def __init__(self, *, cases: int, phantom_seed: int = 0, cache_dir: str) -> None:
+        self.cases = cases
+        self.phantom_seed = phantom_seed
+        self.cache_dir = Path(cache_dir).expanduser()
+
+    def listing(self) -> Listing:
+        """List the phantoms, drawing them first where they are missing."""
+        return kaggle_3m.list_slices(generate(self.cache_dir, self.cases, self.phantom_seed))
 
 
 def generate(cache_dir: Path, cases: int, seed: int) -> Path:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from brain_tumor.config import typed
+from brain_tumor.data import opening
 from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.inference.trained import Trained
@@ -55,7 +55,7 @@ def _own_data(run: Trained, config: dict[str, Any], size: int, transforms: Trans
 def _other_data(config: dict[str, Any], size: int, transforms: Transforms) -> SliceDataModule:
     """Open other data, which is scored whole."""
     settings = {**config["data"], "split": "none", "size": size}
-    data: SliceDataModule = typed.make({"data": settings}, "data", transforms=transforms)
+    data = opening.open_data({"data": settings}, transforms)
     data.prepare_data()
     data.setup()
     return data
@@ -78,7 +78,7 @@ def doubts(run: Trained, data: SliceDataModule) -> list[str]:
     elif swapped := [name for name, other in taken_for.items() if name != other and name in classes]:
         name = swapped[0]
         lines.append(f"classes=[{order}]: {name} is a class of the run, and is taken for {taken_for[name]}")
-    shown = tuple(data.sequences)
+    shown = data.dataset.sequences
     if shown and run.sequences and shown != run.sequences:
         lines.append(f"the data shows {', '.join(shown)}, and the run was trained on {', '.join(run.sequences)}")
     return lines

@@ -21,7 +21,7 @@ def probabilities(detector: Run, data: SliceDataModule, rows: NDArray[np.intp]) 
     Raises:
         ValueError: the data shows other sequences than those that the detector has learnt from, or it gives no numbers.
     """
-    shown = tuple(data.sequences)
+    shown = data.dataset.sequences
     if shown and detector.sequences and shown != detector.sequences:
         raise ValueError(
             f"detector={detector.name}: sees {two_stage.listed(detector.sequences)}, but the data shows "

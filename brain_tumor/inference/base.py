@@ -48,7 +48,7 @@ class Run(Protocol):
         """What it has learnt: "classification" or "segmentation"."""
 
     @property
-    def kind(self) -> str:
+    def dataset(self) -> str:
         """The name of the data set that it was trained on."""
 
     @property
@@ -103,7 +103,7 @@ class Facts:
 
     name: str
     task: str
-    kind: str
+    dataset: str
     classes: list[str]
     positive: str | None
     sequences: tuple[str, ...]

@@ -45,8 +45,8 @@ def export(run: Trained, to: Path, pictures: Sequence[Slices], preset: str, thre
     whole = onnx_export.Whole(run.model(), run.transforms(), run.size)
     limit, origin = two_stage.threshold(threshold, run)
     facts = {
-        "format": FORMAT, "task": run.task, "classes": run.classes, "positive": run.positive, "data": run.kind,
-        "data_key": run.record["data"]["key"], "data_licence": card.licence(run.kind),
+        "format": FORMAT, "task": run.task, "classes": run.classes, "positive": run.positive, "data": run.dataset,
+        "data_key": run.record["data"]["key"], "data_licence": card.licence(run.record),
         "sequences": list(run.sequences), "skull": run.skull, "preset": preset, "size": run.size,
         "threshold": limit, "threshold_origin": origin, "temperature": run.temperatures[run.name],
         "run": run.record["id"], "weights_sha256": run.digest(),
@@ -162,21 +162,21 @@ def tested(run: Trained, root: str | None, cache_dir: str) -> list[str]:
     Args:
         run: whose.
         root: where its data is now; None for where it was.
-        cache_dir: where phantoms are drawn.
+        cache_dir: where data is drawn that a program draws.
 
     Raises:
         ValueError: they are not there any more.
     """
     moved: dict[str, Any] = {"root": root} if root else {}
     data = run.data(cache_dir=cache_dir, **moved)
-    home = getattr(data, "root", None)
+    home = data.dataset.root
     remedy = "say where its data is by root=..., or give slices to check the file on by input=..."
     if home is not None and not home.is_dir():  # or the LGG data would be fetched
         raise ValueError(f"run={run.folder}: its data is not at {home}; {remedy}")
     split = tables.read_csv(run.folder / "split.csv")
     paths = split["path"][split["part"] == "test"].to_list()
     chosen = np.linspace(0, len(paths) - 1, min(_MOST, len(paths))).round().astype(int)
-    files = [data.listing().root / paths[place] for place in chosen]
+    files = [data.dataset.listing().root / paths[place] for place in chosen]
     if missing := [path for path in files if not path.is_file()]:
         raise ValueError(f"run={run.folder}: {missing[0]} of its test part is gone; {remedy}")
     return [str(path) for path in files]

@@ -23,7 +23,7 @@ FACTS: dict[str, type] = {
     "task": str,
     "classes": list,
     "positive": str,  # the class that means a tumour; null where the data does not say
-    "data": str,  # the kind
+    "data": str,  # the data set's name
     "data_key": str,  # identifies names, pixels and labels
     "data_licence": str,
     "sequences": list,  # that the three channels were, in this order; empty where that is not known

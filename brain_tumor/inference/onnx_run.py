@@ -108,7 +108,7 @@ def _facts(name: str, metadata: dict[str, Any]) -> dict[str, Any]:
     return {
         **{key: metadata[key] for key in same},
         "name": name,
-        "kind": metadata["data"],
+        "dataset": metadata["data"],
         "sequences": tuple(metadata["sequences"]),
         "crop": None,  # which `export` sees to
         "temperatures": {name: metadata["temperature"]},

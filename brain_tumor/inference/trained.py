@@ -13,18 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from brain_tumor.data import novelty
+from brain_tumor.data import novelty, opening
 from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.data.targets import TUMOUR_CLASSES
 from brain_tumor.data.transforms import Transforms
+from brain_tumor.datasets.base import DataSet
 from brain_tumor.inference import torch_network
 from brain_tumor.inference.base import Facts
 from brain_tumor.inference.calibrated import CalibratedNetwork
 from brain_tumor.metrics import calibration
 from brain_tumor.models import checkpoint
 from brain_tumor.models.task import Task
+from brain_tumor.runs import class_names, versions
 from brain_tumor.runs import record as records
-from brain_tumor.runs import versions
 from brain_tumor.runs.record import Record
 
 T = TypeVar("T")
@@ -66,12 +67,15 @@ class Trained(Facts):
             **changes: settings that differ from the run's, such as `cache_dir`.
         """
         settings = {**self.record["config"]["data"], **changes}
-        return self._make("data", SliceDataModule, settings, transforms=transforms or self.transforms())
+        place = self._place("data")
+        target = class_names.current(str(settings.get("_target_")))
+        # An abstract class says what is allowed; mypy takes it for what is to be made.
+        declared = find_class(target, DataSet, place, self.trusted)  # type: ignore[type-abstract]
+        return opening.build(declared, _plain(settings, place), place, transforms=transforms or self.transforms())
 
     def model(self, path: Path | None = None) -> Task:
         """Make its model, for scoring, with the weights of the checkpoint that was scored or of another one."""
         settings = self.record["config"]["model"]
-        # An abstract class says what is allowed; mypy takes it for what is to be made.
         model = self._make("model", Task, settings, num_classes=len(self.record["data"]["classes"]))  # type: ignore[type-abstract]
         checkpoint.load(model, path or self.checkpoint)
         return model
@@ -91,17 +95,19 @@ class Trained(Facts):
         return CalibratedNetwork(network, self.temperatures[self.name], known)
 
     def _make(self, key: str, base: type[T], settings: Mapping[str, Any], **given: Any) -> T:
-        place = f"{self.folder}/results.json: config.{key}"
+        place = self._place(key)
         made = find_class(str(settings.get("_target_")), base, place, self.trusted)
-        values = {name: value for name, value in settings.items() if name not in {"_target_", "_convert_"}}
+        values = _plain(settings, place)
         if "weights" in inspect.signature(made).parameters:
             values["weights"] = "none"  # the checkpoint has them
-        if nested := _nested_target(values):
-            raise ValueError(f"{place}: asks for another object, {nested}, which no run of brain_tumor does")
         try:
             return made(**values, **given)
         except TypeError as error:
             raise ValueError(f"{place}: {error}") from error
+
+    def _place(self, group: str) -> str:
+        """Say where a group of the configuration stands."""
+        return f"{self.folder}/results.json: config.{group}"
 
 
 def open_run(folder: Path, trusted: Sequence[str] = ()) -> Trained:
@@ -132,7 +138,7 @@ def _facts(name: str, record: Record) -> dict[str, Any]:
     return {
         "name": name,
         "task": record["task"],
-        "kind": data["kind"],
+        "dataset": data["kind"],
         "classes": list(TUMOUR_CLASSES) if segments else data["classes"],
         "positive": TUMOUR_CLASSES[1] if segments else data["positive"],
         "sequences": tuple(data["sequences"]),
@@ -171,6 +177,18 @@ def find_class(target: str, base: type[T], place: str, trusted: Sequence[str] = 
     if not (isinstance(found, type) and issubclass(found, base) and found.__module__ == module):
         raise refused
     return found
+
+
+def _plain(settings: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """Return the settings of a group, without the class that it names.
+
+    Raises:
+        ValueError: they name another class, anywhere in them.
+    """
+    values = {name: value for name, value in settings.items() if name not in {"_target_", "_convert_"}}
+    if nested := _nested_target(values):
+        raise ValueError(f"{place}: asks for another object, {nested}, which no run of brain_tumor does")
+    return values
 
 
 def _nested_target(value: Any) -> str:

@@ -47,7 +47,7 @@ def show(config: dict[str, Any]) -> None:
     st.html(_NOTICE)
     predictor = _predictor(json.dumps(config))
     st.subheader("Is there a tumour, and where?")
-    st.caption(f"{predictor.run.name}: {predictor.run.task}, trained on {predictor.run.kind}".replace("$", "\\$"))
+    st.caption(f"{predictor.run.name}: {predictor.run.task}, trained on {predictor.run.dataset}".replace("$", "\\$"))
     left, right = st.columns([1, 2], gap="large")
     with left:
         answer = _choose(predictor, Limits.of(config))
@@ -94,7 +94,7 @@ def _uploaded(predictor: Predictor, sequences: bool, limits: Limits) -> Answer |
         st.rerun()
     if not sequences:
         predictor.refuse_unnamed()
-    elif lacking := [name for name in needed(run.kind for run in predictor.runs.values()) if name not in given]:
+    elif lacking := [name for name in needed(run.sequences for run in predictor.runs.values()) if name not in given]:
         st.info(" ".join(_NEEDED[name] for name in lacking))
         return None
     preset = st.selectbox("A volume's intensities, scaled by its", volumes.PRESETS)

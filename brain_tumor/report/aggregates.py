@@ -178,7 +178,7 @@ def one_data_set(runs: Sequence[Run]) -> list[Run]:
 
     The paper's data set is preferred, and then the one with the most runs.
     """
-    keys = [(run.dataset == "lgg", run.record["data"]["key"]) for run in runs]
+    keys = [(run.declared.of_the_paper, run.record["data"]["key"]) for run in runs]
     counts = Counter(keys)
     chosen = max(counts, key=lambda key: (key[0], counts[key]), default=None)
     return [run for run, key in zip(runs, keys, strict=True) if key == chosen]

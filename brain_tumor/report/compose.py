@@ -51,14 +51,14 @@ def _state(collected: Collection, runs: Sequence[Run], candidates: int, more: bo
     limits = "Research software, not a medical device: nothing on this page may guide the care of a person."
     blocks: list[Block] = [Text(limits, warning=True)]
     if runs:
-        data, kind = runs[0].record["data"], runs[0].dataset
-        if kind != "lgg":
-            other = f"Not the paper's data ({kind}): what stands beside the paper's numbers is another task."
+        data, name = runs[0].record["data"], runs[0].dataset
+        if not runs[0].declared.of_the_paper:
+            other = f"Not the paper's data ({name}): what stands beside the paper's numbers is another task."
             blocks.append(Text(other, warning=True))
         blocks.append(
             Text(
                 f"{len(runs)} finished run{'s' * (len(runs) > 1)} on {data['slices']:,} slices of {data['patients']} "
-                f"patients ({kind}, content {data['key']}). "
+                f"patients ({name}, content {data['key']}). "
                 "Every accuracy is that of the test part after the last epoch, or, with a validation part, after the "
                 "epoch that was best on it. Intervals are 95 % intervals of the mean over seeds, from a bootstrap over "
                 "patients. They do not include how much another split or another seed would change; the lowest and "

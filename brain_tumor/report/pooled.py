@@ -80,15 +80,15 @@ def _pool(seeds: dict[int, dict[int, Run]]) -> Pool:
 def _given_folds(seeds: dict[int, dict[int, Run]]) -> range:
     """Return the numbers of folds that the data set defines, as far as the runs show them.
 
-    If the runs do not test all slices, there is at least one more fold. The numbers of folders may begin anywhere;
-    those of other data begin with 0.
+    Where the data set does not declare its first fold, it is the first that was run. If the runs do not test all
+    slices, there is at least one more fold.
     """
-    records = {fold: run.record for by_fold in seeds.values() for fold, run in by_fold.items()}
-    tested = sum(record["split"]["test"]["slices"] for record in records.values())
-    slices = next(iter(records.values()))["data"]["slices"]
-    example = next(iter(records.values()))
-    first = min(records) if tested >= slices or example["data"]["kind"] == "folder" else 0
-    return range(first, max(records) + 1 + (tested < slices and len(records) == max(records) + 1 - first))
+    runs = {fold: run for by_fold in seeds.values() for fold, run in by_fold.items()}
+    tested = sum(run.record["split"]["test"]["slices"] for run in runs.values())
+    example = next(iter(runs.values()))
+    slices, declared = example.record["data"]["slices"], example.declared.first_fold
+    first = min(runs) if tested >= slices or declared is None else declared
+    return range(first, max(runs) + 1 + (tested < slices and len(runs) == max(runs) + 1 - first))
 
 
 def unfinished(pools: Sequence[Pool]) -> list[Block]:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from brain_tumor.datasets import declared
+from brain_tumor.datasets.base import DataSet
 from brain_tumor.io import tables
 from brain_tumor.metrics import classification
 from brain_tumor.metrics.bootstrap import Interval
@@ -32,7 +34,7 @@ class Run:
         row: the row of the paper's Table 1 that it reproduces; None for none.
         split: the method by which its data was split.
         optimizer: the name of its optimizer's class.
-        dataset: the name of its data set, such as "lgg".
+        dataset: the name of the data set that it is on.
         seed: its seed.
         weights: the weights from which its backbone started, in a word or two.
         title: its row, model, strategy, augmentation and optimizer in a few words.
@@ -80,6 +82,11 @@ class Run:
             minutes=(timing["setup_seconds"] + timing["fit_seconds"] + timing["test_seconds"]) / 60,
             tested_on=(split["method"], split["seed"], settings.get("test_fraction"), settings.get("val_fraction")),
         )
+
+    @property
+    def declared(self) -> type[DataSet]:
+        """What is declared of its data set."""
+        return declared.facts(self.dataset)
 
     @property
     def accuracy(self) -> float:

@@ -12,17 +12,12 @@ from brain_tumor.runs import record as records
 from brain_tumor.runs.record import Count, Record
 from brain_tumor.runs.summary import BASELINE_TITLES, model_title, split_title
 
-_LICENCES = {
-    "lgg": "CC BY-NC-SA 4.0 (LGG Segmentation Dataset; Buda, Saha, Mazurowski 2019)",
-    "cheng": "CC BY 4.0 (tumour types, figshare 1512427; Cheng et al. 2015, 2016)",
-    "phantom": "none needed: drawn by a program",
-}
 _UNKNOWN = "not known: that of the data it was trained on"
 
 
-def licence(kind: str) -> str:
-    """Return the licence of a kind of data."""
-    return _LICENCES.get(kind, _UNKNOWN)
+def licence(record: Record) -> str:
+    """Return the licence of the data that a run was trained on."""
+    return record["data"]["licence"] or _UNKNOWN
 
 
 def write(record: Record, facts: Mapping[str, Any], checked: Mapping[str, Any], name: str) -> str:

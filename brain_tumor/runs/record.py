@@ -1,21 +1,15 @@
-"""What is known of a finished run: results.json, its schema, and reading it in whatever format it was written.
-
-FORMAT 1 is that of revision 0205860 and before, which did not say so; FORMAT 2 did not say what is positive, from which
-probability on, what the channels show, nor which momentum was used.
-"""
+"""What is known of a finished run: results.json, its schema, and reading it in whatever format it was written."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, cast, get_type_hints, is_typeddict
 
-from brain_tumor.datasets import positive as positive_
 from brain_tumor.io import tables
 from brain_tumor.metrics.bootstrap import Interval
 from brain_tumor.metrics.calibration import CalibratedPart
+from brain_tumor.runs import upgrades
 
-FORMAT = 3
-# What the channels of the published data sets show; formats 1 and 2 left it to be known by the kind of data.
-_SEQUENCES = {"lgg": ["t1", "flair", "t1ce"], "phantom": ["t1", "flair", "t1ce"], "cheng": ["t1ce"] * 3}
+FORMAT = len(upgrades.STEPS) + 1
 
 
 class Count(TypedDict):
@@ -27,10 +21,11 @@ class Count(TypedDict):
 
 
 class Data(Count):
-    """The data of a run: its kind, what identifies names, pixels and labels, and the classes' names.
+    """The data of a run: the data set's name, what identifies names, pixels and labels, and the classes' names.
 
     `positive` is the class that means a tumour, None where the data does not say; `sequences` what the three channels
-    show, [] where nobody knows; `skull` whether the heads in training had theirs, None where that is not known.
+    show, [] where nobody knows; `skull` whether the heads in training had theirs, None where that is not known;
+    `licence` the data's, "" where it is not known; `drawn` whether a program has drawn it.
 
     A target of patients adds its name and whom it left out; one that goes by where the tumour is, and a crop, by whose
     masks slices were chosen and cut.
@@ -42,6 +37,8 @@ class Data(Count):
     positive: str | None
     sequences: list[str]
     skull: bool | None
+    licence: str
+    drawn: bool
     target: NotRequired[dict[str, Any]]
     regions: NotRequired[dict[str, Any]]
 
@@ -156,7 +153,7 @@ def read(folder: Path) -> Record:
 
 
 def load(path: Path) -> Record:
-    """Return the record in a file of any name.
+    """Return the record in a file of any name, in today's format.
 
     Raises:
         ValueError: it is damaged, of a later format, or no record.
@@ -167,7 +164,7 @@ def load(path: Path) -> Record:
         raise ValueError(f"{path}: of format {found}, which this version does not know; update brain_tumor")
     try:
         upgraded: Any = content
-        for upgrade in (_from_format_1, _from_format_2)[found - 1 :]:
+        for upgrade in upgrades.STEPS[found - 1 :]:
             upgraded = upgrade(upgraded)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: not a record of brain_tumor ({type(error).__name__} at {error})") from error
@@ -201,84 +198,3 @@ def _lacking(value: Any, schema: Any, path: str = "") -> list[str]:
         place = f"{path}.{key}".lstrip(".")
         lacking += _lacking(value[key], kind, place) if key in value else [place]
     return lacking
-
-
-def _from_format_1(old: dict[str, Any]) -> dict[str, Any]:
-    """Say what format 1 left to be found in the configuration, where every key stood."""
-    config = old["config"]
-    data, model, transforms, optimizer = (config[name] for name in ("data", "model", "transforms", "optimizer"))
-    kind = data["_target_"].rpartition(".")[2].removesuffix("DataModule").lower()
-    scale = list(transforms["scale"])
-    return {
-        **old,
-        "format": 2,
-        "task": "classification",
-        "measure": "accuracy",
-        "hyperparameters": {
-            "experiment": config.get("experiment") or 0,
-            "task": "classification",
-            "data": kind,
-            "split": old["split"]["method"],
-            "fold": -1,
-            **{name: data[name] for name in ("split_seed", "test_fraction", "val_fraction", "batch_size", "size")},
-            **{name: transforms[name] for name in ("flip", "normalize", "rotate")},
-            "scale": "1" if scale == [1, 1] else " to ".join(f"{factor:g}" for factor in scale),
-            "weights": old["weights"]["source"],
-            "optimizer": optimizer["_target_"].rpartition(".")[2],
-            **{name: optimizer.get(name, 0.0) for name in ("lr", "momentum", "weight_decay")},
-            **{name: model[name] for name in ("backbone", "strategy", "dropout")},
-            "hidden": ", ".join(map(str, model["hidden"])),
-            "max_epochs": config["trainer"]["max_epochs"],
-            "seed": config["seed"],
-        },
-        "data": {"kind": kind, **old["data"]},
-        "split": {"folds": None, "fold": None, **old["split"]},
-        "weights": {"overlap": [], **old["weights"]},
-        "test": {**old["test"], "checkpoint": "best" if data["val_fraction"] else "last"},
-    }
-
-
-def _from_format_2(old: dict[str, Any]) -> dict[str, Any]:
-    """Say what format 2 left to be known by the kind of data, and rate the class that means a tumour."""
-    data, classes = old["data"], old["data"]["classes"]
-    of_types = "target" in data or data["kind"] == "cheng"
-    positive = "tumour" if classes == ["no tumour", "tumour"] else None if of_types else positive_.guess(classes)
-    new = {
-        **old,
-        "format": FORMAT,
-        "data": {**data, "positive": positive, "sequences": _SEQUENCES.get(data["kind"], []), "skull": None},
-        "hyperparameters": {**old["hyperparameters"], "momentum_used": _momentum_used(old["config"])},
-        "threshold": {"value": 0.5, "origin": "default"},
-    }
-    if old["task"] == "classification" and len(classes) == 2 and positive != classes[1]:
-        new["test"] = _rate_again(old["test"], positive)
-        new["baselines"] = {name: _rate_again(scores, positive) for name, scores in old["baselines"].items()}
-    return new
-
-
-def _rate_again(test: dict[str, Any], positive: str | None) -> dict[str, Any]:
-    """Turn the scores of two classes' second one into those of the first, or without a positive one into their mean.
-
-    What that leaves unknown is undefined.
-    """
-    kept = dict(test)
-    undefined: Interval = {"value": None, "low": None, "high": None}
-    kept |= {name: undefined for name in ("precision", "f1", "average_precision") if name in test}
-    if "sensitivity" in test:
-        both = test["specificity"], test["sensitivity"]
-        if positive is None:
-            values = [own["value"] for own in both]
-            mean = None if None in values else sum(values) / 2
-            kept["sensitivity"] = kept["specificity"] = {**undefined, "value": mean}
-        else:
-            kept["sensitivity"], kept["specificity"] = both
-    return kept
-
-
-def _momentum_used(config: Mapping[str, Any]) -> str:
-    """Say which momentum, or first beta, an optimizer had: one cycle moved it, whatever was asked for."""
-    if config.get("schedule", "constant") == "onecycle":
-        return "0.95 to 0.85"
-    optimizer = config["optimizer"]
-    asked = optimizer.get("momentum", 0.0) if "SGD" in optimizer["_target_"] else optimizer.get("betas", [0.9])[0]
-    return f"{asked:g}"

@@ -21,7 +21,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from brain_tumor.io import tables, walk
-from brain_tumor.runs import record
+from brain_tumor.runs import class_names, record
 
 # Changing one of these changes no number, so it is the same run.
 _IMMATERIAL = {
@@ -47,6 +47,8 @@ def run_id(config: Mapping[str, Any]) -> str:
             place = f"{path}{key}"
             if place in _IMMATERIAL or (place in NEUTRAL and NEUTRAL[place] == value):
                 continue
+            if place == "data._target_":
+                value = class_names.identifying(str(value))
             kept[key] = material(value, f"{place}.") if isinstance(value, Mapping) else value
         return kept
 

@@ -144,7 +144,7 @@ def next_steps(record: Record, folder: object) -> str:
     if sys.prefix != sys.base_prefix and "VIRTUAL_ENV" not in os.environ:
         lines.append(f"  . {os.path.relpath(sys.prefix)}/bin/activate")
     lines.append(f"  tensorboard --logdir {record['config']['output_dir']}")
-    if record["data"]["kind"] == "phantom":
+    if record["data"]["drawn"]:
         lines.append(
             "  python -m brain_tumor.train data=lgg data.split=patient   # the real data; README.md says how to get it"
         )

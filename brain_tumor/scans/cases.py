@@ -16,8 +16,6 @@ from brain_tumor.scans.discovery import Source
 from brain_tumor.scans.volumes import Grid, Volume
 
 SEQUENCES = sequences_.NAMES
-# The sequences in the channels of each kind of data; for other data they are not known.
-_SHOWN: dict[str, tuple[str, ...]] = {"lgg": SEQUENCES, "phantom": SEQUENCES, "cheng": ("t1ce",) * 3}
 
 
 @dataclass(frozen=True)
@@ -103,14 +101,13 @@ class Slices:
         return self.images[..., [self.channels.index(name) for name in sequences]]
 
 
-def shown(kind: str) -> tuple[str, ...]:
-    """Return the sequences in the channels of a kind of data; () where they are not known."""
-    return _SHOWN.get(kind, ())
+def needed(shown: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """Name the sequences that must be there for some runs; others can be replaced by FLAIR.
 
-
-def needed(kinds: Iterable[str]) -> tuple[str, ...]:
-    """Return the sequences that runs on these kinds of data need; others can be replaced by FLAIR."""
-    wanted = {"t1ce" if shown(kind) == ("t1ce",) * 3 else "flair" for kind in kinds}
+    Args:
+        shown: what the three channels show each run; () where nobody knows.
+    """
+    wanted = {"t1ce" if channels == ("t1ce",) * 3 else "flair" for channels in shown}
     return tuple(name for name in ("flair", "t1ce") if name in wanted)
 
 

@@ -10,10 +10,11 @@ import torch
 
 from brain_tumor.benchmark import measure
 from brain_tumor.benchmark.plain import Images, PlainLoop
-from brain_tumor.data.sources import PhantomDataModule
+from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.data.transforms import Transforms
+from brain_tumor.datasets.phantom import Phantom
 from brain_tumor.models.classifier import Classifier
-from tests.conftest import Command
+from tests.conftest import Command, data_of
 
 SMALL = [
     "data.cases=6", "data.size=32", "repeats=1", "batches=2", "epochs=1", "models=[resnet18]",
@@ -23,22 +24,22 @@ SGD = partial(torch.optim.SGD, lr=0.01, momentum=0.5)
 
 
 @pytest.fixture
-def data(cache_dir: Path) -> PhantomDataModule:
+def data(cache_dir: Path) -> SliceDataModule:
     """Six cases at their own size, so that neither side resizes."""
-    found = PhantomDataModule(cases=6, cache_dir=str(cache_dir), transforms=Transforms(normalize=True), size=256)
+    found = data_of(Phantom, cases=6, cache_dir=str(cache_dir), transforms=Transforms(normalize=True), size=256)
     found.prepare_data()
     found.setup()
     return found
 
 
-def test_both_sides_see_the_same_pixels(data: PhantomDataModule) -> None:
+def test_both_sides_see_the_same_pixels(data: SliceDataModule) -> None:
     rows = torch.from_numpy(data.rows["test"][:5])
     ours = data.transforms.eval()(data.store.images[rows])
     theirs = torch.stack([Images(data, "test")[index][0] for index in range(5)])
     torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
 
 
-def test_the_plain_loop_learns(data: PhantomDataModule) -> None:
+def test_the_plain_loop_learns(data: SliceDataModule) -> None:
     data.size = 32
     model = Classifier(backbone="resnet18", strategy="finetune", weights="none", optimizer=SGD, num_classes=2)
     loop = PlainLoop(model, data, torch.device("cpu"))

@@ -19,12 +19,13 @@ import pytest
 
 from brain_tumor.data import cache
 from brain_tumor.data.reading import read
-from brain_tumor.data.sources import FolderDataModule, LggDataModule
 from brain_tumor.data.transforms import Transforms
-from brain_tumor.datasets import folders, kaggle_3m
+from brain_tumor.datasets import kaggle_3m
 from brain_tumor.datasets.base import Listing
+from brain_tumor.datasets.folder import Folder, list_slices
+from brain_tumor.datasets.lgg import Lgg
 from brain_tumor.scans.images import Content, fit_image, fit_mask, read_files
-from tests.conftest import environment, write_image
+from tests.conftest import data_of, environment, write_image
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def _load(root: Path, cache_dir: Path) -> cache.Slices:
-    return cache.load(folders.list_slices(root), 32, cache_dir)
+    return cache.load(list_slices(root), 32, cache_dir)
 
 
 def test_holds_what_the_files_hold(phantoms: Path, cache_dir: Path) -> None:
@@ -64,7 +65,7 @@ def test_another_target_and_split_decode_nothing(
 ) -> None:
     keys = []
     for settings in ({}, {"target": "tumour", "split": "patient"}, {"folds": 3, "fold": 1}):
-        data = LggDataModule(root=str(phantoms), transforms=Transforms(), cache_dir=str(tmp_path), size=32, **settings)
+        data = data_of(Lgg, root=str(phantoms), transforms=Transforms(), cache_dir=str(tmp_path), size=32, **settings)
         data.setup()
         keys.append(data.decoded.key)
         monkeypatch.setattr(cache, "_decode", lambda *_: pytest.fail("decoded again"))
@@ -72,13 +73,13 @@ def test_another_target_and_split_decode_nothing(
 
 
 def test_a_target_that_the_data_does_not_allow(root: Path, tmp_path: Path) -> None:
-    data = FolderDataModule(root=str(root), target="tumour", transforms=Transforms(), cache_dir=str(tmp_path), size=32)
+    data = data_of(Folder, root=str(root), target="tumour", transforms=Transforms(), cache_dir=str(tmp_path), size=32)
     with pytest.raises(ValueError, match=r"data.target=tumour: this data allows class"):
         data.setup()
 
 
 def test_data_without_masks_serves_none(root: Path, tmp_path: Path) -> None:
-    data = FolderDataModule(root=str(root), transforms=Transforms(), cache_dir=str(tmp_path), size=32)
+    data = data_of(Folder, root=str(root), transforms=Transforms(), cache_dir=str(tmp_path), size=32)
     data.setup()
     with pytest.raises(ValueError, match="data: has no masks, which this model learns from"):
         data.serve_masks()
@@ -159,9 +160,9 @@ def test_a_really_full_disk(tmp_path: Path) -> None:
     (tmp_path / "small").mkdir()
     script = (
         "import shutil; from pathlib import Path; from types import SimpleNamespace\n"
-        "from brain_tumor.data import cache; from brain_tumor.datasets import folders\n"
+        "from brain_tumor.data import cache; from brain_tumor.datasets.folder import list_slices\n"
         "shutil.disk_usage = lambda _: SimpleNamespace(free=10**12)\n"
-        "cache.load(folders.list_slices(Path('data')), 300, Path('small'))\n"
+        "cache.load(list_slices(Path('data')), 300, Path('small'))\n"
     )
     mounted = f'mount -t tmpfs -o size=3m tmpfs small && "{sys.executable}" -c "$0"; echo "exit $?"; du -s small'
     finished = subprocess.run(
@@ -201,7 +202,7 @@ def test_too_little_memory_is_no_bad_file(root: Path) -> None:
     def hungry(*_: Any) -> Content:
         raise MemoryError
 
-    listing = folders.list_slices(root)
+    listing = list_slices(root)
     listing.reader = hungry
     with pytest.raises(MemoryError):
         list(read(listing, 4, "reading"))

@@ -9,9 +9,11 @@ import pytest
 from scipy import ndimage
 
 from brain_tumor.data.novelty import Novelty
-from brain_tumor.data.sources import ChengDataModule, LggDataModule
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.datasets import phantom
+from brain_tumor.datasets.cheng import Cheng
+from brain_tumor.datasets.lgg import Lgg
+from tests.conftest import data_of
 
 
 def _fit(images: np.ndarray, cases: list[str]) -> Novelty | None:
@@ -108,7 +110,7 @@ class _Counting:
 def test_the_real_data(tmp_path: Path) -> None:
     """Prints the shares that docs/predict.md tells, of fold 1 of 5 (pytest -s shows them)."""
     settings: dict[str, Any] = {"transforms": Transforms(), "cache_dir": str(tmp_path), "folds": 5, "fold": 1}
-    data = LggDataModule(root=os.environ["BRAIN_TUMOR_LGG"], **settings)
+    data = data_of(Lgg, root=os.environ["BRAIN_TUMOR_LGG"], **settings)
     data.prepare_data()
     data.setup()
     train, images = data.rows["train"], data.decoded.images[data.rows["test"]]
@@ -124,7 +126,7 @@ def test_the_real_data(tmp_path: Path) -> None:
         "without a skull": _without_skull(images),
     }
     if "BRAIN_TUMOR_CHENG" in os.environ:
-        other = ChengDataModule(root=os.environ["BRAIN_TUMOR_CHENG"], **settings)
+        other = data_of(Cheng, root=os.environ["BRAIN_TUMOR_CHENG"], **settings)
         other.prepare_data()
         other.setup()
         pictures["of the tumour-type data set"] = other.decoded.images

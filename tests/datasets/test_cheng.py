@@ -19,7 +19,7 @@ import scipy.io
 
 from brain_tumor.data import cache
 from brain_tumor.data.split import Split
-from brain_tumor.datasets import cheng
+from brain_tumor.datasets import cheng, cheng_files
 from brain_tumor.io import download
 from tests.conftest import REPOSITORY, Command
 from tests.mat import write_set, write_slice
@@ -41,7 +41,7 @@ def test_lists_patients_types_and_the_authors_folds(small: Path) -> None:
     table = listing.table
     assert not listing.problems
     assert table["path"].tolist() == [f"{number}.mat" for number in range(1, 31)]
-    assert table["class"].value_counts().to_dict() == dict.fromkeys(cheng.CLASSES.values(), 10)
+    assert table["class"].value_counts().to_dict() == dict.fromkeys(cheng_files.CLASSES.values(), 10)
     assert sorted(set(table["fold"])) == [0, 1, 2, 3, 4]
     assert table["case"].nunique() == 15
     assert table["person"].nunique() == 14
@@ -56,7 +56,7 @@ def test_reads_an_image_of_any_range_and_both_versions_alike(tmp_path: Path) -> 
     mask[5:15, 20:30] = 1
     write_slice(tmp_path / "1.mat", image, mask)
     scipy.io.savemat(tmp_path / "2.mat", {"cjdata": {"PID": "100360", "label": 1, "image": image, "tumorMask": mask}})
-    first, second = (cheng.read(tmp_path / name) for name in ("1.mat", "2.mat"))
+    first, second = (cheng_files.read(tmp_path / name) for name in ("1.mat", "2.mat"))
     assert first.mask is not None
     assert (first.mask == mask).all()
     assert first.image.shape == (40, 48, 3)
@@ -69,13 +69,13 @@ def test_reads_an_image_of_any_range_and_both_versions_alike(tmp_path: Path) -> 
 
 def test_white_and_black_of_a_flat_slice(tmp_path: Path) -> None:
     write_slice(tmp_path / "1.mat", np.full((8, 8), 7, np.int16), np.eye(8, dtype=np.uint8))
-    assert not cheng.read(tmp_path / "1.mat").image.any()
+    assert not cheng_files.read(tmp_path / "1.mat").image.any()
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the published file is not at hand")
 def test_reads_the_published_file(tmp_path: Path) -> None:
     (tmp_path / "1.mat").symlink_to(SHARED / "original_1.mat")
-    content = cheng.read(tmp_path / "1.mat")
+    content = cheng_files.read(tmp_path / "1.mat")
     with h5py.File(tmp_path / "1.mat") as file:
         image, mask, border = (file["cjdata"][name][()] for name in ("image", "tumorMask", "tumorBorder"))
     assert content.mask is not None
@@ -301,5 +301,5 @@ def test_a_zip_that_came_later_is_noticed(small: Path, tmp_path: Path) -> None:
             assert len(cheng.list_slices(tmp_path).table) == 15
     with pytest.raises(ValueError, match=r"unpacked: lacks 16\.mat of second\.zip, which came later"):
         cheng.list_slices(tmp_path)
-    shutil.rmtree(tmp_path / cheng.UNPACKED)
+    shutil.rmtree(tmp_path / cheng_files.UNPACKED)
     assert len(cheng.list_slices(tmp_path).table) == 30

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from brain_tumor.data.datamodule import SliceDataModule
-from brain_tumor.data.sources import PhantomDataModule
 from brain_tumor.data.transforms import Transforms
+from brain_tumor.datasets.base import DataSet
+from brain_tumor.datasets.phantom import Phantom
 from brain_tumor.inference import trained
 from brain_tumor.models.classifier import Classifier
 from brain_tumor.models.task import Task
@@ -31,13 +31,13 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("target", FOREIGN)
-@pytest.mark.parametrize("base", [Task, SliceDataModule])
+@pytest.mark.parametrize("base", [Task, DataSet])
 def test_only_a_class_of_this_package_is_what_it_says(target: str, base: type) -> None:
     with pytest.raises(ValueError, match="not obeyed"):
         trained.find_class(target, base, "results.json: config.model")
 
 
-@pytest.mark.parametrize("made", [Classifier, PhantomDataModule, Transforms])
+@pytest.mark.parametrize("made", [Classifier, Phantom, Transforms])
 def test_own_classes_are_found(made: type) -> None:
     assert trained.find_class(f"{made.__module__}.{made.__name__}", made.__mro__[1], "here") is made
 

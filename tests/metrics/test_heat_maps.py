@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from brain_tumor.data.sources import PhantomDataModule
 from brain_tumor.data.transforms import Transforms
+from brain_tumor.datasets.phantom import Phantom
 from brain_tumor.metrics import heat_maps
 from brain_tumor.models import gradcam
 from brain_tumor.models.classifier import Classifier
+from tests.conftest import data_of
 
 
 def _mask() -> heat_maps.Mask:
@@ -62,7 +63,7 @@ def test_a_centre_gaussian_is_highest_in_the_middle() -> None:
 @pytest.mark.parametrize("strategy", ["freeze", "finetune"])
 def test_maps_are_grad_cams(cache_dir: Path, strategy: str) -> None:
     torch.manual_seed(0)
-    data = PhantomDataModule(cases=6, size=64, transforms=Transforms(normalize=True), cache_dir=str(cache_dir))
+    data = data_of(Phantom, cases=6, size=64, transforms=Transforms(normalize=True), cache_dir=str(cache_dir))
     data.setup()
     model = Classifier(backbone="resnet18", strategy=strategy, weights="none", num_classes=2).eval()
     rows = data.rows["test"][:3]
@@ -84,7 +85,7 @@ def test_maps_are_grad_cams(cache_dir: Path, strategy: str) -> None:
 
 
 def test_a_backbone_without_blocks_is_refused(cache_dir: Path) -> None:
-    data = PhantomDataModule(cases=6, size=64, transforms=Transforms(), cache_dir=str(cache_dir))
+    data = data_of(Phantom, cases=6, size=64, transforms=Transforms(), cache_dir=str(cache_dir))
     model = Classifier(backbone="resnet18", weights="none", num_classes=2)
     del model.backbone.layer4
     with pytest.raises(ValueError, match="has no block layer4"):

@@ -13,10 +13,12 @@ from torch import nn
 from torchvision import models
 
 from brain_tumor.config import quiet
-from brain_tumor.data.sources import PhantomDataModule
+from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.data.transforms import Transforms
+from brain_tumor.datasets.phantom import Phantom
 from brain_tumor.models import backbone, checkpoint, features, precision
 from brain_tumor.models.classifier import Classifier
+from tests.conftest import data_of
 
 Make = Callable[..., Classifier]
 
@@ -33,9 +35,14 @@ def make() -> Make:
 
 
 @pytest.fixture
-def data(cache_dir: Path) -> PhantomDataModule:
-    module = PhantomDataModule(
-        cases=6, size=32, batch_size=16, transforms=Transforms(flip=0.5, normalize=True), cache_dir=str(cache_dir)
+def data(cache_dir: Path) -> SliceDataModule:
+    module = data_of(
+        Phantom,
+        cases=6,
+        size=32,
+        batch_size=16,
+        transforms=Transforms(flip=0.5, normalize=True),
+        cache_dir=str(cache_dir),
     )
     module.setup()
     return module
@@ -62,7 +69,7 @@ def test_any_torchvision_resnet_gives_features(name: str, width: int) -> None:
     assert (weights.source, weights.warning) == ("none", "")
 
 
-def test_the_plain_network_is_the_papers(make: Make, data: PhantomDataModule) -> None:
+def test_the_plain_network_is_the_papers(make: Make, data: SliceDataModule) -> None:
     model = make(backbone="cnn", optimizer=partial(torch.optim.Adam, lr=0.001))
     kinds = [type(layer).__name__ for layer in cast("nn.Sequential", model.backbone)]
     assert kinds[:6] == ["Conv2d", "ReLU", "MaxPool2d"] * 2
@@ -161,7 +168,7 @@ def test_without_imagenet_auto_warns_and_imagenet_refuses(tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize("cached", [True, False])
-def test_frozen_means_frozen(make: Make, data: PhantomDataModule, cached: bool) -> None:
+def test_frozen_means_frozen(make: Make, data: SliceDataModule, cached: bool) -> None:
     model = make(strategy="freeze")
     if cached:
         data.store.features = features.cached(model.backbone, data, "32-true", torch.device("cpu"))
@@ -176,7 +183,7 @@ def test_frozen_means_frozen(make: Make, data: PhantomDataModule, cached: bool) 
     assert not torch.equal(model.head.state_dict()["0.weight"], head)
 
 
-def test_partial_trains_the_last_blocks_alone(make: Make, data: PhantomDataModule) -> None:
+def test_partial_trains_the_last_blocks_alone(make: Make, data: SliceDataModule) -> None:
     model = make(**PARTIAL)
     before = {name: value.clone() for name, value in model.backbone.state_dict().items()}
     _trainer(1).fit(model, data)
@@ -190,9 +197,7 @@ def test_partial_trains_the_last_blocks_alone(make: Make, data: PhantomDataModul
     assert model.hyperparameters["trained"] == "layer4"
 
 
-def test_features_without_room_are_refused(
-    make: Make, data: PhantomDataModule, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_features_without_room_are_refused(make: Make, data: SliceDataModule, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
     part = make(**PARTIAL, seed=5).frozen_part
     assert part is not None
@@ -201,7 +206,7 @@ def test_features_without_room_are_refused(
         features.cached(part, data, "32-true", torch.device("cpu"))
 
 
-def test_finetuning_moves_the_backbone(make: Make, data: PhantomDataModule) -> None:
+def test_finetuning_moves_the_backbone(make: Make, data: SliceDataModule) -> None:
     model = make()
     before = {name: value.clone() for name, value in model.backbone.state_dict().items()}
     _trainer(1).fit(model, data)
@@ -228,7 +233,7 @@ def test_cached_features_train_to_the_same_bits(
 ) -> None:
     results = []
     for cached in (True, False):
-        data = PhantomDataModule(cases=6, size=32, batch_size=16, transforms=transforms, cache_dir=str(cache_dir))
+        data = data_of(Phantom, cases=6, size=32, batch_size=16, transforms=transforms, cache_dir=str(cache_dir))
         data.setup()
         model = make(**strategy, monitored="test")
         if cached:
@@ -251,8 +256,8 @@ def test_cached_features_train_to_the_same_bits(
 def test_images_in_the_devices_memory_give_the_same_bits(make: Make, cache_dir: Path, strategy: str) -> None:
     results = []
     for resident in (True, False):
-        data = PhantomDataModule(
-            cases=6, size=32, transforms=Transforms(flip=0.5), cache_dir=str(cache_dir), resident=resident
+        data = data_of(
+            Phantom, cases=6, size=32, transforms=Transforms(flip=0.5), cache_dir=str(cache_dir), resident=resident
         )
         data.setup()
         model = make(strategy=strategy, monitored="test")
@@ -272,8 +277,8 @@ def test_bfloat16_reaches_the_accuracy_of_float32(make: Make, cache_dir: Path) -
     found: dict[str, list[float]] = {"32-true": [], "bf16-mixed": []}
     for arithmetic, accuracies in found.items():
         for seed in (0, 1):
-            data = PhantomDataModule(
-                cases=12, size=64, batch_size=16, transforms=Transforms(), cache_dir=str(cache_dir), seed=seed
+            data = data_of(
+                Phantom, cases=12, size=64, batch_size=16, transforms=Transforms(), cache_dir=str(cache_dir), seed=seed
             )
             data.prepare_data()
             data.setup()
@@ -288,7 +293,7 @@ def test_bfloat16_reaches_the_accuracy_of_float32(make: Make, cache_dir: Path) -
 
 
 def test_features_are_computed_once_and_shared(
-    make: Make, data: PhantomDataModule, monkeypatch: pytest.MonkeyPatch
+    make: Make, data: SliceDataModule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     device = torch.device("cpu")
     first = features.cached(make(strategy="freeze").backbone, data, "32-true", device)
@@ -299,7 +304,7 @@ def test_features_are_computed_once_and_shared(
     assert all(torch.equal(*pair) for pair in zip(first, again, strict=True))
 
 
-def test_features_of_other_transforms_are_others(make: Make, data: PhantomDataModule) -> None:
+def test_features_of_other_transforms_are_others(make: Make, data: SliceDataModule) -> None:
     class Darker(Transforms):
         def together(
             self, images: torch.Tensor, masks: torch.Tensor | None
@@ -317,7 +322,7 @@ def test_features_of_other_transforms_are_others(make: Make, data: PhantomDataMo
 
 
 def test_without_finite_variants_features_are_not_cached(
-    make: Make, data: PhantomDataModule, caplog: pytest.LogCaptureFixture
+    make: Make, data: SliceDataModule, caplog: pytest.LogCaptureFixture
 ) -> None:
     data.transforms = Transforms(rotate=10)
     assert features.cached(make(strategy="freeze").backbone, data, "32-true", torch.device("cpu")) is None
@@ -347,7 +352,7 @@ def test_refuses_bad_values(make: Make, changes: dict[str, Any], message: str) -
         make(**changes)
 
 
-def test_a_checkpoint_holds_plain_values_only(make: Make, data: PhantomDataModule, tmp_path: Path) -> None:
+def test_a_checkpoint_holds_plain_values_only(make: Make, data: SliceDataModule, tmp_path: Path) -> None:
     trainer = _trainer(1)
     model = make()
     trainer.fit(model, data)

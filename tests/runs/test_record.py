@@ -18,6 +18,11 @@ OLD = REPOSITORY / "tests" / "fixtures" / "runs_of_0205860.tar.xz"
 # first, and a segmenter with AdamW over one cycle, whose weights are a pattern, too. The optimizers' states are left
 # out.
 NEWER = REPOSITORY / "tests" / "fixtures" / "runs_of_52be3ca.tar.xz"
+LICENCES = {
+    "lgg": "CC BY-NC-SA 4.0 (LGG Segmentation Dataset; Buda, Saha, Mazurowski 2019)",
+    "cheng": "CC BY 4.0 (tumour types, figshare 1512427; Cheng et al. 2015, 2016)",
+    "phantom": "none needed: drawn by a program",
+}
 RECORDS = REPOSITORY / "docs" / "results" / "records"
 
 
@@ -78,7 +83,8 @@ def test_what_format_2_left_unsaid_is_said(
 ) -> None:
     (folder,) = newer.glob(f"outputs/*-{name}")
     found, recorded = record.read(folder), json.loads((folder / "results.json").read_text())
-    assert (found["format"], found["data"]["positive"], found["data"]["sequences"]) == (3, positive, sequences)
+    assert (found["data"]["positive"], found["data"]["sequences"]) == (positive, sequences)
+    assert (found["format"], found["data"]["drawn"]) == (record.FORMAT, bool(sequences))
     assert (found["data"]["skull"], found["threshold"]) == (None, {"value": 0.5, "origin": "default"})
     assert found["hyperparameters"]["momentum_used"] == momentum
     if name == "68d68ec1":
@@ -108,6 +114,7 @@ def test_published_records_are_read(path: Path) -> None:
     measure = "dice" if "resunet" in path.stem or path.stem.startswith("localization") else "accuracy"
     kind = next((name for name in ("phantom", "cheng") if name in path.stem), "lgg")
     assert (found["format"], found["measure"], found["data"]["kind"]) == (record.FORMAT, measure, kind)
+    assert (found["data"]["licence"], found["data"]["drawn"]) == (LICENCES[kind], kind == "phantom")
     assert record.final(found) == found["test"][measure]["value"]
     assert found["hyperparameters"]["lr"] == found["config"]["optimizer"]["lr"]
 

@@ -1,14 +1,19 @@
 """How a run is known, and who may work on it."""
 
+import json
+import re
+import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from omegaconf import OmegaConf
 
 from brain_tumor.io import tables
 from brain_tumor.models.weights import Weights
-from brain_tumor.runs import leakage, record, run_folder
+from brain_tumor.runs import class_names, leakage, record, run_folder
 from tests.conftest import REPOSITORY
 
 CONFIG: dict[str, Any] = {"seed": 0, "data": {"size": 32, "cache_dir": "a"}, "output_dir": "x", "resume": False}
@@ -41,6 +46,44 @@ def test_the_published_runs_keep_their_ids() -> None:
         found = record.load(path)
         data = {**found["config"]["data"], "positive": None, "test_cases": found["config"]["data"].get("test_cases")}
         assert run_folder.run_id({**found["config"], "allow_overlap": False, "data": data}) == found["id"]
+
+
+def _recorded() -> Iterator[dict[str, Any]]:
+    """Every published record as it was written, also those of the reports' runs, which are packed."""
+    results = REPOSITORY / "docs" / "results"
+    for path in sorted((results / "records").glob("*.json")):
+        yield json.loads(path.read_text())
+    for path in sorted(results.glob("*/runs.tar.xz")):
+        with tarfile.open(path) as packed:
+            for member in packed:
+                whole = re.fullmatch(r"[\w-]+/[\w-]+/results.json", member.name)  # of a run, not of an evaluation
+                if whole and (content := packed.extractfile(member)):
+                    yield json.load(content)
+
+
+def test_what_data_sets_are_called_today_changes_no_id() -> None:
+    """A data set was a data module of its own, called otherwise in all these records."""
+    today = {}
+    for path in sorted((REPOSITORY / "conf" / "data").glob("*.yaml")):
+        if path.stem not in {"common", "custom"}:
+            written: Any = OmegaConf.load(path)
+            today[path.stem] = written["_target_"]
+    kept = []
+    for recorded in _recorded():
+        data = recorded["config"]["data"]
+        name = data["_target_"].rpartition(".")[2].removesuffix("DataModule").lower()
+        assert class_names.current(data["_target_"]) == today[name]
+        assert class_names.identifying(today[name]) == data["_target_"]
+        renamed = run_folder.run_id({**recorded["config"], "data": {**data, "_target_": today[name]}})
+        assert renamed == run_folder.run_id(recorded["config"])
+        kept.append(renamed == recorded["id"])
+    # Eleven were written between two revisions, with keys of neither.
+    assert (len(kept), sum(kept)) == (305, 294)
+
+
+def test_a_class_of_ones_own_is_called_as_it_is() -> None:
+    for name in ("my_data.Mine", "brain_tumor.nowhere.Lgg", "brain_tumor.data.sources.OtherDataModule", ""):
+        assert (class_names.current(name), class_names.identifying(name)) == (name, name)
 
 
 @pytest.mark.parametrize("name", ["lgg-12b2c310", "lgg-12b2c310-a1b2c3", "other-12b2c310-2"])

@@ -16,11 +16,6 @@ from brain_tumor.report.pooled import Pool, pool_folds
 from brain_tumor.report.runs import Run
 from brain_tumor.runs.summary import BASELINE_TITLES, split_title
 
-# Dice per volume on the same data: Buda, Saha, Mazurowski 2019 over all 110 patients, and human readers on LGG.
-PUBLISHED = (
-    {"model": "Buda et al. 2019, U-Net", "split": "folds by patient, all 110", "dice": 0.82, "dice_median": 0.85},
-    {"model": "human readers, 84 ± 2 % (Buda et al. 2019)", "split": "", "dice": 0.84},
-)
 _SHOWN = {
     "dice": "Dice per volume", "dice_median": "its median", "dice_minimum": "its minimum",
     "largest_dice": "largest component kept", "dice_slice": "Dice per tumour slice",
@@ -69,7 +64,9 @@ def numbers(runs: Sequence[Run], pools: Sequence[Pool]) -> pd.DataFrame:
     pooled = {run.record["id"] for pool in pools for seed in pool.runs.values() for run in seed}
     lines = [line for pool in pools for line in _pooled(pool)]
     lines += [line for run in runs if run.record["id"] not in pooled for line in _single(run)]
-    table = pd.DataFrame([*lines, *(PUBLISHED if runs[0].dataset == "lgg" else ())])
+    published = [one for one in runs[0].declared.published if one.task == "segmentation"]
+    lines += [{"model": one.model, "split": one.split, **one.scores} for one in published]
+    table = pd.DataFrame(lines)
     # Runs on one split share their baselines.
     table = table.drop_duplicates(["model", "split", "dice", "dice_pooled", "dice_legacy"], ignore_index=True)
     return table.reindex(columns=list(dict.fromkeys(["model", "split", "patients", *_SHOWN, *table.columns])))

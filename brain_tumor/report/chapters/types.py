@@ -31,20 +31,16 @@ _SHOWN = {
     "patient_macro_f1": "macro F1, patients",
 }  # fmt: skip
 _AREA = {"patient_auroc": "AUROC, patients"}
-# Results that others report, with their splits as far as the sources state them.
-PUBLISHED = [
-    ("cheng", "EfficientNet", "the authors' fold 5, by patient", "accuracy per patient", ".911"),
-    ("cheng", "several, where credible", "by patient", "accuracy per patient", "around .88 to .94"),
-    ("cheng", "several", "by slice", "accuracy per slice", ".95 to .99"),
-    ("lgg, COCCluster", "pretrained on glioblastoma (PMC8017403)", "by patient", "AUROC of 2", ".73 (.61 to .84)"),
-    ("lgg, COCCluster", "ImageNet (PMC8017403)", "by patient", "AUROC of 2", ".640"),
-]  # fmt: skip
 
 
 def belongs(run: Run) -> bool:
-    """Return whether a run belongs in this chapter and not beside the paper's numbers."""
-    data = run.record["data"]
-    return run.dataset == "cheng" or "target" in data or "regions" in data
+    """Return whether a run stands in this chapter and not beside the paper's numbers: it is about types of tumours.
+
+    Its classes are patients', or it sees crops; or no class means a tumour, since every slice shows one.
+    """
+    data, test = run.record["data"], run.record["test"]
+    of_types = data["positive"] is None and (run.record["task"] == "segmentation" or "patient_accuracy" in test)
+    return of_types or "target" in data or "regions" in data
 
 
 def chapter(runs: Sequence[Run]) -> list[Block]:
@@ -72,7 +68,7 @@ def chapter(runs: Sequence[Run]) -> list[Block]:
         lines = list(_lines(complete))
         shown = {"classes": "{told apart}", "split": "{split}", "input": "{shown}", "model": "{model}"}
         table = Table.of("types", lines, {**shown, **intervals(_SHOWN), **intervals(_AREA, "{:.3f}")})
-        blocks += [table, *_recalls(lines), *_published(complete), *_contrasts(complete), *_figures(complete)]
+        blocks += [table, *_recalls(complete, lines), *_published(complete), *_contrasts(complete), *_figures(complete)]
     segmenters = [run for run in runs if run.record["task"] == "segmentation"]
     return blocks + unfinished(pools) + _localization(segmenters)
 
@@ -80,7 +76,11 @@ def chapter(runs: Sequence[Run]) -> list[Block]:
 def _task(run: Run) -> str:
     """Return the data set's name, and the target's where the classes are a target of patients."""
     target = run.record["data"].get("target")
-    return run.dataset + (f", {target['name']}" if target else "")
+    return _named(run.dataset, target["name"] if target else "")
+
+
+def _named(dataset: str, target: str) -> str:
+    return f"{dataset}, {target}" if target else dataset
 
 
 def _input(run: Run) -> str:
@@ -141,24 +141,41 @@ def _baselines(pool: Pool) -> Iterator[Line]:
             yield {"model": BASELINE_TITLES[name], "shown": _NO_PIXEL, **means}
 
 
-def _recalls(lines: Sequence[Line]) -> list[Block]:
-    """Show the recall of each type by slice and by patient."""
-    models = [line for line in lines if line["told apart"] == "cheng" and line["shown"] != _NO_PIXEL]
-    if not models:
-        return []
+def _recalls(pools: Sequence[Pool], lines: Sequence[Line]) -> list[Block]:
+    """Show the recall of each type by slice and by patient, a table for each data set whose classes are types."""
+    data = {_task(pool.example): pool.example.record["data"] for pool in pools}
+    of_types = sorted(task for task, facts in data.items() if facts["positive"] is None and "target" not in facts)
+    return [block for place, task in enumerate(of_types) for block in _recalls_of(task, place, lines)]
+
+
+def _recalls_of(task: str, place: int, lines: Sequence[Line]) -> list[Block]:
+    models = [line for line in lines if line["told apart"] == task and line["shown"] != _NO_PIXEL]
     classes = [name[len("recall(") : -1] for name in models[0] if name.startswith("recall(") and name.endswith(")")]
     shown: dict[str, Column] = {"split": "{split}", "input": "{shown}", "model": "{model}"}
     for what, prefix in (("slices of {}", ""), ("patients with {}", "patient_")):
         shown |= intervals({f"{prefix}recall({name})": what.format(name) for name in classes})
-    return [Text("Recall of each type:"), Table.of("types_recall", models, shown)]
+    name = f"types_recall_{place}" if place else "types_recall"
+    return [Text(f"Recall of each type of {task}:" if place else "Recall of each type:"), Table.of(name, models, shown)]
 
 
 def _published(pools: Sequence[Pool]) -> list[Block]:
-    datasets = {pool.example.dataset for pool in pools}
-    rows = [row for row in PUBLISHED if row[0].partition(",")[0] in datasets]
+    datasets = {pool.example.dataset: pool.example.declared for pool in pools}
+    rows = [
+        {
+            "data": _named(name, result.target),
+            "model": result.model,
+            "split": result.split,
+            "score": score,
+            "published": value,
+        }
+        for name, declared in sorted(datasets.items())
+        for result in declared.published
+        if result.task == "classification"
+        for score, value in result.scores.items()
+    ]
     if not rows:
         return []
-    table = pd.DataFrame(rows, columns=["data", "model", "split", "score", "published"])
+    table = pd.DataFrame(rows)
     return [
         Text("Results that others report, with their splits as far as they are known:"),
         Table("types_published", table, table),

@@ -9,10 +9,30 @@ from typing import NamedTuple
 import pandas as pd
 
 from brain_tumor.datasets import layout, roots
-from brain_tumor.datasets.base import COLUMNS, Listing
+from brain_tumor.datasets.base import COLUMNS, DataSet, Listing
 from brain_tumor.datasets.layout import FOLD, PARTS
 from brain_tumor.datasets.pairing import is_mask, pair
 from brain_tumor.scans.images import IMAGE_SUFFIXES
+
+
+class Folder(DataSet):
+    """A folder of a user's own: one subfolder a class, or images with masks, or both.
+
+    Args:
+        root: the folder (see `list_slices`).
+        patient_pattern: regular expression on the file name that finds the patient, and in its group `slice` the
+            slice's number; None where names hold none.
+    """
+
+    name = "folder"
+
+    def __init__(self, *, root: str, patient_pattern: str | None = None) -> None:
+        self.root: Path = Path(root).expanduser()
+        self.patient_pattern = patient_pattern
+
+    def listing(self) -> Listing:
+        """List the folder."""
+        return list_slices(self.root, self.patient_pattern)
 
 
 class _Base(NamedTuple):
