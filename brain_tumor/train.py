@@ -131,7 +131,7 @@ def train(config: dict[str, Any], folder: Path) -> "Record | None":
         data.serve_masks()
     else:
         data.require_classes()
-    model.weights.refuse_overlap(data.table.iloc[data.rows["test"]], allow=config["allow_overlap"])
+    model.weights.refuse_leakage(data.table.iloc[data.rows["test"]], allow=config["allow_overlap"])
     settings = config["trainer"]
     arithmetic = precision.resolve(settings.get("precision", "auto"), settings.get("accelerator", "auto"))
     precision.use(arithmetic)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.models import backbone as backbones
 from brain_tumor.models import serving
 from brain_tumor.models.classifier import Classifier
 from brain_tumor.scans.images import unfit
@@ -52,11 +53,11 @@ def explainer(model: Classifier, target: int, size: int) -> Callable[[Tensor], N
     """
     from captum.attr import LayerAttribution, LayerGradCam
 
-    block = getattr(model.backbone, "layer4", None)
-    if not isinstance(block, nn.Sequential):
+    block = backbones.last_block(model.backbone)
+    if block is None:
         raise ValueError(f"explain=gradcam: {model.hparams['backbone']} has no block layer4 to look at")
     # Not the model itself: a frozen one computes its features without gradients.
-    method = LayerGradCam(nn.Sequential(model.backbone, model.head), block[-1])
+    method = LayerGradCam(nn.Sequential(model.backbone, model.head), block)
 
     def look(images: Tensor) -> NDArray[np.float32]:
         coarse = method.attribute(images, target=target, relu_attributions=True).detach()

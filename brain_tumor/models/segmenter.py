@@ -17,7 +17,6 @@ from brain_tumor.io import run_lengths
 from brain_tumor.metrics import classification, plots, segmentation
 from brain_tumor.models import backbone as backbones
 from brain_tumor.models import mask_scores
-from brain_tumor.models import weights as weights_
 from brain_tumor.models.task import OptimizerFactory, Picture, Task
 from brain_tumor.scans.images import unfit
 
@@ -79,7 +78,7 @@ class Segmenter(Task):
     ) -> None:
         super().__init__(optimizer=optimizer, monitored=monitored, seed=seed, schedule=schedule)
         for name, value, known in (
-            ("encoder", encoder, backbones.resnet_names()),
+            ("encoder", encoder, backbones.names()),
             ("decoder", decoder, DECODERS),
             ("strategy", strategy, STRATEGIES),
             ("loss", loss, LOSSES),
@@ -88,7 +87,7 @@ class Segmenter(Task):
                 raise ValueError(f"model.{name}={value}: choose one of {', '.join(known)}")
         self.save_hyperparameters(ignore=["optimizer"])
         self.network = _build(encoder, decoder)
-        self.weights = weights_.load(self.network.encoder, encoder, weights)
+        self.weights = backbones.load(self.network.encoder, encoder, weights)
         self.network.to(memory_format=torch.channels_last)
         self.frozen = strategy == "freeze"
         self.network.encoder.requires_grad_(not self.frozen)
