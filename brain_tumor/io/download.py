@@ -60,7 +60,7 @@ def require_reachable(address: str, seconds: float) -> None:
     Raises:
         OSError: there is no answer within so many seconds.
     """
-    # A thread, because looking up a host name heeds no time limit of its own.
+    # A thread, because looking up a host name heeds no time limit.
     pool = ThreadPoolExecutor(1)
     answer = pool.submit(urllib.request.urlopen, address, timeout=seconds)
     pool.shutdown(wait=False)
