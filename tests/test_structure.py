@@ -40,6 +40,15 @@ LIGHTNING = {
     "benchmark/loops.py",
     "benchmark/sections.py",
     "evaluation/evaluation.py",
+    "tracking/base.py",
+    "tracking/tensorboard.py",
+}
+# Who may import the libraries that networks come from.
+NETWORKS = {
+    # benchmark/plain.py is the loop of a reader of the paper, which the package is measured against.
+    "torchvision": {"models/backbone.py", "benchmark/plain.py"},
+    "timm": {"models/backbone.py"},
+    "segmentation_models_pytorch": {"models/segmenter.py"},
 }
 
 
@@ -125,6 +134,23 @@ def test_a_data_set_stands_in_the_file_that_is_called_like_it() -> None:
         assert (one.__module__, one.__name__) == (f"brain_tumor.datasets.{name}", name.capitalize())
         written: Any = OmegaConf.load(CONF / "data" / f"{name}.yaml")
         assert written["_target_"] == f"{one.__module__}.{one.__name__}"
+
+
+def test_networks_come_from_one_module() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        for top in {name.partition(".")[0] for name in _imports(path)} & NETWORKS.keys():
+            assert path.relative_to(PACKAGE).as_posix() in NETWORKS[top], f"{path} imports {top}"
+
+
+def test_no_room_but_tracking_knows_a_dashboard() -> None:
+    for path in set(PACKAGE.rglob("*.py")) - set((PACKAGE / "tracking").iterdir()):
+        used = _imports(path)
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Name):
+                used.add(node.id)
+            elif isinstance(node, ast.Attribute):
+                used.add(node.attr)
+        assert not [name for name in used if "tensorboard" in name.lower() or "SummaryWriter" in name], path
 
 
 def test_no_module_imports_itself_through_others() -> None:

@@ -7,23 +7,23 @@ from typing import Any
 
 import pytest
 
-from brain_tumor import train
 from brain_tumor.data import crops, targets
 from brain_tumor.evaluation import scored_data
 from brain_tumor.runs import record, run_folder
+from brain_tumor.training import changed, refuse
 
 
 def test_a_finished_run_has_started_from_the_same_weights(tmp_path: Path) -> None:
     file = tmp_path / "weights.pt"
     file.write_bytes(b"first")
     known = hashlib.sha256(b"first").hexdigest()
-    train._refuse_other_weights(str(file), known, tmp_path)
+    changed._refuse_other_weights(str(file), known, tmp_path)
     file.write_bytes(b"second")
     with pytest.raises(ValueError, match=r"finished before, but model\.weights=.* has changed since"):
-        train._refuse_other_weights(str(file), known, tmp_path)
-    train._refuse_other_weights(str(tmp_path / "gone.pt"), known, tmp_path)
+        changed._refuse_other_weights(str(file), known, tmp_path)
+    changed._refuse_other_weights(str(tmp_path / "gone.pt"), known, tmp_path)
     for name in (None, "none", "auto", "imagenet"):
-        train._refuse_other_weights(name, known, tmp_path)
+        changed._refuse_other_weights(name, known, tmp_path)
 
 
 def test_a_finished_run_has_seen_the_same_masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,14 +35,14 @@ def test_a_finished_run_has_seen_the_same_masks(tmp_path: Path, monkeypatch: pyt
     masks = [f"run:{localizer}"]
     config: dict[str, Any] = {"model": {}, "data": {"masks": masks}}
     run_folder.note_begun(tmp_path, {"masks": crops.identify(masks)})
-    train.refuse_changed(config, tmp_path)
+    changed.refuse_changed(config, tmp_path)
     (localizer / "predictions.csv").write_text("second")
     with pytest.raises(ValueError, match=r"finished before, but what data\.masks=.* says has changed since"):
-        train.refuse_changed(config, tmp_path)
+        changed.refuse_changed(config, tmp_path)
     (localizer / "predictions.csv").unlink()
-    train.refuse_changed(config, tmp_path)  # which cannot be compared
+    changed.refuse_changed(config, tmp_path)  # which cannot be compared
     run_folder.note_begun(tmp_path, {})
-    train.refuse_changed({"model": {}, "data": {}}, tmp_path)  # of an earlier version, without masks
+    changed.refuse_changed({"model": {}, "data": {}}, tmp_path)  # of an earlier version, without masks
 
 
 @pytest.mark.parametrize("setting", ["limit_test_batches", "fast_dev_run"])
@@ -50,7 +50,7 @@ def test_a_part_of_the_test_slices_is_not_scored_as_all(setting: str) -> None:
     config = {"trainer": {setting: 1}, "experiment": None}
     trainer: Any = SimpleNamespace(max_epochs=1, max_steps=-1)
     with pytest.raises(ValueError, match=f"trainer.{setting}: would score a part of the test slices"):
-        train._require_trainable(config, SimpleNamespace(), SimpleNamespace(), trainer)  # type: ignore[arg-type]
+        refuse.refuse_untrainable(config, SimpleNamespace(), SimpleNamespace(), trainer)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

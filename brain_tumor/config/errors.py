@@ -1,4 +1,4 @@
-"""What a user is told in one line where something goes wrong."""
+"""Errors in one line: what went wrong, and where."""
 
 import re
 
@@ -13,7 +13,7 @@ _CLASSES = {
 
 
 def one_line(error: BaseException) -> str:
-    """Say in one line what went wrong and where, without the libraries' own advice."""
+    """Say in one line what went wrong and where, without the libraries' advice."""
     text = str(error)
     if not isinstance(error, ValueError | OSError | HydraException | OmegaConfBaseException):
         text = f"{type(error).__name__}: {text}"  # such errors say little, or nothing, by their text alone

@@ -50,7 +50,7 @@ def _quote_rows(argument: str) -> str:
 
 
 def _quote_path(argument: str) -> str:
-    """Write `input=scan (1).nii.gz` with quotes: Hydra's grammar takes blanks, brackets and numbers for its own.
+    """Write `input=scan (1).nii.gz` with quotes: Hydra's grammar reads blanks, brackets and numbers otherwise.
 
     What it understands, such as a list, stays as it is.
     """
@@ -68,7 +68,7 @@ def _quote_path(argument: str) -> str:
 
 
 def _run_name(*, _root_: DictConfig) -> str:
-    """Tell a run from others in TensorBoard's list: its row, model, strategy, transforms, optimizer, split and seed."""
+    """Name a run by what it differs in: its row, model, strategy, transforms, optimizer, split and seed."""
     choices = HydraConfig.get().runtime.choices
     model, data = _root_.model, _root_.data
     split = data.get("split", "slice")
@@ -98,13 +98,13 @@ def _run_folder(output_dir: str, name: str, resume: bool, *, _root_: DictConfig)
 
     job = OmegaConf.masked_copy(_root_, [str(key) for key in _root_ if key != "hydra"])
     identity = run_folder.run_id(resolve(job, throw_on_missing=False))
-    own = f"{name}-{identity}"
+    named = f"{name}-{identity}"
     if resume or not processes.is_global_zero():
         known = run_folder.find(Path(output_dir), identity)
-        return known.name if known else own
+        return known.name if known else named
     job_number = HydraConfig.get().job.num if processes.is_multirun() else 0
     if (identity, job_number) not in _reserved:
-        _reserved[identity, job_number] = run_folder.anew(Path(output_dir), own).name
+        _reserved[identity, job_number] = run_folder.anew(Path(output_dir), named).name
     return _reserved[identity, job_number]
 
 

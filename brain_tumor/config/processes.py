@@ -55,7 +55,7 @@ def connected() -> Iterator[None]:
 
 
 def agree(value: T) -> T:
-    """Return what the first of the connected processes gives; a process on its own agrees with itself."""
+    """Return what the first of the connected processes gives; a single process agrees with itself."""
     if not started_from_outside():
         return value
     from torch import distributed
@@ -90,7 +90,7 @@ def refuse_misfit(trainer: "L.Trainer") -> None:
     """Refuse a trainer whose processes would not train one run together.
 
     Raises:
-        ValueError: in a sweep, of which each process would start one of its own, since they repeat the command's line;
+        ValueError: in a sweep, each process of which would start another, since they repeat the command's line;
             or torchrun or srun has started another number of processes, each of which would train by itself.
     """
     if trainer.world_size > 1 and is_multirun():

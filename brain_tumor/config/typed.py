@@ -14,7 +14,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _INSTALLED = _PACKAGE / "conf"  # a wheel has the configuration inside
 CONF = str(_INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent / "conf")
 # What a configuration's values are called, as far as their type is known to be wrong; a text may look like anything.
-_KINDS = {bool: "true or false", int: "an integer", float: "a number", list: "a list: [a, b]", type(None): "null"}
+_NAMES = {bool: "true or false", int: "an integer", float: "a number", list: "a list: [a, b]", type(None): "null"}
 
 
 def plain(cfg: DictConfig, command: str) -> dict[str, Any]:
@@ -75,18 +75,19 @@ def refuse_misfits(group: str, settings: Mapping[str, Any], target: Any) -> None
 
 def _hints(target: Any) -> dict[str, Any]:
     """Return the types of what a class, with those it inherits from, or a function takes."""
-    takers = [vars(own).get("__init__") for own in reversed(target.__mro__)] if isinstance(target, type) else [target]
+    classes = reversed(target.__mro__) if isinstance(target, type) else []
+    takers = [vars(base).get("__init__") for base in classes] or [target]
     return {name: hint for taker in takers if taker for name, hint in get_type_hints(taker).items()}
 
 
 def _refuse_misfit(name: str, value: Any, hint: Any) -> None:
     """Refuse a value that is not of a type, or of none of a union's, if they are plain ones."""
-    kinds = set(get_args(hint) if get_origin(hint) in (Union, UnionType) else [hint])
+    types = set(get_args(hint) if get_origin(hint) in (Union, UnionType) else [hint])
     # Where torch takes a number it also takes a tensor, which no configuration holds.
-    kinds = {kind for kind in kinds if getattr(kind, "__name__", "") != "Tensor"}
-    fits = type(value) in kinds or (type(value) is int and float in kinds)
-    if not fits and kinds <= set(_KINDS):
-        wanted = " or ".join(words for kind, words in _KINDS.items() if kind in kinds)
+    types = {one for one in types if getattr(one, "__name__", "") != "Tensor"}
+    fits = type(value) in types or (type(value) is int and float in types)
+    if not fits and types <= set(_NAMES):
+        wanted = " or ".join(words for one, words in _NAMES.items() if one in types)
         raise ValueError(f"{name}={value}: must be {wanted}")
 
 

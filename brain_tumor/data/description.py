@@ -11,7 +11,7 @@ from brain_tumor.scans import skull
 
 
 def hyperparameters(data: SliceDataModule) -> dict[str, bool | int | float | str]:
-    """Return what the record and TensorBoard's HParams say of data, split and batches.
+    """Return what the record and the dashboard say of data, split and batches.
 
     Args:
         data: set up; so for the following.

@@ -82,7 +82,7 @@ class Transforms(nn.Module):
 
     @property
     def hyperparameters(self) -> dict[str, bool | int | float | str]:
-        """What the record and TensorBoard's HParams say of these transforms."""
+        """What the record and the dashboard say of these transforms."""
         return {
             "flip": self.flip,
             "normalize": self.normalize,

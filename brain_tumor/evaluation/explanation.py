@@ -1,6 +1,7 @@
 """Ask a classifier where it looks, and whether that is where the tumour is."""
 
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from brain_tumor.models import gradcam
 from brain_tumor.models.classifier import Classifier
 from brain_tumor.models.task import Picture, Task
 from brain_tumor.scans.images import unfit
+from brain_tumor.tracking.open import open_tracker
 
 METHODS = ("gradcam",)
 _DRAWN = 8
@@ -124,14 +126,12 @@ def explain(method: str, model: Task, data: SliceDataModule, predictions: pd.Dat
 
 
 def write(folder: Path, explained: Explanation) -> None:
-    """Write the table, and the pictures as files and into an event file for TensorBoard."""
-    from torch.utils.tensorboard import SummaryWriter
-
+    """Write the table, and the pictures as files and for the dashboard."""
     tables.write_csv(folder / "explanation.csv", explained.lines)
-    with SummaryWriter(folder) as writer:
+    with closing(open_tracker(folder)) as tracker:
         for picture in explained.pictures:
             picture.figure.savefig(folder / picture.file, dpi=110)
-            writer.add_figure(picture.title, picture.figure)
+            tracker.add_figure(picture.title, picture.figure)
 
 
 def _tumours(data: SliceDataModule, part: str) -> NDArray[np.intp]:

@@ -1,21 +1,74 @@
-"""Fetch an article's files from figshare by its API, held against their checksums; a download goes on where it was."""
+"""Download files whole or not at all, held against their checksums; figshare's articles by its API."""
 
 import hashlib
 import json
 import re
 import shutil
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 from filelock import FileLock
+from tqdm import tqdm
 
 _SECONDS = 60  # without a byte, until a server counts as gone
 _NAME = re.compile(r"^[\w-][\w. -]*$")
 
 
+class Remote(NamedTuple):
+    """A file on a server.
+
+    Attributes:
+        address: where it is.
+        name: what it is called here.
+        publisher: who has said what its checksum is.
+        algorithm: of the checksum: "md5" or "sha256".
+        checksum: in hexadecimal, or its first digits.
+        size: in bytes; None where it is unknown: such a download begins anew after a break.
+    """
+
+    address: str
+    name: str
+    publisher: str
+    algorithm: str
+    checksum: str
+    size: int | None = None
+
+
+def file(remote: Remote, folder: Path) -> Path:
+    """Download a file into a folder, unless it is there; processes that ask at once download it once.
+
+    Returns:
+        Its path.
+
+    Raises:
+        OSError: the server cannot be reached.
+        ValueError: the download was cut off, or the server gives another file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / remote.name
+    with FileLock(folder / f"{remote.name}.lock"):
+        if not path.exists():
+            _download(remote, folder).rename(path)
+    return path
+
+
+def require_reachable(address: str, seconds: float) -> None:
+    """Ask a server for a file, and hang up once it answers.
+
+    Raises:
+        OSError: there is no answer within so many seconds.
+    """
+    # A thread, because looking up a host name heeds no time limit.
+    pool = ThreadPoolExecutor(1)
+    answer = pool.submit(urllib.request.urlopen, address, timeout=seconds)
+    pool.shutdown(wait=False)
+    answer.result(timeout=seconds).close()
+
+
 def fetch(root: Path, source: str, wanted: str, by_hand: str) -> None:
-    """Download the files of an article into `root`, unless it holds any.
+    """Download the files of an article on figshare into `root`, unless it holds any.
 
     A file under way is called NAME.part, and the next call goes on with it.
 
@@ -26,7 +79,7 @@ def fetch(root: Path, source: str, wanted: str, by_hand: str) -> None:
         by_hand: what to do where this fails.
 
     Raises:
-        ValueError: the server cannot be reached, or gives other files than it says; says what to do by hand.
+        ValueError: the server cannot be reached, or gives other files than it lists; the message adds `by_hand`.
     """
     if _filled(root):
         return
@@ -36,11 +89,9 @@ def fetch(root: Path, source: str, wanted: str, by_hand: str) -> None:
             return
         root.mkdir(exist_ok=True)
         try:
-            listed = _listed(source, wanted)
-            for file in listed:
-                _download(file, root)
-            for file in listed:  # only all together are a data set
-                (root / f"{file['name']}.part").rename(root / file["name"])
+            parts = [_download(remote, root) for remote in _listed(source, wanted)]
+            for part in parts:  # only all together are a data set
+                part.rename(part.with_suffix(""))
         except (OSError, ValueError, KeyError, TypeError) as error:
             reason = " ".join(str(error).split())[:160] or type(error).__name__
             raise ValueError(f"data.root={root}: is not there and cannot be fetched ({reason}). {by_hand}") from error
@@ -50,32 +101,60 @@ def _filled(root: Path) -> bool:
     return root.is_dir() and any(path.suffix != ".part" for path in root.iterdir())
 
 
-def _listed(source: str, wanted: str) -> list[dict[str, Any]]:
+def _listed(source: str, wanted: str) -> list[Remote]:
+    """List the wanted files of an article."""
     with _open(source) as answer:
         files = json.load(answer)["files"]
-    found = [file for file in files if _NAME.match(file["name"]) and re.search(wanted, file["name"])]
-    if not found:
+    remotes = [
+        Remote(
+            address=entry["download_url"],
+            name=entry["name"],
+            publisher="figshare",
+            algorithm="md5",
+            checksum=str(entry.get("supplied_md5") or entry["computed_md5"]),
+            size=int(entry["size"]),
+        )
+        for entry in files
+        if _NAME.match(entry["name"]) and re.search(wanted, entry["name"])
+    ]
+    if not remotes:
         raise ValueError(f"{source} lists no such files")
-    return found
+    return remotes
 
 
-def _download(file: dict[str, Any], root: Path) -> None:
-    """Download a file to NAME.part, from where an earlier attempt has ended."""
-    path = root / f"{file['name']}.part"
-    size, checksum = int(file["size"]), str(file.get("supplied_md5") or file["computed_md5"])
-    done = path.stat().st_size if path.exists() else 0
-    if done < size:
-        with _open(file["download_url"], done) as answer:
+def _download(remote: Remote, folder: Path) -> Path:
+    """Download a file to NAME.part, from where an earlier attempt has ended; return that path."""
+    path = folder / f"{remote.name}.part"
+    done = path.stat().st_size if path.exists() and remote.size is not None else 0
+    size = remote.size
+    if size is None or done < size:
+        with _open(remote.address, done) as answer:
+            size = size or int(answer.headers.get("Content-Length", 0))
             resumes = answer.status == 206  # a server that knows no ranges begins anew
             with path.open("ab" if resumes else "wb") as target:
-                shutil.copyfileobj(answer, target, 2**20)
+                _copy(answer, target, remote.name, size - done * resumes)
     if path.stat().st_size < size:
-        raise ValueError(f"{file['name']}: cut off at {path.stat().st_size} of {size} bytes; the same command goes on")
+        raise ValueError(f"{remote.name}: cut off at {path.stat().st_size} of {size} bytes; the same command goes on")
+    _require_checksum(remote, path)
+    return path
+
+
+def _copy(answer: Any, target: BinaryIO, title: str, size: int) -> None:
+    bar = tqdm.wrapattr(answer, "read", total=size, desc=title, leave=False, disable=None)
+    with bar as body:
+        shutil.copyfileobj(body, target, 2**20)
+
+
+def _require_checksum(remote: Remote, path: Path) -> None:
+    """Remove a file with another checksum than its publisher's, and say so."""
     with path.open("rb") as content:
-        found = hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    if found != checksum:
+        digest = hashlib.file_digest(content, lambda: hashlib.new(remote.algorithm, usedforsecurity=False)).hexdigest()
+    if not digest.startswith(remote.checksum):
         path.unlink()
-        raise ValueError(f"{file['name']}: its MD5 is {found}, figshare says {checksum}; fetched anew next time")
+        raise ValueError(
+            f"{remote.name}: its {remote.algorithm.upper()} is {digest}, {remote.publisher} says {remote.checksum}; "
+            "fetched anew next time"
+        )
 
 
 def _open(address: str, start: int = 0) -> Any:

@@ -58,13 +58,13 @@ def load(model: nn.Module, path: Path) -> None:
         ValueError: the file cannot be read (see `read`), or is of another model.
     """
     content = read(path)
-    theirs, own = content["state_dict"], model.state_dict()
-    unlike = [name for name in own if name not in theirs or theirs[name].shape != own[name].shape]
-    unlike += [name for name in theirs if name not in own]
+    given, expected = content["state_dict"], model.state_dict()
+    unlike = [name for name in expected if name not in given or given[name].shape != expected[name].shape]
+    unlike += [name for name in given if name not in expected]
     if unlike:
         trained = content["hyper_parameters"]
         raise ValueError(
             f"{path}: a checkpoint of another model ({trained.get('backbone') or trained.get('encoder')} for "
             f"{trained.get('num_classes')} classes); {len(unlike)} tensors differ, such as {unlike[0]}"
         )
-    model.load_state_dict(theirs)
+    model.load_state_dict(given)

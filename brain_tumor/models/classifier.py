@@ -1,4 +1,4 @@
-"""Tell what a slice shows: a backbone, frozen or fine-tuned, and the paper's head."""
+"""Classify slices: a backbone, frozen or fine-tuned, and the paper's head."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -25,7 +25,8 @@ class Classifier(Task):
     not give, are those of the authors' published code.
 
     Args:
-        backbone: a torchvision ResNet's name, or "cnn" for a plain network of two convolutions.
+        backbone: a ResNet's name (see `brain_tumor.models.backbone.names`), or "cnn" for a plain network of two
+            convolutions.
         strategy: "finetune" trains everything (the paper's strategy 2), "freeze" the head alone (strategy 1): the
             backbone gets no gradient, its batch norms keep their statistics, and the optimizer never sees it. "partial"
             trains the last blocks and the head, and treats what comes before as "freeze" does.
@@ -142,13 +143,16 @@ class Classifier(Task):
         return classification.score_probabilities(tested, data.classes, self.probabilities(logits), data.positive)
 
     def baselines(self, data: SliceDataModule) -> dict[str, Any]:
-        """Score what knows classes, positions, neighbours or the tumour's outline, but sees no pixel."""
-        found = classification.score_baselines(data.table, data.classes, data.positive)
+        """Score image-free baselines: they know classes, positions, neighbours or the tumour's outline."""
+        scores = classification.score_baselines(data.table, data.classes, data.positive)
         train, test = (data.table.iloc[data.rows[part]] for part in ("train", "test"))
         if data.decoded.masks is not None and patients.one_label_each(pd.concat([train, test])):
-            for name, own in shape.predict(train, test, len(data.classes), data.decoded.original_mask).items():
-                found[name] = classification.score_baseline(test, data.classes, torch.from_numpy(own), data.positive)
-        return found
+            shapes = shape.predict(train, test, len(data.classes), data.decoded.original_mask)
+            for name, values in shapes.items():
+                scores[name] = classification.score_baseline(
+                    test, data.classes, torch.from_numpy(values), data.positive
+                )
+        return scores
 
     def pictures(self, data: SliceDataModule, predictions: pd.DataFrame) -> Iterator[Picture]:
         """Draw the confusion matrix, and the slices that the classifier is most confidently wrong about."""
@@ -163,11 +167,11 @@ class Classifier(Task):
 
     @property
     def hyperparameters(self) -> dict[str, bool | int | float | str]:
-        """What the record and TensorBoard's HParams say of the classifier."""
-        own = {name: self.hparams[name] for name in ("backbone", "strategy", "dropout")}
+        """What the record and the dashboard say of the classifier."""
+        settings = {name: self.hparams[name] for name in ("backbone", "strategy", "dropout")}
         if self.hparams["strategy"] == "partial":
-            own["trained"] = ", ".join(_names(self.hparams["trained"]))
-        return {**super().hyperparameters, **own, "hidden": ", ".join(map(str, self.hparams["hidden"]))}
+            settings["trained"] = ", ".join(_names(self.hparams["trained"]))
+        return {**super().hyperparameters, **settings, "hidden": ", ".join(map(str, self.hparams["hidden"]))}
 
     def compile_network(self, mode: str | None) -> None:
         """Compile what is passed through in every step."""

@@ -1,4 +1,4 @@
-"""Compute once an image what a network's frozen part puts out, and keep it on disk for every run that needs it.
+"""Compute once an image the output of a network's frozen part, and keep it on disk for every run that needs it.
 
     <cache_dir>/features/<key>.npy   float32 (N, D), or maps (N, H, W, D); flipped images have a file of their own
 
@@ -65,9 +65,9 @@ def cached(part: nn.Module, data: SliceDataModule, precision: str, device: torch
                 _extract(part, data, precision, device, flipped, path)
         # Copy-on-write: torch wants writable memory, and the file stays as it is.
         variants.append(torch.from_numpy(np.load(path, mmap_mode="c")))
-    size = sum(own.nbytes for own in variants)
+    size = sum(variant.nbytes for variant in variants)
     fits = device.type == "cuda" and size < torch.cuda.mem_get_info(device)[0] / 2
-    return [own.to(device) for own in variants] if fits else variants
+    return [variant.to(device) for variant in variants] if fits else variants
 
 
 def _key(part: nn.Module, data: SliceDataModule, precision: str, device: torch.device) -> str:
@@ -100,9 +100,9 @@ def _extract(
         for images in tqdm(batches, title, unit=" batches", leave=False, disable=None):
             inputs = transforms(images.to(device))
             with precision_.autocast(precision, device):
-                found = part(inputs.flip(-1) if flipped else inputs).float().cpu()
+                output = part(inputs.flip(-1) if flipped else inputs).float().cpu()
             # Maps lie as convolutions want them, the features of a place side by side.
-            stored = (found.permute(0, 2, 3, 1) if found.ndim == 4 else found).numpy()
+            stored = (output.permute(0, 2, 3, 1) if output.ndim == 4 else output).numpy()
             if kept is None:
                 shape = (len(data.store.images), *stored.shape[1:])
                 following = bool(data.transforms.flip) and not flipped  # the flipped ones, which need as much again

@@ -1,4 +1,4 @@
-"""Where a classifier looks: Grad-CAM (Selvaraju et al. 2017) at the last block of its backbone."""
+"""What a classifier goes by: Grad-CAM (Selvaraju et al. 2017) at the last block of its backbone."""
 
 from collections.abc import Callable, Iterator
 
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.models import backbone as backbones
 from brain_tumor.models import serving
 from brain_tumor.models.classifier import Classifier
 from brain_tumor.scans.images import unfit
@@ -29,14 +30,14 @@ def heat_maps(
         device: to compute on.
 
     Raises:
-        ValueError: the backbone has no last block to look at.
+        ValueError: the backbone has no block of feature maps.
     """
     model.to(device).eval()
-    look = explainer(model, target, data.size)
+    explain = explainer(model, target, data.size)
     sizes = zip(data.table["height"].iloc[rows], data.table["width"].iloc[rows], strict=True)
     for batch in serving.batches(data, rows, device, "explaining"):
-        for own in look(batch.inputs):
-            yield unfit(own, *next(sizes))
+        for coarse in explain(batch.inputs):
+            yield unfit(coarse, *next(sizes))
 
 
 def explainer(model: Classifier, target: int, size: int) -> Callable[[Tensor], NDArray[np.float32]]:
@@ -52,17 +53,16 @@ def explainer(model: Classifier, target: int, size: int) -> Callable[[Tensor], N
     """
     from captum.attr import LayerAttribution, LayerGradCam
 
-    block = getattr(model.backbone, "layer4", None)
-    if not isinstance(block, nn.Sequential):
+    block = backbones.last_block(model.backbone)
+    if block is None:
         raise ValueError(f"explain=gradcam: {model.hparams['backbone']} has no block layer4 to look at")
     # Not the model itself: a frozen one computes its features without gradients.
-    method = LayerGradCam(nn.Sequential(model.backbone, model.head), block[-1])
+    method = LayerGradCam(nn.Sequential(model.backbone, model.head), block)
 
-    def look(images: Tensor) -> NDArray[np.float32]:
+    def explain(images: Tensor) -> NDArray[np.float32]:
         coarse = method.attribute(images, target=target, relu_attributions=True).detach()
-        found: NDArray[np.float32] = (
-            LayerAttribution.interpolate(coarse, (size, size), "bilinear")[:, 0].float().cpu().numpy()
-        )
-        return found
+        maps = LayerAttribution.interpolate(coarse, (size, size), "bilinear")[:, 0]
+        values: NDArray[np.float32] = maps.float().cpu().numpy()
+        return values
 
-    return look
+    return explain

@@ -1,4 +1,4 @@
-"""Choose the arithmetic that the hardware is fast at."""
+"""Choose the precision that the hardware is fast at."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Tell where the tumour is: a decoder on the feature maps of a torchvision ResNet."""
+"""Segment tumours: a decoder on the feature maps of a ResNet."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,6 @@ from brain_tumor.io import run_lengths
 from brain_tumor.metrics import classification, plots, segmentation
 from brain_tumor.models import backbone as backbones
 from brain_tumor.models import mask_scores
-from brain_tumor.models import weights as weights_
 from brain_tumor.models.task import OptimizerFactory, Picture, Task
 from brain_tumor.scans.images import unfit
 
@@ -39,11 +38,11 @@ DECODERS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 class Segmenter(Task):
-    """Mark the tumour in images (B, 3, H, W): logits (B, H, W), above 0 for tumour.
+    """Segment the tumour in images (B, 3, H, W): logits (B, H, W), above 0 for tumour.
 
     Args:
-        encoder: a torchvision ResNet's name.
-        num_classes: of the data; the network marks one thing, whatever their number.
+        encoder: a ResNet's name (see `brain_tumor.models.backbone.names`).
+        num_classes: of the data; the network segments one thing, whatever their number.
         decoder: "unet" (Ronneberger 2015), "unetplusplus" (Zhou 2018), "fpn" (Kirillov 2017) or "deeplabv3plus"
             (Chen 2018).
         strategy: "finetune" trains everything, "freeze" the decoder alone.
@@ -68,7 +67,7 @@ class Segmenter(Task):
         self,
         *,
         encoder: str,
-        num_classes: int,  # noqa: ARG002, which every task is told
+        num_classes: int,  # noqa: ARG002, which every task is given
         decoder: str = "unet",
         strategy: str = "finetune",
         weights: str = "auto",
@@ -80,7 +79,7 @@ class Segmenter(Task):
     ) -> None:
         super().__init__(optimizer=optimizer, monitored=monitored, seed=seed, schedule=schedule)
         for name, value, known in (
-            ("encoder", encoder, backbones.resnet_names()),
+            ("encoder", encoder, backbones.names()),
             ("decoder", decoder, DECODERS),
             ("strategy", strategy, STRATEGIES),
             ("loss", loss, LOSSES),
@@ -89,12 +88,12 @@ class Segmenter(Task):
                 raise ValueError(f"model.{name}={value}: choose one of {', '.join(known)}")
         self.save_hyperparameters(ignore=["optimizer"])
         self.network = _build(encoder, decoder)
-        self.weights = weights_.load(self.network.encoder, encoder, weights)
+        self.weights = backbones.load(self.network.encoder, encoder, weights)
         self.network.to(memory_format=torch.channels_last)
         self.frozen = strategy == "freeze"
         self.network.encoder.requires_grad_(not self.frozen)
         self.loss = loss
-        self._marked: dict[int, dict[str, Any]] = {}  # what the last test has kept of each slice, by its row
+        self._tested: dict[int, dict[str, Any]] = {}  # the last test's numbers and mask of each slice, by its row
         self.train()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -114,9 +113,9 @@ class Segmenter(Task):
         assert batch.masks is not None, "the data module serves masks to a task that uses them"
         logits, truth = self(batch.inputs).float(), batch.masks.float()
         loss = self._loss(logits, truth)
-        found = (logits > 0).float()
-        hit = (found * truth).sum((1, 2))
-        counts = [hit, found.sum((1, 2)) - hit, truth.sum((1, 2)) - hit]
+        predicted = (logits > 0).float()
+        hit = (predicted * truth).sum((1, 2))
+        counts = [hit, predicted.sum((1, 2)) - hit, truth.sum((1, 2)) - hit]
         return loss, torch.stack([loss.detach().expand(len(logits)), *counts], 1)
 
     def test_step(self, batch: Batch) -> None:
@@ -124,31 +123,31 @@ class Segmenter(Task):
         maps = pixel_probabilities(self(batch.inputs).float())
         self._outputs["test"].append((batch.rows, surest(maps), batch.labels))
         data: SliceDataModule = self.trainer.datamodule  # type: ignore[attr-defined]
-        for row, own in zip(batch.rows.tolist(), maps.float().cpu().numpy(), strict=True):
+        for row, values in zip(batch.rows.tolist(), maps.float().cpu().numpy(), strict=True):
             height, width = (int(data.table[name].iloc[row]) for name in ("height", "width"))
-            mask = (unfit(own, height, width) >= 0.5).astype(np.uint8)
-            self._marked[row] = {**mask_scores.compare(data, row, mask), "run_lengths": run_lengths.to_kaggle(mask)}
+            mask = (unfit(values, height, width) >= 0.5).astype(np.uint8)
+            self._tested[row] = {**mask_scores.compare(data, row, mask), "run_lengths": run_lengths.to_kaggle(mask)}
 
     def on_test_epoch_start(self) -> None:
         """Forget an earlier test."""
-        self._marked = {}
+        self._tested = {}
 
     def on_test_epoch_end(self) -> None:
         """Gather what was kept of each slice from all processes."""
         super().on_test_epoch_end()
         if self.trainer.world_size > 1:
             parts: list[Any] = [None] * self.trainer.world_size
-            torch.distributed.all_gather_object(parts, self._marked)
-            self._marked = {row: line for part in parts for row, line in part.items()}
+            torch.distributed.all_gather_object(parts, self._tested)
+            self._tested = {row: line for part in parts for row, line in part.items()}
 
     def _loss(self, logits: Tensor, truth: Tensor) -> Tensor:
         total = torch.zeros((), device=logits.device)
         if self.loss in {"ce", "dice_ce"}:
             total = total + F.binary_cross_entropy_with_logits(logits, truth)
         if self.loss in {"dice", "dice_ce"}:
-            found = torch.sigmoid(logits)
+            sure = torch.sigmoid(logits)
             # Over the batch, not a slice, so that slices without a tumour have a gradient; 1 keeps it from 0 / 0.
-            total = total + 1 - (2 * (found * truth).sum() + 1) / (found.sum() + truth.sum() + 1)
+            total = total + 1 - (2 * (sure * truth).sum() + 1) / (sure.sum() + truth.sum() + 1)
         return total
 
     def curves(self, outcomes: Tensor, labels: Tensor) -> dict[str, Tensor]:  # noqa: ARG002, a classifier's
@@ -174,8 +173,8 @@ class Segmenter(Task):
         """
         rows, sure = self.predictions
         tested, areas = data.table.iloc[rows.numpy()], mask_scores.thirds(data)
-        marked = pd.DataFrame([self._marked[row] for row in rows.tolist()]).assign(case=mask_scores.units(tested))
-        slices, lengths = marked.drop(columns="run_lengths"), marked["run_lengths"].tolist()
+        kept = pd.DataFrame([self._tested[row] for row in rows.tolist()]).assign(case=mask_scores.units(tested))
+        slices, lengths = kept.drop(columns="run_lengths"), kept["run_lengths"].tolist()
         sizes = list(zip(tested["height"].astype(int), tested["width"].astype(int), strict=True))
         cleaned = mask_scores.keep_largest(
             data, tested, slices, lambda place: run_lengths.from_kaggle(lengths[place], *sizes[place])
@@ -194,15 +193,15 @@ class Segmenter(Task):
             "resampled": "patient" if all(tested["case"]) else "slice",
             "slices": len(tested),
         }
-        kept = slices.drop(columns="case").set_index(columns.index)
-        return scores, columns.join(kept).assign(run_lengths=lengths)
+        compared = slices.drop(columns="case").set_index(columns.index)
+        return scores, columns.join(compared).assign(run_lengths=lengths)
 
     def baselines(self, data: SliceDataModule) -> dict[str, Any]:
-        """Score on the same ruler masks that see no pixel: empty ones, the mean at the same height, and copies."""
+        """Score image-free baselines in the same way: empty masks, the mean at the same height, and copies."""
         tested, areas = data.table.iloc[data.rows["test"]], mask_scores.thirds(data)
         guesses = mask_scores.guess(data, tested)
-        compared = {name: mask_scores.compare_all(data, tested, own) for name, own in guesses.items()}
-        return {name: segmentation.score(own, areas) for name, own in compared.items()}
+        compared = {name: mask_scores.compare_all(data, tested, guess) for name, guess in guesses.items()}
+        return {name: segmentation.score(table, areas) for name, table in compared.items()}
 
     def pictures(self, data: SliceDataModule, predictions: pd.DataFrame) -> Iterator[Picture]:
         """Draw truth and prediction on the largest slice of the best, median and worst patients' tumours."""
@@ -217,17 +216,17 @@ class Segmenter(Task):
         rows = largest[ranked["case"].iloc[places]].to_numpy()
         chosen = predictions.loc[rows].assign(volume=ranked["dice"].iloc[places].to_numpy())
         images, truths = data.originals(rows)
-        found = [
+        predicted = [
             run_lengths.from_kaggle(text, *truth.shape)
             for text, truth in zip(chosen["run_lengths"], truths, strict=True)
         ]
-        yield Picture("overlays", plots.overlays(chosen, images, truths, found), "overlays.png")
+        yield Picture("overlays", plots.overlays(chosen, images, truths, predicted), "overlays.png")
 
     @property
     def hyperparameters(self) -> dict[str, bool | int | float | str]:
-        """What the record and TensorBoard's HParams say of the segmenter."""
-        own = {name: self.hparams[name] for name in ("strategy", "decoder", "loss")}
-        return {**super().hyperparameters, "backbone": self.hparams["encoder"], **own}
+        """What the record and the dashboard say of the segmenter."""
+        settings = {name: self.hparams[name] for name in ("strategy", "decoder", "loss")}
+        return {**super().hyperparameters, "backbone": self.hparams["encoder"], **settings}
 
     def compile_network(self, mode: str | None) -> None:
         """Compile encoder and decoder."""

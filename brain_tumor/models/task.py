@@ -1,4 +1,4 @@
-"""What every training has, whatever it is to learn."""
+"""What every task shares: steps, curves, predictions, optimizer and schedule."""
 
 import time
 from abc import ABC, abstractmethod
@@ -25,7 +25,7 @@ OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 
 
 class Picture(NamedTuple):
-    """A figure of a finished run: its title in TensorBoard, and its file's name in the run's folder, if any."""
+    """A figure of a finished run: its title on the dashboard, and its file's name in the run's folder, if any."""
 
     title: str
     figure: Figure
@@ -35,7 +35,7 @@ class Picture(NamedTuple):
 class Task(L.LightningModule, ABC):
     """Train a network on batches of slices, score it once an epoch, and keep what a finished run is made of.
 
-    A task of its own is a network, a `step`, its `curves`, its scores and its pictures.
+    A new task is a network, a `step`, its `curves`, its scores and its pictures.
 
     Args:
         optimizer: given the trainable parameters, returns the optimizer; None for a network that is not trained.
@@ -43,7 +43,7 @@ class Task(L.LightningModule, ABC):
         seed: of dropout and augmentation; with the epoch it determines them, so that a resumed run repeats them.
         schedule: of the learning rate: "constant", or "onecycle", which rises to the optimizer's rate and falls to
             nearly nothing over the whole training (Smith and Topin 2019). Adam's first beta falls from .95 to .85 and
-            rises again with it, unless another than torch's own is asked for; a momentum that is asked for stays.
+            rises again with it, unless another than torch's default is asked for; a momentum that is asked for stays.
 
     Attributes:
         kind: the task's name in records.
@@ -115,7 +115,7 @@ class Task(L.LightningModule, ABC):
 
     @abstractmethod
     def baselines(self, data: SliceDataModule) -> dict[str, Any]:
-        """Score on the same split, in the same way, what sees no pixel."""
+        """Score image-free baselines on the same split, in the same way."""
 
     @abstractmethod
     def pictures(self, data: SliceDataModule, predictions: pd.DataFrame) -> Iterator[Picture]:
@@ -131,7 +131,7 @@ class Task(L.LightningModule, ABC):
 
     @property
     def hyperparameters(self) -> dict[str, bool | int | float | str]:
-        """What the record and TensorBoard's HParams say of the network and how it is trained."""
+        """What the record and the dashboard say of the network and how it is trained."""
         return {
             "task": self.kind, "weights": self.weights.source, "schedule": self.schedule, **self._optimizer_settings
         }  # fmt: skip
@@ -204,7 +204,7 @@ class Task(L.LightningModule, ABC):
         }
         self._scores[part] = {name: float(value) for name, value in points.items()}
         self.log_dict({f"{part}/{name}": value for name, value in points.items()}, prog_bar=True, sync_dist=True)
-        # TensorBoard's horizontal axis counts epochs, so that runs of any batch size can be compared.
+        # The dashboard's horizontal axis counts epochs, so that runs of any batch size can be compared.
         self.log("step", float(self.current_epoch + 1))
 
     def on_train_epoch_end(self) -> None:

@@ -1,24 +1,43 @@
 """Where a backbone's weights come from."""
 
 import hashlib
-import urllib.request
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
-from filelock import FileLock
 from torch import Tensor, nn
-from torchvision import models
 
+from brain_tumor.io import download
 from brain_tumor.models import checkpoint
 from brain_tumor.runs import leakage, record
 
 RUN = "run:"
+State = Mapping[str, Tensor]
 _REACHABLE_SECONDS = 4
+
+
+class Pretrained(NamedTuple):
+    """A network's ImageNet weights, as the library has them that the network is from (see `models.backbone`).
+
+    Attributes:
+        network: the network's name.
+        title: what records call the weights.
+        address: of their file, whose name ends in the first digits of its SHA-256.
+        publisher: the library.
+        read: returns them from torch's cache.
+        unused: prefix of the tensors that belong to the classification layer, which is left out.
+    """
+
+    network: str
+    title: str
+    address: str
+    publisher: str
+    read: Callable[[], State]
+    unused: str
 
 
 @dataclass
@@ -28,7 +47,7 @@ class Weights:
     Attributes:
         requested: what was asked for: "auto", "imagenet", "none", a path, or "run:" and a run's folder.
         source: what it became: "imagenet", "none", "file" or "run".
-        detail: torchvision's name of the weights, the file's SHA-256, or the run's id; "" for a random start.
+        detail: the library's name of the ImageNet weights, the file's SHA-256, or the run's id; "" for a random start.
         missing: backbone tensors that the file lacks and that stay at their random start.
         overlap: patients of our test part whom the run was trained on, where that was allowed.
         warning: what the reader of any number from this run must know; "" where there is nothing.
@@ -47,7 +66,7 @@ class Weights:
         assert self.source == "run"
         return Path(self.requested.removeprefix(RUN)).expanduser()
 
-    def refuse_overlap(self, tested: pd.DataFrame, allow: bool) -> None:
+    def refuse_leakage(self, tested: pd.DataFrame, allow: bool) -> None:
         """Refuse to test whom the run that gave the weights was trained on, or where that is allowed note it.
 
         Args:
@@ -61,33 +80,30 @@ class Weights:
             return
         self.overlap = leakage.refuse(self.folder, tested, allow)
         if self.overlap:
-            said = (
+            leak = (
                 f"{len(self.overlap)} of the patients tested were trained on in {self.folder}, which gave the weights"
             )
-            self.warning = "; ".join(filter(None, [self.warning, said]))
+            self.warning = "; ".join(filter(None, [self.warning, leak]))
 
     def record(self) -> dict[str, Any]:
         """Return plain values."""
         return asdict(self)
 
 
-State = Mapping[str, Tensor]
-
-
-def load(network: nn.Module, name: str, weights: str) -> Weights:
-    """Copy into a ResNet without its classification layer what `weights` asks for; return where it came from.
+def load(network: nn.Module, pretrained: Pretrained, weights: str) -> Weights:
+    """Copy into a network without its classification layer what `weights` asks for; return where it came from.
 
     Args:
-        network: its tensors named as torchvision names them.
-        name: a torchvision model's name.
+        network: its tensors are named as in the weights.
+        pretrained: its ImageNet weights.
         weights: see `find`.
 
     Raises:
         ValueError: weights that cannot be fetched or read, or are another network's.
     """
-    state, source = find(name, weights)
+    state, source = find(pretrained, weights)
     if state is not None:
-        source.missing = copy_into(network, state, weights)
+        source.missing = copy_into(network, state, weights, pretrained.unused)
         if source.missing:
             source.warning = (
                 f"{weights} lacks {len(source.missing)} of the backbone's tensors ({few(source.missing)}): "
@@ -96,14 +112,14 @@ def load(network: nn.Module, name: str, weights: str) -> Weights:
     return source
 
 
-def find(name: str, weights: str) -> tuple[State | None, Weights]:
+def find(pretrained: Pretrained, weights: str) -> tuple[State | None, Weights]:
     """Return the state dict that `weights` asks for, None for a random start, and where it came from.
 
     Args:
-        name: a torchvision model's name.
-        weights: "imagenet" for torchvision's IMAGENET1K_V1 (those of the paper's time), "none" for a random start,
-            "auto" for ImageNet where cached or reachable within seconds and a random start with a warning elsewhere,
-            "run:" and a finished run's folder for what it has made of its backbone, or the path of a state dict.
+        pretrained: the network's ImageNet weights.
+        weights: "imagenet" for those, "none" for a random start, "auto" for ImageNet where cached or reachable within
+            seconds and a random start with a warning elsewhere, "run:" and a finished run's folder for what it has
+            made of its backbone, or the path of a state dict.
 
     Raises:
         ValueError: weights that cannot be fetched, or a file or run that cannot be read.
@@ -111,20 +127,7 @@ def find(name: str, weights: str) -> tuple[State | None, Weights]:
     if weights == "none":
         return None, Weights()
     if weights in {"auto", "imagenet"}:
-        choice = models.get_model_weights(name)["IMAGENET1K_V1"]
-        try:
-            return _imagenet(choice), Weights(weights, "imagenet", str(choice))
-        except OSError as error:
-            if weights == "imagenet":
-                raise ValueError(
-                    f"model.weights=imagenet: {choice.url} is neither cached nor reachable ({error}). Put the file "
-                    f"into {_hub_folder()}, give its path as model.weights, or choose none"
-                ) from error
-            warning = (
-                f"ImageNet weights are neither cached nor reachable: {name} starts at random, which is another "
-                "experiment than transfer learning"
-            )
-            return None, Weights(weights, warning=warning)
+        return _imagenet(pretrained, weights)
     if weights.startswith(RUN):
         return _of_run(weights)
     path = Path(weights).expanduser()
@@ -135,38 +138,73 @@ def find(name: str, weights: str) -> tuple[State | None, Weights]:
     return _state_dict(path), Weights(weights, "file", hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def copy_into(network: nn.Module, state: State, origin: str) -> list[str]:
+def copy_into(network: nn.Module, state: State, origin: str, unused: str) -> list[str]:
     """Copy `state` into `network`; return the names it lacks.
 
     Args:
-        network: without its classification layer, whose tensors, `fc.*`, are passed over.
-        state: names to tensors, as torchvision names them.
+        network: without its classification layer.
+        state: names to tensors.
         origin: what `state` was asked for as.
+        unused: prefix of the names in `state` that are skipped: its classification layer's.
 
     Raises:
         ValueError: the tensors are another network's.
     """
-    own = network.state_dict()
-    theirs = {name: value for name, value in state.items() if not name.startswith("fc.")}
-    foreign = [name for name in theirs if name not in own]
+    expected = network.state_dict()
+    given = {name: value for name, value in state.items() if not name.startswith(unused)}
+    foreign = [name for name in given if name not in expected]
     if foreign:
         raise ValueError(f"model.weights={origin}: weights of another model; unknown: {few(foreign)}")
     unlike = [
-        f"{name} {tuple(value.shape)} instead of {tuple(own[name].shape)}"
-        for name, value in theirs.items()
-        if value.shape != own[name].shape
+        f"{name} {tuple(value.shape)} instead of {tuple(expected[name].shape)}"
+        for name, value in given.items()
+        if value.shape != expected[name].shape
     ]
     if unlike:
         raise ValueError(f"model.weights={origin}: weights of another model; {few(unlike)}")
-    if not theirs:
+    if not given:
         raise ValueError(f"model.weights={origin}: holds no tensor of the backbone")
-    network.load_state_dict(theirs, strict=False)
-    return [name for name in own if name not in theirs and not name.endswith("num_batches_tracked")]
+    network.load_state_dict(given, strict=False)
+    return [name for name in expected if name not in given and not name.endswith("num_batches_tracked")]
 
 
 def few(names: list[str]) -> str:
     """Name the first three, and say how many more there are."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _imagenet(pretrained: Pretrained, weights: str) -> tuple[State | None, Weights]:
+    """Return a network's ImageNet weights; where they cannot be had, refuse, or start at random for "auto"."""
+    try:
+        _fetch(pretrained)
+        return pretrained.read(), Weights(weights, "imagenet", pretrained.title)
+    except OSError as error:
+        if weights == "imagenet":
+            raise ValueError(
+                f"model.weights=imagenet: {pretrained.address} is neither cached nor reachable ({error}). Put the file "
+                f"into {_hub_folder()}, give its path as model.weights, or choose none"
+            ) from error
+    warning = (
+        f"ImageNet weights are neither cached nor reachable: {pretrained.network} starts at random, which is another "
+        "experiment than transfer learning"
+    )
+    return None, Weights(weights, warning=warning)
+
+
+def _fetch(pretrained: Pretrained) -> None:
+    """Download ImageNet weights into torch's cache, unless a file of that name is there, whoever has put it there."""
+    name = Path(pretrained.address).name
+    if (_hub_folder() / name).exists():
+        return
+    download.require_reachable(pretrained.address, _REACHABLE_SECONDS)
+    checksum = re.search(r"-([0-9a-f]+)\.", name)
+    assert checksum is not None, "weights are published under names with a checksum"
+    remote = download.Remote(pretrained.address, name, pretrained.publisher, "sha256", checksum[1])
+    download.file(remote, _hub_folder())
+
+
+def _hub_folder() -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints"
 
 
 def _of_run(weights: str) -> tuple[State, Weights]:
@@ -175,12 +213,12 @@ def _of_run(weights: str) -> tuple[State, Weights]:
     trained = record.read(source.folder)
     source.detail, source.warning = trained["id"], trained["weights"]["warning"]
     path = source.folder / "checkpoints" / f"{trained['test']['checkpoint']}.ckpt"
-    found = {}
+    state = {}
     for name, value in checkpoint.read(path)["state_dict"].items():
         for prefix in ("backbone.", "network.encoder."):  # a classifier's, a segmenter's
             if name.startswith(prefix):
-                found[name.removeprefix(prefix)] = value
-    return found, source
+                state[name.removeprefix(prefix)] = value
+    return state, source
 
 
 def _state_dict(path: Path) -> State:
@@ -188,20 +226,3 @@ def _state_dict(path: Path) -> State:
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"model.weights={path}: not a state dict; it must map names to tensors, as state_dict() gives")
     return state
-
-
-def _hub_folder() -> Path:
-    return Path(torch.hub.get_dir()) / "checkpoints"
-
-
-def _imagenet(choice: models.WeightsEnum) -> State:
-    """Return torchvision's weights from its cache or its server; OSError where neither answers within seconds."""
-    if not (_hub_folder() / Path(choice.url).name).exists():
-        # A thread, because looking up a host name heeds no time limit of its own.
-        pool = ThreadPoolExecutor(1)
-        probe = pool.submit(urllib.request.urlopen, choice.url, timeout=_REACHABLE_SECONDS)
-        pool.shutdown(wait=False)
-        probe.result(timeout=_REACHABLE_SECONDS).close()
-    _hub_folder().mkdir(parents=True, exist_ok=True)
-    with FileLock(_hub_folder() / f"{Path(choice.url).name}.lock"):  # runs that start together download once
-        return cast("State", choice.get_state_dict(progress=True, check_hash=True))

@@ -1,27 +1,67 @@
-"""Write what TensorBoard's HParams shows of a run."""
+"""Show a run in TensorBoard, by an event file in its folder."""
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
+from lightning.pytorch.loggers import TensorBoardLogger
+from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from brain_tumor.metrics.bootstrap import Interval
+from brain_tumor.tracking.base import Tracker
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-def write_hparams(
-    writer: SummaryWriter,
-    hyperparameters: Mapping[str, bool | int | float | str],
-    scores: Mapping[str, Interval],
-) -> None:
-    """Give a run its row in HParams: its settings, and every defined score as `final/<name>`.
+class TensorBoardTracker(Tracker):
+    """Write curves, pictures and a row in HParams into a folder's event file.
 
-    Unlike SummaryWriter.add_hparams, no list of columns is written: TensorBoard takes the first run's list for all,
-    and without one shows the union of what the runs have, so that runs of unlike tasks stand side by side.
+    Args:
+        folder: the run's or the evaluation's; nothing is written before something is added.
     """
-    for name, interval in scores.items():
-        if interval["value"] is not None:
-            writer.add_scalar(f"final/{name}", interval["value"], 0)
-    _, start, end = hparams(dict(hyperparameters), {})  # type: ignore[no-untyped-call]
-    assert writer.file_writer is not None, "a closed writer is opened again by add_scalar"
-    writer.file_writer.add_summary(start)
-    writer.file_writer.add_summary(end)
+
+    def __init__(self, folder: Path) -> None:
+        self._logger = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
+
+    @property
+    def logger(self) -> TensorBoardLogger:
+        """What Lightning's trainer writes the curves to."""
+        return self._logger
+
+    @property
+    def _writer(self) -> SummaryWriter:
+        writer: SummaryWriter = self._logger.experiment
+        return writer
+
+    def add_image(self, title: str, image: NDArray[np.float32]) -> None:
+        """Show an image, (3, H, W) in [0, 1]."""
+        self._writer.add_image(title, image)
+
+    def add_figure(self, title: str, figure: "Figure") -> None:
+        """Show a figure."""
+        self._writer.add_figure(title, figure)
+
+    def add_result(
+        self, hyperparameters: Mapping[str, bool | int | float | str], scores: Mapping[str, Interval]
+    ) -> None:
+        """Give a run its row in HParams: its settings, and every defined score as `final/<name>`.
+
+        Unlike SummaryWriter.add_hparams, no list of columns is written: TensorBoard takes the first run's list for all,
+        and without one shows the union of what the runs have, so that runs of unlike tasks stand side by side.
+        """
+        for name, interval in scores.items():
+            if interval["value"] is not None:
+                self._writer.add_scalar(f"final/{name}", interval["value"], 0)
+        _, start, end = hparams(dict(hyperparameters), {})  # type: ignore[no-untyped-call]
+        files = self._writer.file_writer
+        assert files is not None, "a closed writer is opened again by add_scalar"
+        files.add_summary(start)
+        files.add_summary(end)
+
+    def close(self) -> None:
+        """Write what is still in memory."""
+        self._writer.close()

@@ -1,1 +1,1 @@
-"""One training: begun, gone on with, recorded."""
+"""One training: its parts, what it refuses, what it begins with and what it leaves."""

@@ -1,4 +1,4 @@
-"""One run of a sweep or of a command of its own: train it, go on with it, or say why not."""
+"""One run, in a sweep or alone: train it, go on with it, or say why not."""
 
 import contextlib
 import ctypes
@@ -15,27 +15,26 @@ if TYPE_CHECKING:
     from brain_tumor.runs.record import Record
 
 Train = Callable[[dict[str, Any], Path], "Record | None"]
-Check = Callable[[dict[str, Any], Path], None]
 
 
-def run(config: dict[str, Any], folder: Path, train: Train, refuse_changed: Check) -> None:
+def run(config: dict[str, Any], folder: Path, train: Train) -> None:
     """Train a configuration unless that is done or under way, and leave what a failure says in its folder.
 
     Args:
         config: resolved; its id names the run.
         folder: the run's, as the first process knows it.
         train: trains `config` in a folder, on every process.
-        refuse_changed: raises ValueError where the finished run in a folder was trained on other data than there is.
 
     Raises:
-        ValueError: the folder holds another run; or whatever `train` raises.
+        ValueError: the folder holds another run, or a finished one that began with other data; or whatever `train`
+            raises.
     """
     if not processes.is_global_zero() and not processes.started_from_outside():
         train(config, folder)  # Lightning has started this process in the middle of a training
         return
     with processes.connected():
         if processes.is_global_zero():
-            _lead(config, folder, train, refuse_changed)
+            _lead(config, folder, train)
         elif agreed := processes.agree(None):
             train(config, agreed)
 
@@ -52,44 +51,62 @@ def leaving_no_empty(folder: Path) -> Iterator[None]:
         raise
 
 
-def _lead(config: dict[str, Any], folder: Path, train: Train, refuse_changed: Check) -> None:
-    """Do what the first process does, and tell the others in which folder to train, or not to."""
+def _lead(config: dict[str, Any], folder: Path, train: Train) -> None:
+    """Do what the first process does; the others wait for the folder to train in, or for None."""
     from brain_tumor.runs import run_folder
 
     identity = run_folder.run_id(config)
-    waiting = True
-    try:
-        with run_folder.lock(folder, Path(config["output_dir"]), identity) as free:
-            if not free:
-                print(f"under way in another process: {folder}")
-                return
-            if (folder / "checkpoints").exists() and not config["resume"]:
-                raise ValueError(
-                    f"{folder}: holds a run already; go on with it by resume=true, or choose another folder"
-                )
-            run_folder.mark(folder, identity)
-            if run_folder.finished(folder):
-                refuse_changed(config, folder)
-                _say_finished(folder)
-                return
-            if earlier := run_folder.failure(folder):
-                print(f"failed before ({earlier}), tries again: {folder}")
-                run_folder.clear_failure(folder)
-            processes.agree(folder)
-            waiting = False
+    trains = False
+    with contextlib.ExitStack() as stack:
+        try:
+            free = stack.enter_context(run_folder.lock(folder, Path(config["output_dir"]), identity))
+            trains = _is_to_train(config, folder, identity, free)
+        finally:
+            processes.agree(folder if trains else None)
+        if trains:
             _train(config, folder, train)
-    finally:
-        if waiting:
-            processes.agree(None)
+
+
+def _is_to_train(config: dict[str, Any], folder: Path, identity: str, free: bool) -> bool:
+    """Return whether a run is to be trained; print why where it is not.
+
+    Args:
+        config: resolved.
+        folder: the run's.
+        identity: the run's id.
+        free: whether no other process trains it.
+
+    Raises:
+        ValueError: the folder holds another run, or a finished one that began with other data.
+    """
+    from brain_tumor.runs import run_folder
+
+    if not free:
+        print(f"under way in another process: {folder}")
+        return False
+    if (folder / "checkpoints").exists() and not config["resume"]:
+        raise ValueError(f"{folder}: holds a run already; go on with it by resume=true, or choose another folder")
+    run_folder.mark(folder, identity)
+    if run_folder.finished(folder):
+        from brain_tumor.training import changed
+
+        changed.refuse_changed(config, folder)
+        _print_finished(folder)
+        return False
+    if earlier := run_folder.failure(folder):
+        print(f"failed before ({earlier}), tries again: {folder}")
+        run_folder.clear_failure(folder)
+    return True
 
 
 def _train(config: dict[str, Any], folder: Path, train: Train) -> None:
+    """Train a run and print its record, or leave in its folder why it has failed."""
     from brain_tumor.runs import run_folder
 
     try:
         record = train(config, folder)
         assert record is not None, "the first process has the record"
-        _say(record, folder)
+        _print_record(record, folder)
     except Exception as error:
         if run_folder.started(folder) or processes.is_multirun():
             run_folder.write_failure(folder, errors.one_line(error), traceback.format_exc())
@@ -101,15 +118,15 @@ def _train(config: dict[str, Any], folder: Path, train: Train) -> None:
         release_memory()
 
 
-def _say_finished(folder: Path) -> None:
+def _print_finished(folder: Path) -> None:
     from brain_tumor.runs import record
 
     print(f"finished before (resume=false trains it anew): {folder}")
     if not processes.is_multirun():
-        _say(record.read(folder), folder)
+        _print_record(record.read(folder), folder)
 
 
-def _say(record: "Record", folder: Path) -> None:
+def _print_record(record: "Record", folder: Path) -> None:
     from brain_tumor.runs import summary
 
     print(f"\n{summary.summary(record)}\n\n{summary.next_steps(record, folder)}\n\nrun: {folder}")

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pandas as pd
+import pytest
+import torch
+from torchvision.utils import make_grid
 
 from brain_tumor.metrics import plots
 
@@ -33,3 +36,9 @@ def test_mistakes_are_drawn_with_their_masks() -> None:
     assert [len(axes.collections) for axes in panels[:3]] == [0, 0, 1]
     assert panels[0].get_title() == "P 4\npredicted yes, 95%"
     assert len(plots.slices(wrong, images, None, ["no", "yes"]).axes[2].collections) == 0
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 16])
+def test_a_batch_is_tiled_like_torchvisions(count: int) -> None:
+    images = torch.randn(count, 3, 20, 24, generator=torch.Generator().manual_seed(count))
+    assert np.array_equal(plots.batch(images), make_grid(images, nrow=4, normalize=True).numpy())

@@ -146,6 +146,6 @@ def test_who_was_trained_on_is_known_by_name_and_by_image(tmp_path: Path) -> Non
     assert leakage.refuse(tmp_path, tested, allow=True) == ["P1"]
     # Where it is allowed, the weights say so.
     weights = Weights(f"run:{tmp_path}", "run", warning="partial")
-    weights.refuse_overlap(tested, allow=True)
+    weights.refuse_leakage(tested, allow=True)
     assert weights.overlap == ["P1"]
     assert weights.warning.startswith("partial; 1 of the patients tested were trained on in")

@@ -1,0 +1,87 @@
+"""What a run begins with, and whether that has changed since."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from brain_tumor.data import crops
+from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.io import walk
+from brain_tumor.models.task import Task
+from brain_tumor.models.weights import RUN
+from brain_tumor.runs import record, run_folder
+from brain_tumor.training import parts
+
+
+def beginning(data: SliceDataModule, model: Task) -> dict[str, str]:
+    """Identify what a run begins with (see `run_folder.begin`)."""
+    root, split = data.dataset.root, data.table[["path", "part", "label"]]
+    return {
+        "files": walk.stamp(root) if root is not None else "",
+        "data": f"{data.key} {data.decoded.key}",
+        "masks": crops.identify(data.masks),
+        "split": hashlib.sha256(split.to_csv(index=False).encode(errors="surrogateescape")).hexdigest()[:16],
+        "weights": f"{model.weights.source} {model.weights.detail}".strip(),
+    }
+
+
+def refuse_changed(config: dict[str, Any], folder: Path) -> None:
+    """Refuse to call a run finished, when it is asked for again, whose data, masks or first weights have changed.
+
+    What is not at hand cannot be compared.
+
+    Args:
+        config: resolved.
+        folder: of the finished run.
+
+    Raises:
+        ValueError: it has changed, or can no longer be used.
+    """
+    _refuse_other_weights(config["model"].get("weights"), record.read(folder)["weights"]["detail"], folder)
+    _refuse_other_masks(config["data"].get("masks"), folder)
+    _refuse_other_data(config, folder)
+
+
+def _refuse_other_weights(weights: str | None, detail: str, folder: Path) -> None:
+    """Refuse a file or run of weights that has changed since the run in a folder has started from it.
+
+    Args:
+        weights: as `model.weights`.
+        detail: the file's SHA-256, or the run's id, when the run has started.
+        folder: the run's.
+    """
+    path = Path((weights or "").removeprefix(RUN)).expanduser()
+    if (weights or "").startswith(RUN) and run_folder.finished(path):
+        now = record.read(path)["id"]
+    elif weights not in {None, "auto", "imagenet", "none"} and path.is_file():
+        now = hashlib.sha256(path.read_bytes()).hexdigest()
+    else:
+        return
+    if detail and now != detail:
+        raise _changed(folder, f"model.weights={weights} has changed since; restore it")
+
+
+def _refuse_other_masks(masks: str | None, folder: Path) -> None:
+    """Refuse other masks of other runs than the run in a folder has begun with."""
+    begun, now = run_folder.begun(folder), crops.identify(masks)
+    if "" not in {now, begun.get("masks", "")} and now != begun["masks"]:
+        raise _changed(folder, f"what data.masks={masks} says has changed since; restore it")
+
+
+def _refuse_other_data(config: dict[str, Any], folder: Path) -> None:
+    """Refuse other slices than the run in a folder was trained on; files that only lie otherwise are noted."""
+    root = Path(config["data"].get("root") or "").expanduser()
+    if not config["data"].get("root") or not root.is_dir():
+        return
+    begun, files = run_folder.begun(folder), walk.stamp(root)
+    if begun.get("files") == files:
+        return
+    data, finished = parts.make_data(config), record.read(folder)
+    key = finished["data"]["key"]
+    if not data.is_content(key, finished["hyperparameters"]["size"]):
+        raise _changed(folder, f"its data has changed since (content {key}, now {data.key}); restore it")
+    run_folder.note_begun(folder, {**begun, "files": files})
+
+
+def _changed(folder: Path, what: str) -> ValueError:
+    return ValueError(f"{folder}: finished before, but {what}, or train anew by resume=false")

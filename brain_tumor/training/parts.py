@@ -1,0 +1,43 @@
+"""The data and the model of a training, from its configuration."""
+
+from typing import Any
+
+from brain_tumor.config import typed
+from brain_tumor.data import opening
+from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.models.task import Task
+
+
+def make_data(config: dict[str, Any]) -> SliceDataModule:
+    """Build the data module with its transforms, and set it up."""
+    data = opening.open_data(config, typed.make(config, "transforms"), config["seed"])
+    data.prepare_data()
+    data.setup()
+    return data
+
+
+def make_model(config: dict[str, Any], data: SliceDataModule) -> Task:
+    """Build the model with its optimizer and first weights, and have the data serve what it needs.
+
+    Args:
+        config: resolved.
+        data: set up.
+
+    Raises:
+        ValueError: the data lacks what the model needs, or the weights' run was trained on tested patients.
+    """
+    model: Task = typed.make(
+        config,
+        "model",
+        optimizer=typed.make(config, "optimizer"),
+        num_classes=data.num_classes,
+        monitored=data.monitored,
+        seed=config["seed"],
+        schedule=config["schedule"],
+    )
+    if model.uses_masks:
+        data.serve_masks()
+    else:
+        data.require_classes()
+    model.weights.refuse_leakage(data.table.iloc[data.rows["test"]], allow=config["allow_overlap"])
+    return model

@@ -1,0 +1,74 @@
+"""Lightning's trainer, its checkpoints, and what makes a training faster."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+
+from brain_tumor.config import processes, typed
+from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.models import features, precision
+from brain_tumor.models.checkpoint import WholeCheckpointIO
+from brain_tumor.models.task import Task
+from brain_tumor.tracking.base import Tracker
+
+_FOLDER = "checkpoints"
+
+
+def make_trainer(config: dict[str, Any], folder: Path, monitored: str, tracker: Tracker) -> L.Trainer:
+    """Build Lightning's trainer from its group of the configuration, and set the precision.
+
+    Args:
+        config: resolved.
+        folder: the run's.
+        monitored: part that the validation loop runs on.
+        tracker: shows the curves.
+
+    Raises:
+        ValueError: its processes would not train one run together.
+    """
+    settings = {name: value for name, value in config["trainer"].items() if name != "compile"}  # not Lightning's
+    name = precision.resolve(settings.get("precision", "auto"), settings.get("accelerator", "auto"))
+    precision.use(name)
+    trainer: L.Trainer = typed.make(
+        {"trainer": settings},
+        "trainer",
+        precision=name,
+        **processes.devices(settings, torch.cuda.device_count()),
+        logger=tracker.logger,
+        callbacks=_checkpoints(folder, monitored),
+        plugins=WholeCheckpointIO(),
+    )
+    processes.refuse_misfit(trainer)
+    return trainer
+
+
+def checkpoint_path(folder: Path, name: str) -> Path:
+    """Return where a run keeps its checkpoint "last" or "best"."""
+    return folder / _FOLDER / f"{name}.ckpt"
+
+
+def scored_checkpoint(monitored: str) -> str:
+    """Name the checkpoint that is tested: "best" where a validation part says which that is, else "last"."""
+    return "best" if monitored == "val" else "last"
+
+
+def speed_up(config: dict[str, Any], data: SliceDataModule, model: Task, trainer: L.Trainer) -> None:
+    """Keep the output of a model's frozen part, and compile the rest, where the configuration asks for it."""
+    device = trainer.strategy.root_device
+    if model.frozen_part is not None and config["cache_features"]:
+        data.store.features = features.cached(model.frozen_part, data, str(trainer.precision), device)
+    if config["trainer"].get("compile"):
+        model.compile_network("reduce-overhead" if device.type == "cuda" else None)
+
+
+def _checkpoints(folder: Path, monitored: str) -> list[Callback]:
+    """Keep the last epoch, to resume from, and the best one where a validation part says which that is."""
+    always: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
+    kept: list[Callback] = [ModelCheckpoint(folder / _FOLDER, filename="last", **always)]
+    if monitored == "val":
+        # First, so that "last" holds what the best is now: a resumed run compares with that.
+        kept.insert(0, ModelCheckpoint(folder / _FOLDER, filename="best", monitor="val/loss", **always))
+    return kept
