@@ -28,7 +28,7 @@ def main(cfg: DictConfig) -> None:
     record, predictions, data, explained = evaluation.evaluate(run, config)
     for warning in record["warnings"]:
         print(f"WARNING: {warning}", file=sys.stderr)
-    folder = walk.make_results_folder(run_folder.numbered(run.folder / "evaluations"))
+    folder = walk.make_results_folder(run_folder.make_numbered(run.folder / "evaluations"))
     tables.write_csv(folder / "predictions.csv", predictions)
     if explained:
         explanation.write(folder, explained)
@@ -36,7 +36,7 @@ def main(cfg: DictConfig) -> None:
         run_lengths.write(walk.make_results_folder(folder / "masks"), predictions, data.table.loc[predictions.index])
     tables.write_json(folder / "results.json", record)
     if "stages" in record:
-        print(f"{summary.stages(record['stages'])}\n")
+        print(f"{summary.two_stage(record['stages'])}\n")
     if "explanation" in record:
         print(f"{summary.explanation(record['explanation'])}\n")
     print(f"{summary.scores(record['test'])}\n\nevaluation: {folder}")

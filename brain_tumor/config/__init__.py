@@ -1,1 +1,1 @@
-"""What Hydra and the environment say: the configuration, its types, names of runs, one-line errors, processes."""
+"""The configuration: its keys and types, names of runs, processes and devices, one-line errors."""
