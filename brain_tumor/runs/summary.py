@@ -42,11 +42,11 @@ def summary(record: Record) -> str:
             "Patients stand on both sides of this split: a test slice's neighbours were in training. "
             "data.split=patient keeps them apart."
         )
-    if part := record.get("calibration"):
-        raw, calibrated = (part["test"][name]["calibration_error"] for name in ("raw", "calibrated"))
+    if calibration := record.get("calibration"):
+        raw, calibrated = (calibration["test"][name]["calibration_error"] for name in ("raw", "calibrated"))
         lines.append(
-            f"Calibrated on the validation part: temperature {part['temperature']:.2f}, calibration error of the test "
-            f"part {raw:.3f}, calibrated {calibrated:.3f}"
+            f"Calibrated on the validation part: temperature {calibration['temperature']:.2f}, "
+            f"calibration error of the test {raw:.3f}, calibrated {calibrated:.3f}"
         )
     if diverged := without_numbers(test):
         lines.append(f"WARNING: {diverged}")
