@@ -1,4 +1,4 @@
-"""Score a finished run again, or on other data.
+"""Score a finished run again, on its test part or on other data.
 
 python -m brain_tumor.evaluate run=outputs/NAME
 python -m brain_tumor.evaluate run=outputs/NAME data=folder data.root=/data/mri 'classes=[healthy,cancer]'
@@ -19,7 +19,7 @@ from brain_tumor.config import cli, typed
 def main(cfg: DictConfig) -> None:
     """Print the scores and write them into the run's folder, under `evaluations/`."""
     config = typed.plain(cfg, "evaluate")
-    from brain_tumor.evaluation import evaluation, explanation  # late: they bring torch
+    from brain_tumor.evaluation import evaluation, explanation  # late: they import torch
     from brain_tumor.inference import trained
     from brain_tumor.io import run_lengths, tables, walk
     from brain_tumor.runs import run_folder, summary
