@@ -47,8 +47,10 @@ def _differences(dataset: "DataSet", listing: "Listing") -> list[str]:
 
     differences = dataset.differences(listing)
     if differences is None:
-        known = [name for name, class_ in declared.by_name().items() if class_.differences is not DataSet.differences]
-        names = " and ".join(f"data={name}" for name in known)
+        published = [
+            name for name, class_ in declared.by_name().items() if class_.differences is not DataSet.differences
+        ]
+        names = " and ".join(f"data={name}" for name in published)
         raise ValueError(f"published=true: only {names} are known as they were published")
     return differences
 

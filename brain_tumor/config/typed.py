@@ -38,8 +38,13 @@ def plain(cfg: DictConfig, command: str) -> dict[str, Any]:
     return config
 
 
-def make(config: dict[str, Any], group: str, **given: Any) -> Any:
+def make(config: dict[str, Any], group: str, **more: Any) -> Any:
     """Instantiate a group of the configuration.
+
+    Args:
+        config: resolved.
+        group: with a `_target_`.
+        **more: further arguments of the class.
 
     Raises:
         ValueError: there is no such class, or a value has another type than the class annotates.
@@ -47,7 +52,7 @@ def make(config: dict[str, Any], group: str, **given: Any) -> Any:
     """
     settings = config[group]
     refuse_misfits(group, settings, named(group, settings))
-    return instantiate(OmegaConf.create({group: settings})[group], **given)
+    return instantiate(OmegaConf.create({group: settings})[group], **more)
 
 
 def named(group: str, settings: Mapping[str, Any]) -> Any:

@@ -57,14 +57,14 @@ def refuse_unlike(runs: Mapping[str, Run]) -> None:
     Raises:
         ValueError: two of the runs were.
     """
-    known = {key: run for key, run in runs.items() if run.sequences}
-    for key, run in known.items():
-        for other_key, other in known.items():
+    with_sequences = {key: run for key, run in runs.items() if run.sequences}
+    for key, run in with_sequences.items():
+        for other_key, other in with_sequences.items():
             if run.sequences != other.sequences:
                 raise ValueError(
                     f"{other_key}={other.name}: sees {listed(other.sequences)}, but {key}={run.name} "
                     f"{listed(run.sequences)}; instead of input=..., give "
-                    f"{_arguments(run.sequences for run in known.values())}"
+                    f"{_arguments(run.sequences for run in with_sequences.values())}"
                 )
 
 

@@ -104,9 +104,9 @@ def _cases(uploaded: Mapping[str, Mapping[str, Source]]) -> dict[str, Case]:
     for name, sources in uploaded.items():
         if len(sources) != 1:
             raise ValueError(f"{name}: holds {len(sources)} scans; give one")
-    one = {name: next(iter(sources.items())) for name, sources in uploaded.items()}
-    first = one["flair"] if "flair" in one else next(iter(one.values()))
-    return {first[0]: Case("scan", {name: source for name, (_, source) in one.items()})}
+    sequences = {name: next(iter(sources.items())) for name, sources in uploaded.items()}
+    shown, _ = sequences["flair"] if "flair" in sequences else next(iter(sequences.values()))
+    return {shown: Case("scan", {name: source for name, (_, source) in sequences.items()})}
 
 
 def _suffix(content: bytes) -> str:

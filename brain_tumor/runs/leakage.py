@@ -40,10 +40,10 @@ def refuse(folder: Path, tested: pd.DataFrame, allow: bool) -> list[str]:
         ValueError: there are any, and they are not allowed.
     """
     seen = trained_on(folder)
-    known = ((tested["case"] != "") & tested["case"].isin(seen["case"])) | tested["digest"].isin(
+    trained = ((tested["case"] != "") & tested["case"].isin(seen["case"])) | tested["digest"].isin(
         set(seen["digest"]) - {""}
     )
-    names = sorted(set(tested["case"].where(tested["case"] != "", tested["path"])[known]))
+    names = sorted(set(tested["case"].where(tested["case"] != "", tested["path"])[trained]))
     if names and not allow:
         shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         raise ValueError(
