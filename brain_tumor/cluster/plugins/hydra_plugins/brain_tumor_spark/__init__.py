@@ -1,6 +1,6 @@
 """The launcher `hydra/launcher=spark`. Hydra imports this at every start; `brain_tumor.cluster.sweep` does the work.
 
-`brain_tumor.config.cli` puts the folder above `hydra_plugins` on sys.path, where Hydra looks for launchers.
+`brain_tumor.config` puts the folder above `hydra_plugins` on sys.path, where Hydra looks for launchers.
 """
 
 from collections.abc import Sequence
