@@ -66,7 +66,7 @@ def metadata(model: "ModelProto", path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: keeps weights in other files; only what is in the file itself is read")
     domains = {node.domain for node in model.graph.node} | {opset.domain for opset in model.opset_import}
     if domains - _STANDARD or len(model.functions):
-        raise ValueError(f"{path}: has custom operators, which export never writes")
+        raise ValueError(f"{path}: has operators of its own, which export never writes")
     try:
         facts = {
             prop.key.removeprefix(PREFIX): json.loads(prop.value)

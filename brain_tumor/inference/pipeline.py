@@ -95,7 +95,7 @@ def _write(written: Predictions, case: Case, stamp: str, result: _Result, pictur
             # The mask takes its header from the scan, which may be gone. Any other error is not the scan's fault.
             if case.stamp() == stamp:
                 raise
-            written.fail(case.name, stamp, "has changed, or gone, while it was predicted", case.origin)
+            written.fail(case.name, stamp, "has changed, or gone, while it was looked at", case.origin)
             return
     if "overlays" in pictures:
         files.append(written.home("overlays") / f"{case.name}.png")
