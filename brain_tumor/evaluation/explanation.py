@@ -147,5 +147,5 @@ def _spread(lines: pd.DataFrame) -> NDArray[np.intp]:
 def _picture(
     method: str, maps: Iterable[heat_maps.Map], rows: NDArray[np.intp], lines: pd.DataFrame, data: SliceDataModule
 ) -> Picture:
-    figure = plots.heat_maps(lines.loc[rows], *data.originals(rows), list(maps))
+    figure = plots.heat_maps(lines.loc[rows], *data.decoded.originals(rows), list(maps))
     return Picture(f"where it looks: {method}", figure, f"{method}.png")

@@ -162,7 +162,7 @@ class Classifier(Task):
         yield Picture("confusion matrix", plots.confusion(counts, data.classes))
         wrong = plots.wrong(predictions)
         if len(wrong):
-            figure = plots.slices(wrong, *data.pixels(wrong.index.to_numpy()), data.classes)
+            figure = plots.slices(wrong, *data.decoded.pixels(wrong.index.to_numpy()), data.classes)
             yield Picture("confidently wrong", figure, "wrong.png")
 
     @property

@@ -215,7 +215,7 @@ class Segmenter(Task):
         largest = tumours.groupby(unit)["area"].idxmax()
         rows = largest[ranked["case"].iloc[places]].to_numpy()
         chosen = predictions.loc[rows].assign(volume=ranked["dice"].iloc[places].to_numpy())
-        images, truths = data.originals(rows)
+        images, truths = data.decoded.originals(rows)
         predicted = [
             run_lengths.from_kaggle(text, *truth.shape)
             for text, truth in zip(chosen["run_lengths"], truths, strict=True)
