@@ -15,7 +15,7 @@ from brain_tumor.io.tables import columns
 from brain_tumor.metrics import classification, heat_maps, plots
 from brain_tumor.models import gradcam
 from brain_tumor.models.classifier import Classifier
-from brain_tumor.models.task import Picture, Task
+from brain_tumor.models.task import Task, TitledFigure
 from brain_tumor.scans.images import unfit
 from brain_tumor.tracking.open import open_tracker
 
@@ -34,7 +34,7 @@ class Explanation(NamedTuple):
 
     found: dict[str, Any]
     lines: pd.DataFrame
-    pictures: list[Picture]
+    pictures: list[TitledFigure]
 
 
 def refuse_misfit(method: str, model: Task, data: SliceDataModule, positive: str | None) -> None:
@@ -146,6 +146,6 @@ def _spread(lines: pd.DataFrame) -> NDArray[np.intp]:
 
 def _picture(
     method: str, maps: Iterable[heat_maps.Map], rows: NDArray[np.intp], lines: pd.DataFrame, data: SliceDataModule
-) -> Picture:
+) -> TitledFigure:
     figure = plots.heat_maps(lines.loc[rows], *data.decoded.originals(rows), list(maps))
-    return Picture(f"where it looks: {method}", figure, f"{method}.png")
+    return TitledFigure(f"where it looks: {method}", figure, f"{method}.png")
