@@ -80,7 +80,7 @@ def around(margin: float, masks: str | Sequence[str] | None, predicted: Predicte
         ValueError: the runs predict no masks.
     """
     if masks is not None and not predicted.masks:
-        raise ValueError(f"data.masks={masks}: says where no tumour is; data.crop=tumour needs a localizer's")
+        raise ValueError(f"data.masks={masks}: predicts no masks; data.crop=tumour needs a localizer's run")
     return Crop(margin, {path: predicted.masks[path] for path in paths if path in predicted.masks})
 
 
@@ -187,7 +187,7 @@ def require_tested(predicted: Predicted, tested: pd.DataFrame) -> None:
         return
     known = missing["case"].isin(predicted.trained)
     names = sorted(set(missing["case"][known] if known.any() else missing["path"]))
-    what = "was trained on patients who are tested here" if known.any() else "says nothing of slices tested here"
+    what = "was trained on patients who are tested here" if known.any() else "predicts nothing for slices tested here"
     raise ValueError(
         f"data.masks: {what}: {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}. "
         "Give the runs of all folds, data.masks=[run:FOLDER0,run:FOLDER1,...], so that one has tested each"

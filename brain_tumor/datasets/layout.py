@@ -42,7 +42,7 @@ def mistakes(table: pd.DataFrame) -> list[str]:
     for name in classes:
         alike[re.sub(r"[\s_]", "", unicodedata.normalize("NFKC", name)).casefold()].append(name)
     problems = [
-        f"{'/ and '.join(names)}/: two classes by upper and lower case, blanks or underscores only; call both alike"
+        f"{'/ and '.join(names)}/: two classes by upper and lower case, blanks or underscores only; give both one name"
         for names in alike.values()
         if len(names) > 1
     ]
@@ -55,7 +55,9 @@ def mistakes(table: pd.DataFrame) -> list[str]:
         elif parts := sorted(folder for folder in inside if folder.lower() in PARTS or FOLD.match(folder)):
             problems.append(f"{name}/: holds {'/, '.join(parts)}/; turn it round, with the classes inside of these")
         elif len(inside) == 2 and positive.guess(sorted(inside)) and len(classes) > 1:
-            problems.append(f"{name}/: holds {'/, '.join(sorted(inside))}/, which look like the classes. Give these")
+            problems.append(
+                f"{name}/: holds {'/, '.join(sorted(inside))}/, which look like the classes. Give this folder as data.root"
+            )
     return problems + _masks_by_other_names(table["path"])
 
 

@@ -39,11 +39,13 @@ def pair(
         if key not in masks_by_key:
             unmasked += paths
         elif len(paths) > 1:
-            problems.append(f"{_listed(paths)}: images for the one mask {masks_by_key[key][0]}; call each otherwise")
+            problems.append(
+                f"{_listed(paths)}: images for the one mask {masks_by_key[key][0]}; give each image a name and a mask of its own"
+            )
     unmasked_by_key = {_lower(_key(path, path.stem, homes[0])): path for path in unmasked}
     for key in sorted(masks_by_key.keys() - images_by_key.keys()):
         other = unmasked_by_key.get(_lower(key))
-        hint = f"; {other} differs in upper and lower case, call both alike" if other else ""
+        hint = f"; {other} differs in upper and lower case, give both one name" if other else ""
         problems.append(f"{masks_by_key[key][0]}: mask without image{hint}")
     if masks or complete:
         problems += [f"{path}: image without mask" for path in unmasked]

@@ -68,7 +68,7 @@ class Classifier(Task):
         if strategy not in STRATEGIES:
             raise ValueError(f"model.strategy={strategy}: choose one of {', '.join(STRATEGIES)}")
         if strategy != "finetune" and backbone == backbones.PLAIN:
-            raise ValueError(f"model.strategy={strategy}: {backbone} starts at random and has nothing worth keeping")
+            raise ValueError(f"model.strategy={strategy}: {backbone} starts at random, so nothing is worth freezing")
         if not 0 <= dropout < 1:
             raise ValueError(f"model.dropout={dropout}: must be at least 0 and below 1")
         if len(hidden) != 2 or min(hidden) < 1:

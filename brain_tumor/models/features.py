@@ -127,7 +127,7 @@ def _require_room(folder: Path, needed: int) -> None:
     if needed > free:
         raise ValueError(
             f"cache_dir={folder.parent}: the features take {needed / 1e9:.1f} GB, and {free / 1e9:.1f} are free there. "
-            "Make room, choose another cache_dir, or take the long way by cache_features=false"
+            "Make room, choose another cache_dir, or train without stored features by cache_features=false"
         )
     if needed > _MUCH:
         log.info("features: %.1f GB are stored in %s", needed / 1e9, folder)

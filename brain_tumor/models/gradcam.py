@@ -58,7 +58,7 @@ def explainer(model: Classifier, target: int, size: int) -> Callable[[Tensor], N
 
     block = backbones.last_block(model.backbone)
     if block is None:
-        raise ValueError(f"explain=gradcam: {model.hparams['backbone']} has no block layer4 to look at")
+        raise ValueError(f"explain=gradcam: {model.hparams['backbone']} has no block layer4 to explain")
     # Not the model itself, since that computes frozen features without gradients.
     method = LayerGradCam(nn.Sequential(model.backbone, model.head), block)
 

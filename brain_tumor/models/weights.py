@@ -188,8 +188,8 @@ def _imagenet(pretrained: Pretrained, weights: str) -> tuple[State | None, Weigh
                 f"into {_hub_folder()}, give its path as model.weights, or choose none"
             ) from error
     warning = (
-        f"ImageNet weights are neither cached nor reachable: {pretrained.network} starts at random, which is another "
-        "experiment than transfer learning"
+        f"ImageNet weights are neither cached nor reachable: {pretrained.network} starts at random, which is not "
+        "transfer learning"
     )
     return None, WeightsOrigin(weights, warning=warning)
 
