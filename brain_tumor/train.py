@@ -54,6 +54,7 @@ def train(config: dict[str, Any], folder: Path) -> "Record | None":
     trainer = trainers.make_trainer(config, folder, data.monitored, tracker)
     refuse.refuse_untrainable(config, data, model, trainer)
     trainers.speed_up(config, data, model, trainer)
+    run_folder.begin(folder, changed.beginning(data, model))
     facts = recording.facts(config, folder, data, model, trainer)
     if trainer.is_global_zero:
         if model.weights.warning:
@@ -61,7 +62,6 @@ def train(config: dict[str, Any], folder: Path) -> "Record | None":
         tracker.add_image("training batch", plots.batch(data.store.sample(data.rows["train"], 16)))
     last = trainers.checkpoint_path(folder, "last")
     scored = trainers.checkpoint_path(folder, trainers.scored_checkpoint(data.monitored))
-    run_folder.begin(folder, changed.beginning(data, model))
     if last.exists():
         checkpoint.load(model, last)  # refuses in one line what Lightning would refuse in many
         print(f"goes on from its last checkpoint: {folder}")

@@ -194,7 +194,7 @@ def test_several_runs_answer_together(
     np.testing.assert_allclose(found["p(tumour)"], (low["p(tumour)"] + high["p(tumour)"]) / 2, rtol=1e-12)
     assert low["area_px"].sum() < found["area_px"].sum() < high["area_px"].sum()
     assert json.loads((tmp_path / "out" / "predict.json").read_text())["run"] == "runs/fold0, runs/fold1"
-    with pytest.raises(ValueError, match=f"{detector}: cannot answer together with {types}: its kind is phantom"):
+    with pytest.raises(ValueError, match=f"{detector}: cannot answer together with {types}: its dataset is phantom"):
         open_run([str(types), str(detector)])
     with pytest.raises(ValueError, match="no finished run there"):
         open_run("nothing*")

@@ -346,7 +346,7 @@ def test_scores_on_other_data_say_what_speaks_against_them(
     run = SimpleNamespace(
         record={"data": {"classes": ["no", "yes"], "positive": "yes"}}, sequences=("t1", "flair", "t1ce")
     )
-    data = SimpleNamespace(classes=classes, positive=positive, sequences=sequences)
+    data = SimpleNamespace(classes=classes, positive=positive, dataset=SimpleNamespace(sequences=sequences))
     assert scored_data.doubts(run, data) == said  # type: ignore[arg-type]
 
 

@@ -65,7 +65,7 @@ def test_a_part_of_the_test_slices_is_not_scored_as_all(setting: str) -> None:
 def test_classes_that_change_places_are_named(positive: str | None, classes: list[str], said: list[str]) -> None:
     record = {"data": {"classes": ["healthy", "sick"], "positive": positive}}
     run: Any = SimpleNamespace(record=record, sequences=())
-    data: Any = SimpleNamespace(classes=classes, positive=positive, sequences=())
+    data: Any = SimpleNamespace(classes=classes, positive=positive, dataset=SimpleNamespace(sequences=()))
     assert scored_data.doubts(run, data) == said
 
 

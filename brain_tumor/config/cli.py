@@ -14,9 +14,6 @@ from brain_tumor.config import names
 from brain_tumor.config.errors import one_line
 from brain_tumor.config.typed import CONF
 
-# Where Hydra finds the launcher `spark`; processes that other launchers start need it on their path, too.
-sys.path.append(str(Path(__file__).resolve().parents[1] / "cluster" / "plugins"))
-
 
 def enter(main: Callable[[], Any]) -> None:
     """Run a Hydra main function; what a user can mend ends in one line and exit code 1.
