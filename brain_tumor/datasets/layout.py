@@ -55,9 +55,8 @@ def mistakes(table: pd.DataFrame) -> list[str]:
         elif parts := sorted(folder for folder in inside if folder.lower() in PARTS or FOLD.match(folder)):
             problems.append(f"{name}/: holds {'/, '.join(parts)}/; turn it round, with the classes inside of these")
         elif len(inside) == 2 and positive.guess(sorted(inside)) and len(classes) > 1:
-            problems.append(
-                f"{name}/: holds {'/, '.join(sorted(inside))}/, which look like the classes. Give this folder as data.root"
-            )
+            names = "/, ".join(sorted(inside))
+            problems.append(f"{name}/: holds {names}/, which look like the classes. Give this folder as data.root")
     return problems + _masks_by_other_names(table["path"])
 
 

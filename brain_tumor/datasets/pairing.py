@@ -39,9 +39,8 @@ def pair(
         if key not in masks_by_key:
             unmasked += paths
         elif len(paths) > 1:
-            problems.append(
-                f"{_listed(paths)}: images for the one mask {masks_by_key[key][0]}; give each image a name and a mask of its own"
-            )
+            mask = masks_by_key[key][0]
+            problems.append(f"{_listed(paths)}: images for the one mask {mask}; give each image a name of its own")
     unmasked_by_key = {_lower(_key(path, path.stem, homes[0])): path for path in unmasked}
     for key in sorted(masks_by_key.keys() - images_by_key.keys()):
         other = unmasked_by_key.get(_lower(key))
