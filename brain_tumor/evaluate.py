@@ -1,4 +1,4 @@
-"""Score a finished run again, or on other data.
+"""Score a finished run again, on its test part or on other data.
 
 python -m brain_tumor.evaluate run=outputs/NAME
 python -m brain_tumor.evaluate run=outputs/NAME data=folder data.root=/data/mri 'classes=[healthy,cancer]'
@@ -19,7 +19,7 @@ from brain_tumor.config import cli, typed
 def main(cfg: DictConfig) -> None:
     """Print the scores and write them into the run's folder, under `evaluations/`."""
     config = typed.plain(cfg, "evaluate")
-    from brain_tumor.evaluation import evaluation, explanation  # late: they bring torch
+    from brain_tumor.evaluation import evaluation, explanation  # late: they import torch
     from brain_tumor.inference import trained
     from brain_tumor.io import run_lengths, tables, walk
     from brain_tumor.runs import run_folder, summary
@@ -28,7 +28,7 @@ def main(cfg: DictConfig) -> None:
     record, predictions, data, explained = evaluation.evaluate(run, config)
     for warning in record["warnings"]:
         print(f"WARNING: {warning}", file=sys.stderr)
-    folder = walk.make_results_folder(run_folder.numbered(run.folder / "evaluations"))
+    folder = walk.make_results_folder(run_folder.make_numbered(run.folder / "evaluations"))
     tables.write_csv(folder / "predictions.csv", predictions)
     if explained:
         explanation.write(folder, explained)
@@ -36,7 +36,7 @@ def main(cfg: DictConfig) -> None:
         run_lengths.write(walk.make_results_folder(folder / "masks"), predictions, data.table.loc[predictions.index])
     tables.write_json(folder / "results.json", record)
     if "stages" in record:
-        print(f"{summary.stages(record['stages'])}\n")
+        print(f"{summary.two_stage(record['stages'])}\n")
     if "explanation" in record:
         print(f"{summary.explanation(record['explanation'])}\n")
     print(f"{summary.scores(record['test'])}\n\nevaluation: {folder}")

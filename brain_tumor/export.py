@@ -1,4 +1,4 @@
-"""Write a trained run as one ONNX file that needs neither torch nor this package, and a card that describes it.
+"""Export a trained run as one ONNX file, which needs neither torch nor this package, with a model card.
 
 python -m brain_tumor.export run=outputs/NAME to=model.onnx
 python -m brain_tumor.export run=outputs/NAME to=model.onnx input=folder
@@ -15,17 +15,17 @@ from brain_tumor.config import cli, typed
 
 @hydra.main(config_path=typed.CONF, config_name="export", version_base="1.3")
 def main(cfg: DictConfig) -> None:
-    """Export, and say how far file, network and `predict` are apart."""
+    """Export a run, and print how much file, network and `predict` differ."""
     config = typed.plain(cfg, "export")
     print(export(config))
-    print(f"exported: {config['to']} (about it: {Path(config['to']).with_suffix('.md')})")
+    print(f"exported: {config['to']} (model card: {Path(config['to']).with_suffix('.md')})")
 
 
 def export(config: dict[str, Any]) -> str:
-    """Write file and card, both or neither, and return how the file was checked.
+    """Write file and model card, both or neither, and return a table of how the file was checked.
 
     Raises:
-        ValueError: the run cannot be exported, there is nothing to check it on, or the file says something else.
+        ValueError: the run cannot be exported, there are no slices to check it on, or the file predicts something else.
     """
     try:
         import onnx  # noqa: F401
@@ -37,7 +37,7 @@ def export(config: dict[str, Any]) -> str:
 
     to = Path(config["to"])
     if to.suffix != ".onnx" or not to.parent.is_dir():
-        raise ValueError(f"to={to}: name a file ending in .onnx, in a folder that is there")
+        raise ValueError(f"to={to}: name a file ending in .onnx, in a folder that exists")
     volumes.refuse_preset(config["preset"])
     from brain_tumor.inference import export, trained
     from brain_tumor.runs import card

@@ -22,19 +22,19 @@ from brain_tumor.config import cli, quiet, typed
 if TYPE_CHECKING:
     from brain_tumor.inference.predictor import Predictor
 
-_NAMED = 10  # files that were skipped, named one by one
+_NAMED = 10  # skipped files that are printed
 
 
 @hydra.main(config_path=typed.CONF, config_name="predict", version_base="1.3")
 def main(cfg: DictConfig) -> None:
-    """Predict what is there; go on where an earlier call was cut off. Exit with 1 where a case has failed."""
+    """Predict the cases; resume an earlier call that was cut off. Exit with 1 if a case has failed."""
     config = typed.plain(cfg, "predict")
     if predict(config):
         sys.exit(1)
 
 
 def predict(config: dict[str, Any]) -> int:
-    """Predict every case, write the tables, and return how many cases have failed.
+    """Predict every case, write the tables, and return the number of failed cases.
 
     Raises:
         ValueError: the runs or the inputs cannot be used at all.
@@ -55,7 +55,7 @@ def predict(config: dict[str, Any]) -> int:
     skipped = {str(path): reason for path, reason in left_out.items()}
     todo = pipeline.part(cases, config["part"])
     predictor = Predictor.of(runs, config["threshold"])
-    if remark := _idle(config["threshold"], predictor):
+    if remark := _unused(config["threshold"], predictor):
         print(remark, file=sys.stderr)
     written = Predictions(Path(config["output_dir"]), {**predictor.identity, "preset": config["preset"]})
     started = time.perf_counter()
@@ -64,13 +64,13 @@ def predict(config: dict[str, Any]) -> int:
     facts = {**predictor.describe(), "seconds": seconds, "passed over": others, "skipped": skipped}
     failed = written.finish([case.name for case in cases], facts)
     print(written.overview(predictor.run.positive))
-    _complain(skipped, failed)
+    _report(skipped, failed)
     print(f"predictions: {written.folder}")
     return len(failed)
 
 
-def _idle(threshold: float | None, predictor: "Predictor") -> str:
-    """Say that a threshold was given which decides nothing; "" where it does."""
+def _unused(threshold: float | None, predictor: "Predictor") -> str:
+    """Return a remark if the user's threshold decides nothing; else ""."""
     run = predictor.run
     if threshold is None or predictor.detector:
         return ""
@@ -83,8 +83,8 @@ def _idle(threshold: float | None, predictor: "Predictor") -> str:
     return ""
 
 
-def _complain(skipped: Mapping[str, str], failed: Sequence[Mapping[str, Any]]) -> None:
-    """Print which files were skipped, the first of them, and which cases have failed, each with the reason."""
+def _report(skipped: Mapping[str, str], failed: Sequence[Mapping[str, Any]]) -> None:
+    """Print the first of the skipped files, and the failed cases, each with the reason."""
     for path, reason in list(skipped.items())[:_NAMED]:
         print(f"skipped: {path}: {reason}", file=sys.stderr)
     if len(skipped) > _NAMED:

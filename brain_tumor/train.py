@@ -1,4 +1,4 @@
-"""Train and test a model, and leave a complete record.
+"""Train and test a model, and write a complete record.
 
 python -m brain_tumor.train
 python -m brain_tumor.train model=resnet18 transforms=flip_norm
@@ -27,9 +27,9 @@ if TYPE_CHECKING:  # imported late at run time, so that --help and --cfg answer 
 
 @hydra.main(config_path=typed.CONF, config_name="train", version_base="1.3")
 def main(cfg: DictConfig) -> None:
-    """Run one training, go on with it, or say that it has been run."""
+    """Train one run, resume it, or print that it is finished."""
     folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
-    with job.leaving_no_empty(folder):
+    with job.discard_on_error(folder):
         config = typed.plain(cfg, "train")
     job.run(config, folder, train)
 
@@ -43,7 +43,7 @@ def train(config: dict[str, Any], folder: Path) -> "Record | None":
     from brain_tumor.models import checkpoint
     from brain_tumor.runs import run_folder
     from brain_tumor.tracking.open import open_tracker
-    from brain_tumor.training import changed, confidence, parts, recording, refuse
+    from brain_tumor.training import calibrate, changed, parts, recording, refuse
     from brain_tumor.training import trainer as trainers
 
     quiet.quieten_lightning()
@@ -63,7 +63,7 @@ def train(config: dict[str, Any], folder: Path) -> "Record | None":
     last = trainers.checkpoint_path(folder, "last")
     scored = trainers.checkpoint_path(folder, trainers.scored_checkpoint(data.monitored))
     if last.exists():
-        checkpoint.load(model, last)  # refuses in one line what Lightning would refuse in many
+        checkpoint.load(model, last)  # refuses a wrong checkpoint in one line, Lightning in many
         print(f"goes on from its last checkpoint: {folder}")
     ready = time.perf_counter()
 
@@ -72,13 +72,13 @@ def train(config: dict[str, Any], folder: Path) -> "Record | None":
     test = partial(
         trainer.test, model, data, ckpt_path=None if scored == last else scored, weights_only=True, verbose=False
     )
-    known = confidence.fit(data, model, test)
+    calibrated = calibrate.fit(data, model, test)
     test()
     tested = time.perf_counter()
     if not trainer.is_global_zero:
         return None
     seconds = {"setup_seconds": ready - started, "fit_seconds": fitted - ready, "test_seconds": tested - fitted}
-    return recording.write(folder, facts, data, model, known, seconds, tracker)
+    return recording.write(folder, facts, data, model, calibrated, seconds, tracker)
 
 
 if __name__ == "__main__":

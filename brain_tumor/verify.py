@@ -1,4 +1,4 @@
-"""Read every file of a data set and say what is there and what is wrong.
+"""Read every file of a data set, and list what it holds and what is wrong.
 
 python -m brain_tumor.verify data=folder data.root=/data/mri
 python -m brain_tumor.verify data=lgg data.root=/data/lgg published=true
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @hydra.main(config_path=typed.CONF, config_name="verify", version_base="1.3")
 def main(cfg: DictConfig) -> None:
-    """Print what is there; exit with 1 where anything is unsound."""
+    """Print what the data set holds; exit with 1 if there are problems."""
     from brain_tumor.data import inspection, opening
     from brain_tumor.data.transforms import Transforms
 
@@ -28,27 +28,29 @@ def main(cfg: DictConfig) -> None:
     listing = data.dataset.listing()
     differences = _differences(data.dataset, listing) if config["published"] else []
     remarks = data.dataset.remarks(listing)
-    found = inspection.inspect(listing, data.target, data.positive, data.min_patients)
-    found.problems += differences + remarks.problems
-    found.notes += remarks.notes
-    print(found.text())
-    if found.problems:
+    report = inspection.inspect(listing, data.target, data.positive, data.min_patients)
+    report.problems += differences + remarks.problems
+    report.notes += remarks.notes
+    print(report.text())
+    if report.problems:
         sys.exit(1)
 
 
 def _differences(dataset: "DataSet", listing: "Listing") -> list[str]:
-    """Hold a data set against what was published.
+    """Compare a data set with what was published, and return the differences, one per line.
 
     Raises:
-        ValueError: nothing was; names the data sets of which something was.
+        ValueError: nothing is known of its publication; the message names the data sets for which something is.
     """
     from brain_tumor.datasets import declared
     from brain_tumor.datasets.base import DataSet
 
     differences = dataset.differences(listing)
     if differences is None:
-        known = [name for name, one in declared.by_name().items() if one.differences is not DataSet.differences]
-        names = " and ".join(f"data={name}" for name in known)
+        published = [
+            name for name, class_ in declared.by_name().items() if class_.differences is not DataSet.differences
+        ]
+        names = " and ".join(f"data={name}" for name in published)
         raise ValueError(f"published=true: only {names} are known as they were published")
     return differences
 

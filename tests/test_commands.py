@@ -17,7 +17,7 @@ from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 
 from brain_tumor import predict
 from brain_tumor.config import cli
-from brain_tumor.runs import run_folder as run_folders
+from brain_tumor.runs import identity
 from tests.conftest import SMALL, Command, environment, run_folder, write_image
 
 REQUIRED = {"config", "data", "split", "weights", "baselines", "history", "test", "timing", "versions"}
@@ -315,8 +315,8 @@ def test_help_answers_at_once_and_imports_nothing_heavy(verb: str, tmp_path: Pat
 def test_records_are_found_by_configuration() -> None:
     config: dict[str, Any] = {"seed": 0, "data": {"size": 32, "cache_dir": "a"}, "output_dir": "x", "resume": False}
     moved = {**config, "output_dir": "y", "resume": True, "data": {"size": 32, "cache_dir": "b"}}
-    assert run_folders.run_id(config) == run_folders.run_id(moved)
-    assert run_folders.run_id(config) != run_folders.run_id({**config, "seed": 1})
+    assert identity.run_id(config) == identity.run_id(moved)
+    assert identity.run_id(config) != identity.run_id({**config, "seed": 1})
 
 
 @pytest.mark.parametrize(

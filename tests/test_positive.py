@@ -254,9 +254,9 @@ def test_an_idle_threshold_is_said() -> None:
         (Predictor(segmenter(), yes, 0.3), ""),
         (Predictor(yes, None, 0.3), ""),
     ):
-        assert said in (remark := predict._idle(0.3, predictor))
+        assert said in (remark := predict._unused(0.3, predictor))
         assert bool(remark) == bool(said)
-    assert predict._idle(None, Predictor(segmenter())) == ""
+    assert predict._unused(None, Predictor(segmenter())) == ""
 
 
 def test_an_ensembles_threshold_is_the_mean_and_says_of_what() -> None:

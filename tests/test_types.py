@@ -352,13 +352,13 @@ def test_bad_settings_are_refused(settings: dict[str, Any], said: str, localizer
 
 def test_new_keys_leave_old_identities(localizers: list[Path]) -> None:
     """A run of yesterday's configuration has the id that it had yesterday."""
-    from brain_tumor.runs import run_folder as folders
+    from brain_tumor.runs import identity
 
     config = json.loads((localizers[0] / "results.json").read_text())["config"]
-    own = folders.run_id(config)
+    own = identity.run_id(config)
     for key in ("crop", "crop_margin", "masks", "min_patients"):
         del config["data"][key]
-    assert folders.run_id(config) == own
+    assert identity.run_id(config) == own
 
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"

@@ -38,7 +38,7 @@ def main(cfg: DictConfig) -> None:
         for row in SECTIONS[name](bench):
             print(measure.line(row), flush=True)
             rows.append(row)
-    folder = run_folder.numbered(Path(config["output_dir"]) / "benchmark")
+    folder = run_folder.make_numbered(Path(config["output_dir"]) / "benchmark")
     _save(folder, config, bench, rows)
     print(f"\nsaved: {folder}")
 

@@ -1,1 +1,1 @@
-"""Beyond one machine: sweeps, one big training, and the scoring of an archive on Spark. Nothing imports this room."""
+"""Use several machines with Spark: sweeps, one large training, scores of an archive. Nothing imports this room."""

@@ -1,4 +1,4 @@
-"""The files of an archive: how they are listed, which belong together, and how executors get at them."""
+"""List the files of an archive, group those that belong together, and fetch them for executors."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
     from pyarrow import RecordBatch
     from pyarrow.fs import FileSystem
 
-_ALONE = (*IMAGE_SUFFIXES, ".nii", ".nii.gz")  # what is called so is no part of a DICOM series
+_ALONE = (*IMAGE_SUFFIXES, ".nii", ".nii.gz")  # files with these suffixes are no part of a DICOM series
 
 
 def find(text: str) -> list[str]:
-    """List the files of a folder or a pattern, here or at a URL; nothing is opened.
+    """List the files of a folder or a pattern, here or at a URL, without opening them.
 
-    What cannot be opened and may be a scan is listed, too, so that it has its row; hidden files, systems' own and
-    results of ours are not.
+    Files that cannot be opened but may be scans are listed, too, so that they get a row. Hidden files, files of the
+    system and results of brain_tumor are not listed.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there are no files.
     """
     if "://" in text:
-        found = _at_url(text)
+        paths = _at_url(text)
     else:
-        inside = inputs.gather([text])
-        # Absolute, but a link keeps its name: other machines may not have what it stands for under that path.
-        found = [str(path.absolute()) for path in [*inside.files, *inside.lost]]
-    if not found:
+        gathered = inputs.gather([text])
+        # Absolute, but links stay: another machine may not have a link's target under the same path.
+        paths = [str(path.absolute()) for path in [*gathered.files, *gathered.lost]]
+    if not paths:
         raise ValueError(f"input={text}: no such files")
-    return sorted(found)
+    return sorted(paths)
 
 
 def _at_url(url: str) -> list[str]:
@@ -42,18 +42,18 @@ def _at_url(url: str) -> list[str]:
 
     system, path = open_url(url)
     scheme = url.partition("://")[0]
-    inside = system.get_file_info(FileSelector(path, recursive=True))
-    files = [own.path for own in inside if own.type == FileType.File]
-    ours = {file.removesuffix(walk.MARK) for file in files if file.endswith(f"/{walk.MARK}")}
+    infos = system.get_file_info(FileSelector(path, recursive=True))
+    files = [info.path for info in infos if info.type == FileType.File]
+    results = {file.removesuffix(walk.MARK) for file in files if file.endswith(f"/{walk.MARK}")}
     return [
         f"{scheme}://{file}"
         for file in files
-        if not any(map(walk.is_hidden, file.removeprefix(path).split("/"))) and not file.startswith(tuple(ours))
+        if not any(map(walk.is_hidden, file.removeprefix(path).split("/"))) and not file.startswith(tuple(results))
     ]
 
 
 def belonging(batches: "Iterator[RecordBatch]") -> "Iterator[RecordBatch]":
-    """Add to each `path` what it may belong to: the `whole` is a hash of a DICOM study, or the path itself."""
+    """Add to each `path` the `whole` that it belongs to: a hash of its DICOM study, or the path itself."""
     import pyarrow
 
     for batch in batches:
@@ -71,15 +71,15 @@ def _whole(path: str) -> str:
             if file_types.of(local).name == "dicom":
                 return series.study(local) or _home(path)
     except (ValueError, OSError):
-        pass  # the row will say why
+        pass  # the file's row will say why
     return path
 
 
 @contextmanager
 def at_hand(paths: Sequence[str]) -> Iterator[list[Path]]:
-    """Fetch files that are URLs for as long as they are read; others stay where they are."""
+    """Yield local paths of files; those at URLs are downloaded for as long as the block runs."""
     with tempfile.TemporaryDirectory(prefix="brain_tumor-") as folder:
-        # What lies in one folder does so here, too, since that is a part of what belongs together.
+        # Files of one folder stay in one folder, since the folder helps to tell which files belong together.
         homes = {home: str(number) for number, home in enumerate(dict.fromkeys(map(_home, paths)))}
         yield [_fetch(path, Path(folder, homes[_home(path)])) for path in paths]
 
@@ -104,7 +104,7 @@ def open_url(url: str) -> "tuple[FileSystem, str]":
     """Return the file system of a URL, and the path in it.
 
     Raises:
-        ValueError: it is none that Arrow knows.
+        ValueError: Arrow cannot open it.
     """
     from pyarrow.fs import FileSystem
 

@@ -1,4 +1,4 @@
-"""Score an archive with a finished run: paths in, Parquet out, a row a slice, on one machine or a Spark cluster.
+"""Score an archive with a finished run: paths in, Parquet out, one row per slice, on one machine or a Spark cluster.
 
 python -m brain_tumor.cluster.score run=outputs/NAME input=scans to=scores
 python -m brain_tumor.cluster.score run=outputs/NAME input=paths.parquet to=s3://bucket/scores master=spark://host:7077
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from brain_tumor.inference.base import Run
     from brain_tumor.inference.predictor import Predictor
 
-_PER_TASK = 256  # cases; what is done again where an executor is lost
+_PER_TASK = 256  # cases, which are scored again if an executor is lost
 
 
 @hydra.main(config_path=typed.CONF, config_name="score", version_base="1.3")
 def main(cfg: DictConfig) -> None:
-    """Score what is not scored yet; files that cannot be read have a row that says why, and fail nothing."""
+    """Score the files that are not scored yet; a file that cannot be read gets a row that says why."""
     score(typed.plain(cfg, "score"))
 
 
 def score(config: dict[str, Any]) -> None:
-    """Score an archive in parts, each of them committed by Spark, whole or not at all.
+    """Score an archive in parts; Spark commits each part completely or not at all.
 
     Raises:
         ValueError: the run, the input or the target cannot be used.
@@ -62,22 +62,22 @@ def score(config: dict[str, Any]) -> None:
         with tempfile.TemporaryDirectory(prefix="brain_tumor-") as home:
             _send(spark, runs, Path(home))
             _score(spark, settings, target, parts)
-        _say(spark, target)
+        _print_counts(spark, target)
     except ValueError:
         raise
-    except Exception as error:  # Spark's own, of many lines
+    except Exception as error:  # Spark's errors have many lines
         raise ValueError(
-            f"to={config['to']}: not complete, the same command goes on ({session.says(error)})"
+            f"to={config['to']}: not complete, the same command goes on ({session.summarize(error)})"
         ) from error
     finally:
         spark.stop()
 
 
 def _plan(spark: "SparkSession", predictor: "Predictor", config: dict[str, Any], target: str) -> int:
-    """Divide the cases into parts, once: later calls go on with the same ones. Returns how many parts there are.
+    """Divide the cases into parts, once, since later calls resume with the same parts; return the number of parts.
 
     Raises:
-        ValueError: the target holds scores of another run, other input or other settings, or rows of another form.
+        ValueError: the target holds scores of another run, input or setting, or rows with other columns.
     """
     from brain_tumor.cluster import scoring
 
@@ -104,7 +104,7 @@ def _plan(spark: "SparkSession", predictor: "Predictor", config: dict[str, Any],
 
 
 def _divide(paths: "DataFrame", size: int, target: str) -> int:
-    """Write down which files are a case, and which part it is in; a part has about `size` files."""
+    """Write which files form a case, and which part it is in, with about `size` files per part; return their number."""
     from pyspark.sql import functions as f
 
     from brain_tumor.cluster import files
@@ -147,7 +147,7 @@ def _absolute(text: str) -> str:
 
 
 def _send(spark: "SparkSession", runs: "Mapping[str, Run]", home: Path) -> None:
-    """Send what is needed of the runs to the executors, which fetch it from `home` and unpack it once each."""
+    """Send the runs' files to the executors, each of which fetches them from `home` and unpacks them once."""
     from brain_tumor.cluster import scoring
 
     scoring.pack(runs, home / "runs")
@@ -156,6 +156,7 @@ def _send(spark: "SparkSession", runs: "Mapping[str, Run]", home: Path) -> None:
 
 
 def _score(spark: "SparkSession", settings: "Settings", target: str, parts: int) -> None:
+    """Score the parts that are not committed yet."""
     from brain_tumor.cluster import scoring
 
     for part in range(parts):
@@ -167,13 +168,14 @@ def _score(spark: "SparkSession", settings: "Settings", target: str, parts: int)
         count = cases.count()
         tasks = max(1, min(count, spark.sparkContext.defaultParallelism), count // _PER_TASK)
         scored = cases.repartition(tasks).mapInArrow(partial(scoring.score, settings), scoring.SCHEMA)
-        # Nothing of a part is seen before all of it is there.
+        # With version 1, a part becomes visible when all of it is written.
         scored.write.mode("overwrite").option("mapreduce.fileoutputcommitter.algorithm.version", "1").parquet(place)
         seconds = time.perf_counter() - started
         print(f"part {part + 1} of {parts}: {count} cases, {count / seconds:.1f} a second", flush=True)
 
 
-def _say(spark: "SparkSession", target: str) -> None:
+def _print_counts(spark: "SparkSession", target: str) -> None:
+    """Print how many rows there are, by status."""
     counts = spark.read.parquet(f"{target}/part=*").groupBy("status").count().collect()
     for row in sorted(counts):
         print(f"{row['status']}: {row['count']} rows")

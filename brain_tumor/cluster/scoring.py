@@ -1,4 +1,4 @@
-"""What an executor does of an archive: read cases, predict many at a time, and return a row a slice."""
+"""Score cases on an executor: read them, predict them in batches, and return one row per slice."""
 
 import logging
 import re
@@ -28,23 +28,27 @@ if TYPE_CHECKING:
     import pandas as pd
     from pyarrow import RecordBatch
 
-# What stands in a row, by Spark's name of its type.
+# The columns, with Spark's names of their types.
 FIELDS = {
     "path": "string", "case": "string", "slice": "int", "probabilities": "map<string, double>", "novelty": "double",
     "detector": "double", "type": "string", "types": "map<string, double>", "height": "int", "width": "int",
     "run_lengths": "string", "warnings": "string", "status": "string", "reason": "string",
 }  # fmt: skip
-SCHEMA = ", ".join(f"{name} {kind}" for name, kind in FIELDS.items())
-RUNS = "brain_tumor-runs"  # how the executors know the folder of the runs
-_KEPT = ("results.json", novelty.FILE, leakage.INHERITED)  # of a run's folder, beside its checkpoint
-_MOST = 2048  # rows that wait for a batch to fill, failures among them
+SCHEMA = ", ".join(f"{name} {type_}" for name, type_ in FIELDS.items())
+RUNS = "brain_tumor-runs"  # name of the runs' folder on executors
+_FILES = ("results.json", novelty.FILE, leakage.INHERITED)  # that are sent of a run's folder, besides its checkpoint
+_MOST = 2048  # cases that wait until a batch is full, failed ones included
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How cases are predicted: `preset` and `threshold` as for predict, `batch` in bytes of images.
+    """How cases are predicted.
 
-    `trusted` are modules whose classes the runs may name.
+    Attributes:
+        preset: how a volume's intensities are scaled.
+        threshold: as for `predict`.
+        batch: bytes of images that are predicted together.
+        trusted: modules of the user whose classes the runs may name.
     """
 
     preset: str
@@ -55,16 +59,18 @@ class Settings:
 
 @dataclass
 class _Read:
+    """A case that has been read: one of its paths, its name, and its slices, or why there are none."""
+
     path: str
     case: str
-    slices: Slices | str  # or why there are none
+    slices: Slices | str
 
 
 def pack(runs: Mapping[str, Run], home: Path) -> None:
-    """Copy what is needed of runs into a folder: home/run/0, home/detector/0, ..., several where they answer together.
+    """Copy the files that runs need into a folder: home/run/000, home/detector/000, ...; an ensemble has several.
 
     Args:
-        runs: by what they are for, each a folder's, a file's or several.
+        runs: by their roles, each from a folder, a file or several of these.
         home: of the copies.
     """
     for key, run in runs.items():
@@ -79,7 +85,7 @@ def _copy(run: Run, target: Path) -> None:
         return
     (target / "checkpoints").mkdir(parents=True)
     shutil.copy(run.checkpoint, target / "checkpoints")
-    for name in _KEPT:
+    for name in _FILES:
         if (run.folder / name).exists():
             shutil.copy(run.folder / name, target)
 
@@ -94,7 +100,7 @@ def unpack(home: Path, settings: Settings) -> Predictor:
 
 
 def score(settings: Settings, batches: "Iterator[RecordBatch]") -> "Iterator[RecordBatch]":
-    """Score cases, each a row whose `paths` are its files; rows of `SCHEMA` come out, as many as fit into memory."""
+    """Score cases, each a row with its files as `paths`, and yield rows of `SCHEMA` in batches that fit into memory."""
     predictor = _predictor(settings)
     waiting: list[_Read] = []
     size = 0
@@ -112,17 +118,18 @@ def score(settings: Settings, batches: "Iterator[RecordBatch]") -> "Iterator[Rec
 
 @lru_cache(maxsize=1)
 def _predictor(settings: Settings) -> Predictor:
-    """Open the runs once a Python worker, with as many threads as Spark counts for a task."""
+    """Open the runs, once per Python worker, with as many threads as Spark assigns to a task."""
     import torch
     from pyspark import SparkFiles, TaskContext
 
-    logging.getLogger("pydicom").propagate = False  # what it says of damaged files stands in the rows
+    logging.getLogger("pydicom").propagate = False  # the rows name damaged files
     if context := TaskContext.get():
         torch.set_num_threads(context.cpus())
     return unpack(Path(SparkFiles.get(RUNS)), settings)
 
 
 def _read(paths: Sequence[str], settings: Settings, mixed: bool) -> list[_Read]:
+    """Read the cases in some files; files without any give one case with the reason."""
     name = Path(paths[0]).stem
     try:
         with files.at_hand(paths) as local:
@@ -138,7 +145,7 @@ def _read(paths: Sequence[str], settings: Settings, mixed: bool) -> list[_Read]:
 
 
 def _score(predictor: Predictor, waiting: Sequence[_Read]) -> list[dict[str, Any]]:
-    """Return the rows of what has been read, as `FIELDS` names them; what a row lacks is null."""
+    """Predict cases and return their rows with the keys of `FIELDS`; a missing key is null."""
     rows: list[dict[str, Any]] = []
     good = [case for case in waiting if isinstance(case.slices, Slices)]
     for case, result in zip(good, _predict(predictor, good), strict=True):
@@ -149,16 +156,16 @@ def _score(predictor: Predictor, waiting: Sequence[_Read]) -> list[dict[str, Any
 def _batch(rows: Sequence[Mapping[str, Any]]) -> "RecordBatch":
     import pyarrow
 
-    kinds = {
+    types = {
         "string": pyarrow.string(), "int": pyarrow.int32(), "double": pyarrow.float64(),
         "map<string, double>": pyarrow.map_(pyarrow.string(), pyarrow.float64()),
     }  # fmt: skip
-    schema = pyarrow.schema([(name, kinds[kind]) for name, kind in FIELDS.items()])
+    schema = pyarrow.schema([(name, types[type_]) for name, type_ in FIELDS.items()])
     return pyarrow.RecordBatch.from_pylist(list(rows), schema=schema)
 
 
 def _predict(predictor: Predictor, waiting: Sequence[_Read]) -> list[Prediction | str]:
-    """Predict all together, and where that fails each by itself, so that one takes no other with it."""
+    """Predict all cases together, and each alone if that fails, so that one bad case does not fail the others."""
     slices = [case.slices for case in waiting if isinstance(case.slices, Slices)]
     if not slices:
         return []
@@ -168,11 +175,12 @@ def _predict(predictor: Predictor, waiting: Sequence[_Read]) -> list[Prediction 
         if len(slices) > 1:
             return [_predict(predictor, [case])[0] for case in waiting]
         if isinstance(error, MemoryError):
-            raise  # which says nothing of the file
+            raise  # not the file's fault
         return [f"cannot be predicted ({type(error).__name__}: {' '.join(str(error).split())[:300]})"]
 
 
 def _rows(case: _Read, prediction: Prediction) -> list[dict[str, Any]]:
+    """Return the rows of a predicted case."""
     assert isinstance(case.slices, Slices)
     table, tumours, height_width = prediction.table, set(prediction.tumours.tolist()), case.slices.images.shape[1:3]
     chances = _pairs(prediction.chances)
@@ -198,7 +206,7 @@ def _rows(case: _Read, prediction: Prediction) -> list[dict[str, Any]]:
 
 
 def _pairs(chances: "pd.DataFrame") -> list[list[tuple[str, float]]]:
-    """Return each row as Arrow takes a map."""
+    """Return each row as pairs, as Arrow takes a map."""
     names = [str(name) for name in chances]
     return [list(zip(names, map(float, row), strict=True)) for row in chances.to_numpy()]
 

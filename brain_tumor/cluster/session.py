@@ -1,4 +1,4 @@
-"""Spark's session: made where there is none, with what runs and scoring rely on."""
+"""Start Spark's session, or take the current one, with the settings that sweeps and scoring rely on."""
 
 import logging
 import os
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _QUIET = {"spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
-_REGISTERING = 30  # seconds that executors take to come up, at most
+_REGISTERING = 30  # seconds to wait for executors
 
 
 def start(
@@ -26,14 +26,14 @@ def start(
 
     Args:
         name: of the application.
-        master: where spark-submit says none; None for all cores of this machine.
+        master: used without spark-submit; None for all cores of this machine.
         conf: further settings.
         required: settings that the caller relies on.
 
     Raises:
-        ValueError: PySpark or Java is missing, the cluster does not answer, or a session of other settings is there.
+        ValueError: PySpark or Java is missing, the cluster does not answer, or there is a session with other settings.
     """
-    # PySpark 4.3 says so on import; rows go through Arrow here, not through pandas.
+    # PySpark 4.3 warns on import, but rows pass through Arrow here, not through pandas.
     warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas >= 3", FutureWarning)
     try:
         from pyspark.sql import SparkSession
@@ -43,17 +43,17 @@ def start(
         raise ValueError("Spark: needs Java 17 (Debian: apt-get install openjdk-17-jre-headless)")
     logging.getLogger("py4j").setLevel(logging.WARNING)
     settings = {**_QUIET, **(conf or {}), **(required or {})}
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else whatever `python3` is on an executor
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else an executor runs its `python3`
     builder = SparkSession.builder.appName(name)
-    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # spark-submit sets it, and knows the master itself
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # spark-submit sets it, and has a master
         builder = builder.master(master or "local[*]")
     try:
         session = builder.config(map={key: _text(value) for key, value in settings.items()}).getOrCreate()
-    except Exception as error:  # Py4J's and Spark's own, of many lines
-        raise ValueError(f"Spark: does not start on {master or 'its master'}: {says(error)}") from error
+    except Exception as error:  # errors of Py4J and Spark have many lines
+        raise ValueError(f"Spark: does not start on {master or 'its master'}: {summarize(error)}") from error
     for key, value in (required or {}).items():
-        if (found := session.sparkContext.getConf().get(key, value)) != value:
-            raise ValueError(f"{key}={found}: must be {value}; stop this session, or start it with that")
+        if (current := session.sparkContext.getConf().get(key, value)) != value:
+            raise ValueError(f"{key}={current}: must be {value}; stop this session, or start it with that")
     return session
 
 
@@ -62,10 +62,14 @@ def _text(value: object) -> str:
 
 
 def require_slots(session: "SparkSession", wanted: int) -> None:
-    """Make sure that so many tasks can run at once, all of them or none.
+    """Refuse to start tasks that must run at once if the cluster has too few slots.
+
+    Args:
+        session: the session.
+        wanted: number of tasks.
 
     Raises:
-        ValueError: Spark would refuse them, or wait for executors that do not come.
+        ValueError: Spark would refuse the tasks, or wait for executors that do not come.
     """
     conf = session.sparkContext.getConf()
     if conf.get("spark.dynamicAllocation.enabled", "false") == "true":
@@ -85,8 +89,8 @@ def require_slots(session: "SparkSession", wanted: int) -> None:
         )
 
 
-def says(error: Exception) -> str:
-    """Find the line that tells in an error of Spark or Py4J, which has many."""
+def summarize(error: Exception) -> str:
+    """Return the most informative line of an error of Spark or Py4J, which has many lines."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if "Error:" in line or "Exception:" in line or "ExecutorLost" in line]
-    return next(reversed(telling or lines), type(error).__name__)[:400]
+    informative = [line for line in lines if "Error:" in line or "Exception:" in line or "ExecutorLost" in line]
+    return next(reversed(informative or lines), type(error).__name__)[:400]

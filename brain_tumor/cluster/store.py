@@ -1,14 +1,14 @@
-"""An object store: run folders put there when they are finished. It has no locks and renames nothing."""
+"""Upload finished run folders to an object store, which has no locks and cannot rename."""
 
 from pathlib import Path
 
 from brain_tumor.cluster.files import open_url
 
-_LAST = "results.json"  # whoever sees it sees the whole folder
+_LAST = "results.json"  # uploaded last, so that a folder with it is complete
 
 
 def holds(url: str, name: str) -> bool:
-    """Return whether a finished run's folder of that name is there."""
+    """Return whether the store has the folder of a finished run of that name."""
     from pyarrow.fs import FileType
 
     system, home = open_url(url)
@@ -16,7 +16,7 @@ def holds(url: str, name: str) -> bool:
 
 
 def upload(folder: Path, url: str) -> None:
-    """Put a run's folder there, its record last; of a run that has failed what it has left."""
+    """Upload a run's folder, its record last; a failed run has no record, and its other files are uploaded."""
     system, home = open_url(url)
     files = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.name == _LAST)
     for path in files:

@@ -1,4 +1,4 @@
-"""What an executor does: one run in a process of its own, as a user would start it, or one rank of several."""
+"""Train a run on an executor: in a separate process, as a user would start it, or as one rank of several."""
 
 import contextlib
 import ctypes
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_KEPT = 30  # lines of what a run prints
+_LINES = 30  # of a run's output, the last ones
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,13 @@ class Run:
 
     Attributes:
         number: in the sweep.
-        overrides: those of the command's line that make it this run.
+        overrides: the overrides of the command line that tell it from the other runs.
         arguments: of the command.
         folder: the run's, relative to `start`.
         start: where the command is started.
-        environment: of the command, besides the executor's own.
-        processes: how many train it together.
-        store: URL of an object store that the folder is uploaded to; None where it is shared.
+        environment: of the command, added to the executor's.
+        processes: the number of processes that train it together.
+        store: URL of an object store that the folder is uploaded to; None if the folder is shared.
     """
 
     number: int
@@ -43,7 +43,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a run: `finished`, or why not in `reason`; where; and the last lines it printed."""
+    """The outcome of a run: whether it is `finished`, the `reason` if not, the host, and the last lines printed."""
 
     finished: bool
     reason: str
@@ -55,7 +55,7 @@ UNDER_WAY = "under way in another process"
 
 
 def train(run: Run) -> Outcome:
-    """Train a run in a process of its own. A failure is an outcome: an error Spark would try three times more."""
+    """Train a run in a separate process. A failure is returned, since Spark would repeat a task that raises."""
     try:
         return _train(run)
     except Exception as error:
@@ -77,7 +77,7 @@ def _train(run: Run) -> Outcome:
         stderr=subprocess.STDOUT, text=True, errors="replace", preexec_fn=_end_with_parent,
     )  # fmt: skip
     assert process.stdout is not None
-    lines: deque[str] = deque(maxlen=_KEPT)
+    lines: deque[str] = deque(maxlen=_LINES)
     for line in process.stdout:
         lines.append(line)
         sys.stderr.write(line)  # into the executor's log
@@ -92,16 +92,16 @@ def _train(run: Run) -> Outcome:
 
 
 def conclude(run: Run, code: int, printed: str) -> Outcome:
-    """Say what became of a run whose process has ended: only its record proves that it is finished."""
+    """Return the outcome of a run whose process has ended; only its record proves that it is finished."""
     finished = code == 0 and Path(run.start, run.folder, "results.json").exists()
     lines = [line for line in printed.splitlines() if line.strip()]
-    said = next((line for line in reversed(lines) if line.startswith("error: ")), lines[-1] if lines else "")
-    reason = said.removeprefix("error: ") or f"its process ended with {code}" if code else UNDER_WAY
+    message = next((line for line in reversed(lines) if line.startswith("error: ")), lines[-1] if lines else "")
+    reason = message.removeprefix("error: ") or f"its process ended with {code}" if code else UNDER_WAY
     return Outcome(finished, "" if finished else reason, socket.gethostname(), printed)
 
 
 def rank(run: Run) -> Outcome:
-    """Train a run as one of several processes, in one that torchrun has started for just this."""
+    """Train a run as one of several processes, in a process that torchrun has started for this."""
     from brain_tumor import train as command
     from brain_tumor.config import cli, errors
 
@@ -127,19 +127,19 @@ def _not_shared(run: Run) -> str:
 
 
 def _environment(run: Run) -> dict[str, str]:
-    """Return a run's environment: as many threads as Spark counts for a task, and the GPUs that it has given it."""
+    """Return a run's environment, with as many threads and the GPUs that Spark has assigned to the task."""
     from pyspark import TaskContext
 
-    own = {**os.environ, **run.environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    own.pop("HYDRA_FULL_ERROR", None)  # the driver's, in local mode; a run ends in one line
+    environment = {**os.environ, **run.environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment.pop("HYDRA_FULL_ERROR", None)  # in local mode the driver has set it; a run's error has one line
     if context := TaskContext.get():
-        own["OMP_NUM_THREADS"] = str(context.cpus())
+        environment["OMP_NUM_THREADS"] = str(context.cpus())
         if gpus := context.resources().get("gpu"):
-            own["CUDA_VISIBLE_DEVICES"] = ",".join(gpus.addresses)
-    return own
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus.addresses)
+    return environment
 
 
 def _end_with_parent() -> None:
-    """Let Linux end this process when the executor's ends, however that is: it holds the run's lock."""
+    """Make Linux end this process when the executor ends in any way, since it holds the run's lock."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

@@ -1,8 +1,8 @@
-"""What Hydra and the environment say: the configuration, its types, names of runs, one-line errors, processes."""
+"""The configuration: its keys and types, names of runs, processes and devices, one-line errors."""
 
 import sys
 from pathlib import Path
 
-# Where Hydra finds the launcher `spark`. Here, because the processes that other launchers start import no command, but
-# whatever of this room a command uses, and need the launcher on their path, too.
+# Hydra finds the launcher `spark` here. Processes that other launchers start import no command, but they import modules
+# of this room that a command uses, and they also need the launcher on their path.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "cluster" / "plugins"))

@@ -1,11 +1,11 @@
-"""Errors in one line: what went wrong, and where."""
+"""Write an error in one line: what went wrong, and where."""
 
 import re
 
 from hydra.errors import HydraException, InstantiationException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-# Groups with a class behind them, which may take more than the configuration lists.
+# Groups that configure a class, which may take more settings than the configuration lists.
 _CLASSES = {
     "trainer": "lightning.Trainer", "optimizer": "the optimizer", "data": "the data set", "model": "the model",
     "transforms": "the transforms",
@@ -13,10 +13,10 @@ _CLASSES = {
 
 
 def one_line(error: BaseException) -> str:
-    """Say in one line what went wrong and where, without the libraries' advice."""
+    """Return in one line what went wrong and where, without the libraries' advice."""
     text = str(error)
     if not isinstance(error, ValueError | OSError | HydraException | OmegaConfBaseException):
-        text = f"{type(error).__name__}: {text}"  # such errors say little, or nothing, by their text alone
+        text = f"{type(error).__name__}: {text}"  # the text alone says little, or nothing
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         place = re.search(r"full_key: (\S+)", text)
         cause = re.sub(r"^\w+\.__init__\(\) ", "", str(error.__cause__))
@@ -29,7 +29,7 @@ def one_line(error: BaseException) -> str:
     elif isinstance(error, HydraException) and error.__cause__ is not None:
         text = f"{text} {error.__cause__}"
     advice = re.search(r"To append to your config use \+((\w+)\.\S+)", text)
-    # Hydra's advice to prefix `+` helps where a class takes the value; other keys are refused all the same.
+    # Hydra advises to prefix `+`. That helps if a class takes the value; other keys are refused anyway.
     text = re.sub(
         r"(To append to your config use \S+|Config search path:.*|full_key: \S+|object_type=\S+)", "", text, flags=re.S
     )

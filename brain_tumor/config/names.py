@@ -1,4 +1,4 @@
-"""What runs are called on the command line and on the disk: rows, paths, names and folders.
+"""Names of runs on the command line and on disk: rows, paths, names and folders.
 
 Importing this module gives Hydra its resolvers `run_name` and `run_folder`.
 """
@@ -18,19 +18,19 @@ _PATHS = {
     "run", "input", "to", "root", "detector", "types", "checkpoint", "output_dir", "cache_dir", "data.root",
     "model.weights", "master", "hydra.launcher.master",
 }  # fmt: skip
-# Folders made for runs that are trained anew, by identity and number in the sweep.
+# Folders made for runs with resume=false, by identity and number in the sweep.
 _reserved: dict[tuple[str, int], str] = {}
 
 
 def quote(argument: str) -> str:
-    """Write an argument of the command line so that Hydra understands what a user means by it."""
+    """Quote an argument of the command line so that Hydra reads it as the user means it."""
     return _quote_path(_quote_rows(argument))
 
 
 def _quote_rows(argument: str) -> str:
-    """Write paper=19, paper=1,2, paper=range(1,13) and paper=glob(*) with quotes, rows in the table's order.
+    """Quote the rows of paper=19, paper=1,2, paper=range(1,13) and paper=glob(*), in the table's order.
 
-    Hydra takes a bare number for an int, and refuses that as the choice of a config group.
+    Hydra reads a bare number as an int, and refuses an int as the choice of a config group.
     """
     if not argument.startswith("paper="):
         return argument
@@ -50,25 +50,25 @@ def _quote_rows(argument: str) -> str:
 
 
 def _quote_path(argument: str) -> str:
-    """Write `input=scan (1).nii.gz` with quotes: Hydra's grammar reads blanks, brackets and numbers otherwise.
+    """Quote paths such as `input=scan (1).nii.gz`, since blanks, brackets and numbers mean something else to Hydra.
 
-    What it understands, such as a list, stays as it is.
+    What Hydra reads as text or as a list stays as it is.
     """
     key, sign, value = argument.partition("=")
     if not sign or not (key in _PATHS or key.startswith("sequences.")):
         return argument
     try:
-        understood = OverridesParser.create().parse_override(argument).value()
+        parsed = OverridesParser.create().parse_override(argument).value()
     except HydraException:
-        understood = 0
-    if not isinstance(understood, int | float):
+        parsed = 0
+    if not isinstance(parsed, int | float):
         return argument
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"{key}='{escaped}'"
 
 
 def _run_name(*, _root_: DictConfig) -> str:
-    """Name a run by what it differs in: its row, model, strategy, transforms, optimizer, split and seed."""
+    """Name a run by its data, row, model, strategy, transforms, optimizer, split and seed."""
     choices = HydraConfig.get().runtime.choices
     model, data = _root_.model, _root_.data
     split = data.get("split", "slice")
@@ -93,19 +93,19 @@ def _run_name(*, _root_: DictConfig) -> str:
 
 
 def _run_folder(output_dir: str, name: str, resume: bool, *, _root_: DictConfig) -> str:
-    """Name a run's folder: the one that its configuration has had, or NAME-ID; a new one where it is to start anew."""
-    from brain_tumor.runs import run_folder
+    """Return a run's folder: the one that its configuration has already, or NAME-ID; with resume=false a new one."""
+    from brain_tumor.runs import identity, run_folder
 
     job = OmegaConf.masked_copy(_root_, [str(key) for key in _root_ if key != "hydra"])
-    identity = run_folder.run_id(resolve(job, throw_on_missing=False))
-    named = f"{name}-{identity}"
+    run_id = identity.run_id(resolve(job, throw_on_missing=False))
+    new_name = f"{name}-{run_id}"
     if resume or not processes.is_global_zero():
-        known = run_folder.find(Path(output_dir), identity)
-        return known.name if known else named
+        folder = run_folder.find(Path(output_dir), run_id)
+        return folder.name if folder else new_name
     job_number = HydraConfig.get().job.num if processes.is_multirun() else 0
-    if (identity, job_number) not in _reserved:
-        _reserved[identity, job_number] = run_folder.anew(Path(output_dir), named).name
-    return _reserved[identity, job_number]
+    if (run_id, job_number) not in _reserved:
+        _reserved[run_id, job_number] = run_folder.make_new(Path(output_dir), new_name).name
+    return _reserved[run_id, job_number]
 
 
 OmegaConf.register_new_resolver("run_name", _run_name, replace=True)

@@ -1,4 +1,4 @@
-"""The configuration as plain values, its keys and their types checked, and the objects that its groups name."""
+"""Turn the configuration into plain values, check its keys and types, and make the objects that its groups name."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from brain_tumor.config.errors import one_line
 _PACKAGE = Path(__file__).resolve().parents[1]
 _INSTALLED = _PACKAGE / "conf"  # a wheel has the configuration inside
 CONF = str(_INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent / "conf")
-# What a configuration's values are called, as far as their type is known to be wrong; a text may look like anything.
+# Names of the types that can be checked; a text may look like anything.
 _NAMES = {bool: "true or false", int: "an integer", float: "a number", list: "a list: [a, b]", type(None): "null"}
 
 
@@ -21,12 +21,12 @@ def plain(cfg: DictConfig, command: str) -> dict[str, Any]:
     """Resolve the configuration of a command, such as "train", into plain values.
 
     Raises:
-        ValueError: it has a key that conf/<command>.yaml has not, since Hydra itself lets `+key=value` through, or a
-            value of another type than the one there.
+        ValueError: a key is not in conf/<command>.yaml (Hydra lets `+key=value` through), or a value has another type
+            than the one there.
     """
     file: Any = OmegaConf.to_container(OmegaConf.load(Path(CONF, f"{command}.yaml")))
     choices = [choice for entry in file.pop("defaults") if isinstance(entry, dict) for choice in entry.items()]
-    # What is chosen here is a key; recipe and paper change others, and "override ..." is Hydra's.
+    # A group that is chosen here is a key. recipe and paper change other groups; "override ..." is Hydra's.
     groups = {name.partition("@")[0] for name, option in choices if option is not None and " " not in name}
     known = sorted({*groups, *file} - {"hydra"})
     if unknown := sorted(set(map(str, cfg)) - set(known)):
@@ -38,23 +38,28 @@ def plain(cfg: DictConfig, command: str) -> dict[str, Any]:
     return config
 
 
-def make(config: dict[str, Any], group: str, **given: Any) -> Any:
+def make(config: dict[str, Any], group: str, **more: Any) -> Any:
     """Instantiate a group of the configuration.
 
+    Args:
+        config: resolved.
+        group: with a `_target_`.
+        **more: further arguments of the class.
+
     Raises:
-        ValueError: there is no such class, or a value is of another type than it says it takes.
-        InstantiationException: the class refuses something; the group's name stands in the message.
+        ValueError: there is no such class, or a value has another type than the class annotates.
+        InstantiationException: the class refuses something; the message names the group.
     """
     settings = config[group]
     refuse_misfits(group, settings, named(group, settings))
-    return instantiate(OmegaConf.create({group: settings})[group], **given)
+    return instantiate(OmegaConf.create({group: settings})[group], **more)
 
 
 def named(group: str, settings: Mapping[str, Any]) -> Any:
     """Return the class or function that the `_target_` of a group names.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no such class or function.
     """
     try:
         return get_object(settings["_target_"])
@@ -63,10 +68,10 @@ def named(group: str, settings: Mapping[str, Any]) -> Any:
 
 
 def refuse_misfits(group: str, settings: Mapping[str, Any], target: Any) -> None:
-    """Refuse a setting of another type than a class or function says it takes.
+    """Refuse a setting of another type than a class or function annotates.
 
     Raises:
-        ValueError: there is one.
+        ValueError: a setting has another type.
     """
     hints = _hints(target)
     for name in settings.keys() & hints.keys():
@@ -74,25 +79,25 @@ def refuse_misfits(group: str, settings: Mapping[str, Any], target: Any) -> None
 
 
 def _hints(target: Any) -> dict[str, Any]:
-    """Return the types of what a class, with those it inherits from, or a function takes."""
+    """Return the annotated types of the arguments of a function, or of a class and its base classes."""
     classes = reversed(target.__mro__) if isinstance(target, type) else []
-    takers = [vars(base).get("__init__") for base in classes] or [target]
-    return {name: hint for taker in takers if taker for name, hint in get_type_hints(taker).items()}
+    functions = [vars(base).get("__init__") for base in classes] or [target]
+    return {name: hint for function in functions if function for name, hint in get_type_hints(function).items()}
 
 
 def _refuse_misfit(name: str, value: Any, hint: Any) -> None:
-    """Refuse a value that is not of a type, or of none of a union's, if they are plain ones."""
+    """Refuse a value that does not have the type, or any type of a union, if these are plain types."""
     types = set(get_args(hint) if get_origin(hint) in (Union, UnionType) else [hint])
-    # Where torch takes a number it also takes a tensor, which no configuration holds.
-    types = {one for one in types if getattr(one, "__name__", "") != "Tensor"}
+    # Where torch takes a number, it also takes a tensor, which no configuration holds.
+    types = {type_ for type_ in types if getattr(type_, "__name__", "") != "Tensor"}
     fits = type(value) in types or (type(value) is int and float in types)
     if not fits and types <= set(_NAMES):
-        wanted = " or ".join(words for one, words in _NAMES.items() if one in types)
+        wanted = " or ".join(name for type_, name in _NAMES.items() if type_ in types)
         raise ValueError(f"{name}={value}: must be {wanted}")
 
 
 def resolve(cfg: DictConfig, throw_on_missing: bool) -> dict[str, Any]:
-    """Return plain values, with the names that a file of patients holds in that file's place."""
+    """Return plain values; a file of patients in `data.test_cases` is replaced by the names in it."""
     values = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=throw_on_missing)
     assert isinstance(values, dict)
     data = values.get("data")

@@ -1,1 +1,1 @@
-"""What a finished run is asked beside its scores: where it looks, and how it works behind a detector."""
+"""Evaluate a finished run: score it again or on other data, explain it, put it behind a detector."""

@@ -20,13 +20,13 @@ from brain_tumor.runs import summary
 
 
 class Evaluation(NamedTuple):
-    """What an evaluation gave.
+    """The result of an evaluation.
 
     Attributes:
         record: for results.json.
-        predictions: one row a tested slice.
-        data: what was tested on.
-        explained: where the classifier looks; None where that was not asked for.
+        predictions: one row per tested slice.
+        data: that was tested on.
+        explained: heat maps of the classifier; None if not requested.
     """
 
     record: dict[str, Any]
@@ -40,7 +40,7 @@ def evaluate(run: Trained, config: dict[str, Any]) -> Evaluation:
 
     Raises:
         ValueError: the data has changed since, other data has other classes or patients that the run was trained on,
-            the checkpoint is another model's, or the run cannot do what is asked for.
+            the checkpoint is another model's, or the run cannot do what `config` requests.
     """
     quiet.quieten_lightning()
     detector = trained.open_run(Path(config["detector"]), config["trusted"]) if config["detector"] else None
@@ -53,7 +53,7 @@ def evaluate(run: Trained, config: dict[str, Any]) -> Evaluation:
         data.serve_masks()
     _test(run, model, data)
     described, warnings = description.describe(data), doubts(run, data)
-    data.classes = run.record["data"]["classes"]  # what the predictions' columns are called
+    data.classes = run.record["data"]["classes"]  # the names of the predictions' columns
     data.positive = run.record["data"]["positive"]
     scores, predictions = model.score(data)
     scores["without_numbers"] = model.without_numbers
@@ -66,16 +66,16 @@ def evaluate(run: Trained, config: dict[str, Any]) -> Evaluation:
         "test": scores,
     }
     if detector:
-        record["stages"], predictions = _behind(detector, run, config, data, predictions)
+        record["stages"], predictions = _score_behind(detector, run, config, data, predictions)
     explained = None
     if config["explain"]:
         explained = explanation.explain(config["explain"], model, data, predictions)
-        record["explanation"] = explained.found
+        record["explanation"] = explained.record
     return Evaluation(record, predictions, data, explained)
 
 
 def _refuse_misfit(run: Trained, detector: Trained | None, config: dict[str, Any]) -> None:
-    """Refuse what a run cannot be asked for, before anything is computed."""
+    """Refuse settings that do not fit the run, before anything is computed."""
     if detector:
         two_stage.refuse_misfit(run, detector)
         two_stage.threshold(config["threshold"], detector)
@@ -85,21 +85,21 @@ def _refuse_misfit(run: Trained, detector: Trained | None, config: dict[str, Any
         raise ValueError(f"masks=true: {run.folder} is a {run.task}, which has no masks to write")
 
 
-def _behind(
+def _score_behind(
     detector: Trained, run: Trained, config: dict[str, Any], data: SliceDataModule, predictions: pd.DataFrame
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Score a segmenter's masks behind a detector; return that and its predictions with the detector's."""
-    limit, origin = two_stage.threshold(config["threshold"], detector)
-    as_detected, leaked = open_data(run, detector, config)
-    chance = two_stage_scores.probabilities(detector, as_detected, predictions.index.to_numpy())
+    """Score a segmenter's masks behind a detector; return the scores, and the predictions with the detector's."""
+    threshold, origin = two_stage.threshold(config["threshold"], detector)
+    detector_data, leaked = open_data(run, detector, config)
+    chances = two_stage_scores.probabilities(detector, detector_data, predictions.index.to_numpy())
     scores = {
         "detector": str(detector.folder),
         "overlap": leaked,
-        "threshold": limit,
+        "threshold": threshold,
         "threshold_from": origin,
-        **two_stage_scores.score(predictions, data, chance, limit),
+        **two_stage_scores.score(predictions, data, chances, threshold),
     }
-    return scores, predictions.assign(**{f"detector p({detector.positive})": chance})
+    return scores, predictions.assign(**{f"detector p({detector.positive})": chances})
 
 
 def _test(run: Trained, model: Task, data: SliceDataModule) -> None:

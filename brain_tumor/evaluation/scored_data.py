@@ -1,4 +1,4 @@
-"""The data that a finished run is scored on: its own test part, or other data, with what speaks against that."""
+"""Open the data that a finished run is scored on, its test part or other data, and warn about it."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from brain_tumor.runs import leakage
 
 
 def open_data(run: Trained, scored: Trained, config: dict[str, Any]) -> tuple[SliceDataModule, list[str]]:
-    """Open the data to score, and name the patients in it that the scored run was trained on.
+    """Open the data to score, and return it with the patients in it that the scored run was trained on.
 
     Args:
-        run: whose test part it is, unless `config` names other data.
-        scored: whose size and transforms the data gets: `run` itself, or its detector.
+        run: its test part is opened, unless `config` names other data.
+        scored: the run that gives size and transforms: `run` itself, or its detector.
         config: the command's.
 
     Raises:
@@ -23,9 +23,9 @@ def open_data(run: Trained, scored: Trained, config: dict[str, Any]) -> tuple[Sl
     is_other = "_target_" in config["data"]
     size = config["data"]["size"] if scored is run else None
     settings = config, size or scored.size, scored.transforms()
-    data = _other_data(*settings) if is_other else _own_data(run, *settings)
+    data = _other_data(*settings) if is_other else _test_data(run, *settings)
     tested = data.table.iloc[data.rows["test"]]
-    if scored is not run:  # its answers have classes of their own, whatever the data's are called
+    if scored is not run:  # a detector has its own classes, whatever the data's are called
         return data, leakage.refuse(scored.folder, tested, config["allow_overlap"])
     classes = run.record["data"]["classes"]
     named = [str(name) for name in config["classes"] or classes]
@@ -38,7 +38,7 @@ def open_data(run: Trained, scored: Trained, config: dict[str, Any]) -> tuple[Sl
     return data, leakage.refuse(run.folder, tested, config["allow_overlap"]) if is_other else []
 
 
-def _own_data(run: Trained, config: dict[str, Any], size: int, transforms: Transforms) -> SliceDataModule:
+def _test_data(run: Trained, config: dict[str, Any], size: int, transforms: Transforms) -> SliceDataModule:
     """Open the data that the run was tested on."""
     if config["classes"] or config["data"]["size"]:
         raise ValueError("classes and data.size are for other data: name it by data=... as well")
@@ -53,7 +53,7 @@ def _own_data(run: Trained, config: dict[str, Any], size: int, transforms: Trans
 
 
 def _other_data(config: dict[str, Any], size: int, transforms: Transforms) -> SliceDataModule:
-    """Open other data, which is scored whole."""
+    """Open other data, all of which is scored."""
     settings = {**config["data"], "split": "none", "size": size}
     data = opening.open_data({"data": settings}, transforms)
     data.prepare_data()
@@ -62,11 +62,11 @@ def _other_data(config: dict[str, Any], size: int, transforms: Transforms) -> Sl
 
 
 def doubts(run: Trained, data: SliceDataModule) -> list[str]:
-    """Say what speaks against scores: data that shows something else, or whose classes are taken the wrong way.
+    """Return warnings, one per line, if the data shows other sequences or its classes seem to be in the wrong order.
 
     Args:
-        run: whose scores they are.
-        data: what it is scored on, its classes in the order of the run's.
+        run: the scored one.
+        data: that the run is scored on, its classes in the run's order.
     """
     lines = []
     classes, positive = run.record["data"]["classes"], run.record["data"]["positive"]

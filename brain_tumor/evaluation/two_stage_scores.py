@@ -1,4 +1,4 @@
-"""Score a segmenter behind a detector: the masks count on those slices only in which the detector sees a tumour."""
+"""Score a segmenter behind a detector, which empties the masks of slices in which it sees no tumour."""
 
 from typing import Any
 
@@ -16,10 +16,15 @@ from brain_tumor.models import mask_scores
 
 
 def probabilities(detector: Run, data: SliceDataModule, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return the detector's calibrated probability of a tumour for rows of data of its size: (n,), as predict's.
+    """Return the detector's calibrated probabilities of a tumour, (n,), as `predict` computes them.
+
+    Args:
+        detector: a classifier with a positive class.
+        data: fitted to the detector's size.
+        rows: (n,) of the data.
 
     Raises:
-        ValueError: the data shows other sequences than those that the detector has learnt from, or it gives no numbers.
+        ValueError: the data shows other sequences than the detector was trained on, or the detector gives no numbers.
     """
     shown = data.dataset.sequences
     if shown and detector.sequences and shown != detector.sequences:
@@ -32,26 +37,26 @@ def probabilities(detector: Run, data: SliceDataModule, rows: NDArray[np.intp]) 
 
 
 def score(
-    predictions: pd.DataFrame, data: SliceDataModule, chance: NDArray[np.float64], threshold: float
+    predictions: pd.DataFrame, data: SliceDataModule, chances: NDArray[np.float64], threshold: float
 ) -> dict[str, Any]:
     """Score a segmenter's masks alone, gated by a detector, and gated by the truth.
 
     Args:
-        predictions: a segmenter's, with its comparison of every slice.
-        data: its, set up.
-        chance: (n,) the detector's probability of a tumour.
-        threshold: below which a slice's mask is emptied.
+        predictions: the segmenter's, with its comparison of every slice.
+        data: that the segmenter predicted, set up.
+        chances: (n,) the detector's probabilities of a tumour.
+        threshold: the probability below which a slice's mask is emptied.
 
     Returns:
-        `alone`, `gated` and `gated_by_truth`, each as `segmentation.score` has it; `tumour_slices`, how many there
-        are, and `tumour_slices_lost`, of how many a mask was emptied; `false_alarms`, how many slices without a tumour
-        had a mask, and `false_alarms_cleaned`.
+        `alone`, `gated` and `gated_by_truth`, each as `segmentation.score` returns it; the numbers of `tumour_slices`,
+        and of those that lost a mask, `tumour_slices_lost`; the numbers of slices without a tumour that had a mask,
+        `false_alarms`, and of those that lost it, `false_alarms_cleaned`.
     """
     slices, areas = data.table.loc[predictions.index], mask_scores.thirds(data)
     positive = slices["positive"].to_numpy(dtype=bool)
     flagged = (predictions["predicted_area"] > 0).to_numpy()
     diagonals = np.hypot(slices["height"].to_numpy(dtype=float), slices["width"].to_numpy(dtype=float))
-    below = chance < threshold
+    below = chances < threshold
 
     def scored(emptied: NDArray[np.bool_]) -> dict[str, Interval]:
         return segmentation.score(segmentation.emptied(predictions, emptied, diagonals), areas)

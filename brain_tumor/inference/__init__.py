@@ -1,1 +1,1 @@
-"""From a finished run, an exported file or several of them to answers on scans."""
+"""Predict scans with finished runs, with exported files, or with several of them together."""

@@ -1,4 +1,4 @@
-"""What answers about slices: networks, and the runs that they belong to, whoever computes them."""
+"""The interfaces of networks that predict slices, and of the runs that they belong to."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -14,7 +14,7 @@ class Outputs(NamedTuple):
         probabilities: float64 (n, classes); for a segmenter, a slice's is its surest pixel's.
         maps: every pixel's probability of a tumour, float32 (n, size, size); None for a classifier.
         novelty: how far each slice is from those of the training (see `brain_tumor.data.novelty`), float64 (n,), above
-            1 unlike them, NaN where that is not known; None for a bare network.
+            1 for unlike slices, NaN if unknown; None for a network without it.
     """
 
     probabilities: NDArray[np.float64]
@@ -23,29 +23,29 @@ class Outputs(NamedTuple):
 
 
 class Network(Protocol):
-    """A network that predicts slices which have its size already."""
+    """A network that predicts slices which already have its size."""
 
     @property
     def batch(self) -> int:
-        """How many slices it predicts together."""
+        """The number of slices that it predicts together."""
 
     def __call__(self, fitted: NDArray[np.uint8]) -> Outputs:
         """Predict slices, uint8 (n, size, size, 3)."""
 
     def explain(self, fitted: NDArray[np.uint8], target: int) -> NDArray[np.float32] | None:
-        """Return how much each place speaks for a class, float32 (n, size, size) from 0 up; None if it cannot tell."""
+        """Return heat maps of a class, float32 (n, size, size) from 0 up; None if it cannot make any."""
 
 
 class Run(Protocol):
-    """A trained run, opened: what is known of it, and its network."""
+    """A trained run, opened: its facts and its network."""
 
     @property
     def name(self) -> str:
-        """What it is called in messages: its folder or file."""
+        """Its name in messages: its folder or file."""
 
     @property
     def task(self) -> str:
-        """What it has learnt: "classification" or "segmentation"."""
+        """Its task: "classification" or "segmentation"."""
 
     @property
     def dataset(self) -> str:
@@ -61,11 +61,11 @@ class Run(Protocol):
 
     @property
     def sequences(self) -> tuple[str, ...]:
-        """The sequences in the three channels of its training data; () where nobody knows."""
+        """The sequences in the three channels of its training data; () if unknown."""
 
     @property
     def skull(self) -> bool | None:
-        """Whether the heads that it was trained on had their skulls; None where that is not known."""
+        """Whether the heads that it was trained on had skulls; None if unknown."""
 
     @property
     def threshold(self) -> float:
@@ -73,7 +73,7 @@ class Run(Protocol):
 
     @property
     def threshold_origin(self) -> str:
-        """Where that comes from: "validation part", "default", ..."""
+        """Where the threshold comes from: "validation part", "default", ..."""
 
     @property
     def size(self) -> int:
@@ -81,17 +81,17 @@ class Run(Protocol):
 
     @property
     def crop(self) -> str | None:
-        """What of a slice it was trained on; None or "none" for all of it."""
+        """How its training slices were cropped; None or "none" for whole slices."""
 
     @property
     def temperatures(self) -> dict[str, float]:
-        """What calibrates the probabilities of its networks, by name; 1 where they are raw."""
+        """The temperatures that calibrate its networks, by name; 1 for raw probabilities."""
 
     def digest(self) -> str:
         """Return the SHA-256 of its weights' file, hexadecimal."""
 
     def versions(self) -> dict[str, str]:
-        """Return the versions of what computes here."""
+        """Return the versions of the software and hardware that compute here."""
 
     def network(self) -> Network:
         """Make its network, whose probabilities are calibrated, and which says how new a slice is."""
@@ -99,7 +99,7 @@ class Run(Protocol):
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a run: the attributes of `Run`, for what implements it."""
+    """The facts of a run: the attributes of `Run`, for the classes that implement it."""
 
     name: str
     task: str

@@ -16,7 +16,7 @@ class CalibratedNetwork:
     Args:
         network: the trained one. Its maps stay as they are, since they are thresholded at .5.
         temperature: of `brain_tumor.metrics.calibration.soften`.
-        novelty: what its training slices look like; None where that is not known.
+        novelty: what its training slices look like; None if unknown.
     """
 
     def __init__(self, network: Network, temperature: float, novelty: Novelty | None) -> None:
@@ -24,7 +24,7 @@ class CalibratedNetwork:
 
     @property
     def batch(self) -> int:
-        """How many slices it predicts together."""
+        """The number of slices that it predicts together."""
         return self._network.batch
 
     def __call__(self, fitted: NDArray[np.uint8]) -> Outputs:
@@ -37,12 +37,12 @@ class CalibratedNetwork:
         )
 
     def explain(self, fitted: NDArray[np.uint8], target: int) -> NDArray[np.float32] | None:
-        """Return how much each place speaks for a class."""
+        """Return heat maps of a class, float32 (n, size, size) from 0 up; None if it cannot make any."""
         return self._network.explain(fitted, target)
 
 
 class MeanNetwork:
-    """Several networks, of whose calibrated probabilities and maps the mean counts.
+    """Several networks, which predict the mean of their calibrated probabilities and maps.
 
     Args:
         networks: two or more.
@@ -53,7 +53,7 @@ class MeanNetwork:
 
     @property
     def batch(self) -> int:
-        """How many slices they predict together."""
+        """The number of slices that they predict together."""
         return min(network.batch for network in self._networks)
 
     def __call__(self, fitted: NDArray[np.uint8]) -> Outputs:
@@ -64,7 +64,7 @@ class MeanNetwork:
         return Outputs(
             np.mean([output.probabilities for output in outputs], 0),
             np.mean(np.stack(maps), 0, dtype=np.float32) if maps else None,
-            np.fmin.reduce(novelties) if novelties else None,  # what one of them knows is not new
+            np.fmin.reduce(novelties) if novelties else None,  # a slice is new only if it is new to all of them
         )
 
     def explain(self, fitted: NDArray[np.uint8], target: int) -> NDArray[np.float32] | None:

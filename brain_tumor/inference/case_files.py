@@ -1,4 +1,4 @@
-"""What `predict` writes of a case beside its tables: its mask, a picture, a page to scroll through."""
+"""Write the files of a case: its mask, an overlay, and a page to scroll through."""
 
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ from brain_tumor.scans.cases import Case, Slices
 
 _SHOWN = 12  # slices in an overlay
 _SHEET_SIDE = 1024  # largest side of its slices, in pixels
-_TRACE = 0.05  # of the largest mask: below that a slice has a trace of a tumour
-_HEAD = 0.25  # of the brightest slice's mean intensity: from there on a slice shows a head
-_PAGE_PIXELS = 2**24  # of all slices of a page together, which keeps it below some ten megabytes
+_TRACE = 0.05  # of the largest mask: a slice with less has a trace of a tumour
+_HEAD = 0.25  # of the brightest slice's mean intensity: a slice with more shows a head
+_PAGE_PIXELS = 2**24  # of all slices of a page together, so that it stays below some ten megabytes
 _PAGE_SIDES = (128, 512)  # smallest and largest side of its slices
 
 
@@ -59,41 +59,41 @@ def write_overlay(path: Path, slices: Slices, prediction: Prediction) -> None:
 def choose(slices: Slices, prediction: Prediction) -> NDArray[np.intp]:
     """Choose the slices that an overlay shows, in their order.
 
-    They are spread over those with a tumour (of masks that a detector has emptied, over these), the one with most of it
-    among them. Where there are fewer than there is room for, slices with a trace of one come next, and then others that
-    show a head.
+    They are spread evenly over the slices with a tumour, or, if there are none, over those whose mask a detector has
+    emptied; the slice with the largest tumour is among them. If there is room left, slices with a trace of a tumour
+    come next, and then others that show a head.
     """
     flagged = prediction.tumours if len(prediction.tumours) else prediction.emptied
     chosen = np.empty(0, np.intp)
     means = slices.images.mean((1, 2, 3))
     heads = np.flatnonzero(means >= _HEAD * means.max())
-    much = flagged
+    large = flagged
     if len(flagged):
         amounts = _amounts(prediction)[flagged]
-        most, much = flagged[amounts.argmax()], flagged[amounts >= _TRACE * amounts.max()]
-        chosen = _spread(much, _SHOWN)
-        chosen[np.abs(chosen - most).argmin()] = most
-    for others in (much, flagged, heads):
+        largest, large = flagged[amounts.argmax()], flagged[amounts >= _TRACE * amounts.max()]
+        chosen = _spread(large, _SHOWN)
+        chosen[np.abs(chosen - largest).argmin()] = largest
+    for others in (large, flagged, heads):
         rest = np.setdiff1d(others, chosen)
         chosen = np.union1d(chosen, _spread(rest, _SHOWN - len(chosen)))
     return chosen
 
 
 def _amounts(prediction: Prediction) -> NDArray[np.float64]:
-    """Return how much of a tumour each slice has: its mask's area, before a detector, or its probability."""
+    """Return the size of the tumour in each slice: the mask's area before a detector, or the probability."""
     if prediction.masks is None:
         return prediction.chances[prediction.shown].to_numpy(dtype=np.float64)
     return prediction.table[BEFORE if BEFORE in prediction.table else "area_px"].to_numpy(dtype=np.float64)
 
 
 def _spread(rows: NDArray[np.intp], count: int) -> NDArray[np.intp]:
-    """Return at most so many of the rows, evenly spread over them."""
+    """Return at most `count` of the rows, evenly spread."""
     places = np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(np.intp)
     return rows[places]
 
 
 def _title(prediction: Prediction, row: np.intp) -> str:
-    """Return a slice's title: its number, and what is likely there."""
+    """Return a slice's title: its number and its probability."""
     chances = prediction.chances.iloc[row]
     chance = chances[prediction.positive] if prediction.positive is not None else chances.max()
     name = "" if prediction.positive is not None else f"{chances.idxmax()} "
@@ -101,12 +101,12 @@ def _title(prediction: Prediction, row: np.intp) -> str:
 
 
 def _resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Bring a slice (H, W, 3) to a size, width and height."""
+    """Resize a slice (H, W, 3) to a width and height."""
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
 
 def _resize_mask(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Bring a mask (H, W) to a size, width and height; what it becomes smaller by loses no pixel of it."""
+    """Resize a mask (H, W) to a width and height; downsizing keeps every flagged pixel."""
     return (np.asarray(Image.fromarray(mask * 255).resize(size, Image.Resampling.BOX)) > 0).astype(np.uint8)
 
 

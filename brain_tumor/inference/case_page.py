@@ -1,4 +1,4 @@
-"""A case as one page for a browser: its slices with outlines and numbers, and nothing from outside."""
+"""Render a case as one HTML page: its slices with outlines and numbers; the page loads no other file."""
 
 import base64
 import io
@@ -34,12 +34,12 @@ def render(
     """Return the page's HTML.
 
     Args:
-        row: the case's, of cases.csv; its source is not shown.
-        table: of the slices shown, as in slices.csv.
-        pictures: theirs, all of one size.
-        masks: theirs, uint8 (H, W) of 0 and 1; None without a segmenter.
+        row: the case's row of cases.csv; its source is not shown.
+        table: of the slices to show, as in slices.csv.
+        pictures: of these slices, all of one size.
+        masks: of these slices, uint8 (H, W) of 0 and 1; None without a segmenter.
         drawn: the class whose probability is drawn along the slices.
-        positive: the class that means a tumour; None where nobody says.
+        positive: the class that means a tumour; None if the data does not say.
     """
     outlines = [None] * len(pictures) if masks is None else [_outline(mask.astype(bool)) for mask in masks]
     slices = [
@@ -54,13 +54,14 @@ def render(
         "size": pictures[0].size,
         "bars": _bars(table, drawn),
         "start": _start(table, drawn),
-        "marked": masks is not None,
+        "has_masks": masks is not None,
         "drawn": drawn,
     }
     return templates.render("inference", "case_page.html", shown)
 
 
 def _numbers(row: Mapping[str, Any], positive: str | None) -> list[tuple[str, str]]:
+    """Return the titles and values of the table beside the slices."""
     titles = {
         **{key: f"mean {key}" for key in row if key.startswith("p(")},
         **{key: key for key in row if key.startswith("type p(")},
@@ -71,7 +72,7 @@ def _numbers(row: Mapping[str, Any], positive: str | None) -> list[tuple[str, st
 
 
 def _title(line: Mapping[Any, Any], positive: str | None) -> str:
-    """Say in one line what is known of a slice; of a run that tells whether there is a tumour, how likely that is."""
+    """Return a slice's title: its place, its probabilities (only the positive one if there is one), its mask's area."""
     parts = [f"slice {line['slice']}"]
     if pd.notna(line.get("position_mm")):
         parts.append(f"{line['position_mm']:.1f} mm")
@@ -87,19 +88,20 @@ def _title(line: Mapping[Any, Any], positive: str | None) -> str:
 
 
 def _bars(table: pd.DataFrame, drawn: str) -> list[float]:
-    """Return what is drawn of each slice, from 0 to 1: its share of the largest area, or a class's probability."""
+    """Return the bar of each slice, from 0 to 1: its share of the largest area, or a class's probability."""
     values = table["area_px"] if "area_px" in table else table[f"p({drawn})"]
     scaled = values.astype(float) / max(float(values.max()), 1e-12) if "area_px" in table else values.astype(float)
     return [round(value, 3) for value in scaled]
 
 
 def _start(table: pd.DataFrame, drawn: str) -> int:
-    """Return the slice to begin with: the one with most tumour, or the middle one."""
+    """Return the slice to show first: the one with the highest bar, or the middle one if there are none."""
     bars = _bars(table, drawn)
     return int(np.argmax(bars)) if max(bars) > 0 else len(bars) // 2
 
 
-def _outline(mask: np.ndarray[Any, np.dtype[np.bool_]]) -> str | None:
+def _outline(mask: NDArray[np.bool_]) -> str | None:
+    """Return the outline of a mask (H, W) as a transparent picture; None for an empty mask."""
     if not mask.any():
         return None
     edge = mask & ~binary_erosion(mask)
@@ -108,7 +110,8 @@ def _outline(mask: np.ndarray[Any, np.dtype[np.bool_]]) -> str | None:
     return _encode(picture, "PNG", transparency=0)
 
 
-def _encode(picture: Image.Image, kind: str, **options: Any) -> str:
+def _encode(picture: Image.Image, format_: str, **options: Any) -> str:
+    """Return a picture as a data URL."""
     buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    picture.save(buffer, format_, **options)
+    return f"data:image/{format_.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,4 +1,4 @@
-"""What speaks against trusting a prediction, a line each."""
+"""Warn of reasons not to trust a prediction, one per line."""
 
 from collections.abc import Mapping
 
@@ -9,11 +9,11 @@ from brain_tumor.scans.cases import Slices
 
 
 def unlike(outputs: Outputs, trained: str) -> list[str]:
-    """Say how many slices are unlike those that a run was trained on.
+    """Warn of slices that are unlike those that a run was trained on.
 
     Args:
-        outputs: its.
-        trained: what it is called: "run", "detector", ...
+        outputs: the run's.
+        trained: the run's name in the message: "run", "detector", ...
     """
     if outputs.novelty is None or not (count := int((outputs.novelty > 1).sum())):
         return []
@@ -22,7 +22,7 @@ def unlike(outputs: Outputs, trained: str) -> list[str]:
 
 
 def skulls(case: Slices, runs: Mapping[str, Run]) -> list[str]:
-    """Say whether a case lacks the skull that the heads in training had, or the other way round."""
+    """Warn if a case lacks the skull that the training heads had, or has a skull that they did not have."""
     trained = {key: run.skull for key, run in runs.items() if run.skull is not None}
     skull_shown = skull.has_skull(case.images, case.millimetres) if trained else None
     if skull_shown is None or not (other := [key for key, had in trained.items() if had != skull_shown]):
@@ -35,7 +35,7 @@ def skulls(case: Slices, runs: Mapping[str, Run]) -> list[str]:
 
 
 def overruled(case: Slices, prediction: Prediction) -> list[str]:
-    """Say which masks of the segmenter the detector has emptied, and how sure either was."""
+    """Warn of masks of the segmenter that the detector has emptied, with the largest probability of either."""
     rows = prediction.emptied
     if not len(rows):
         return []

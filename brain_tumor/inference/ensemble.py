@@ -1,4 +1,4 @@
-"""Several trained runs that answer together, such as the five of five folds."""
+"""Several trained runs that predict together, such as those of five folds."""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ _EQUAL = ("task", "dataset", "classes", "positive", "sequences", "size", "crop")
 
 
 class Ensemble(Facts):
-    """Runs of one task as one: the mean of their calibrated probabilities counts, and of their maps.
+    """Several runs as one, which predicts the mean of their calibrated probabilities and of their maps.
 
     Its threshold is the mean of theirs.
 
@@ -19,7 +19,7 @@ class Ensemble(Facts):
         runs: two or more.
 
     Raises:
-        ValueError: they have learnt unlike things.
+        ValueError: their tasks, classes, sequences, sizes or crops differ.
     """
 
     runs: Sequence[Run]
@@ -46,11 +46,11 @@ class Ensemble(Facts):
         return hashlib.sha256(" ".join(run.digest() for run in self.runs).encode()).hexdigest()
 
     def versions(self) -> dict[str, str]:
-        """Return the versions of what computes here."""
+        """Return the versions of the software and hardware that compute here."""
         return self.runs[0].versions()
 
     def network(self) -> MeanNetwork:
-        """Make the networks of all of them."""
+        """Make the networks of all runs."""
         return MeanNetwork([run.network() for run in self.runs])
 
 

@@ -1,4 +1,4 @@
-"""Make an ONNX file of a run, and give it its name only when it predicts what the run predicts."""
+"""Export a run as an ONNX file, which gets its name only if it predicts what the run predicts."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,40 +21,40 @@ from brain_tumor.scans import cases as cases_
 from brain_tumor.scans.cases import Case, Slices
 
 _MOST = 64  # slices that file and `predict` are compared on
-NEAR = 0.02  # of the threshold: where rounding may turn a verdict
+NEAR = 0.02  # distance from the threshold at which rounding may change a verdict
 
 
 def export(run: Trained, to: Path, pictures: Sequence[Slices], preset: str, threshold: float | None) -> dict[str, Any]:
-    """Write file and card, both or neither.
+    """Write file and model card, both or neither.
 
     Args:
         run: to export.
         to: the file; the card lies beside it, as .md.
-        pictures: real slices to check it on.
-        preset: of a volume's intensities, for who reads the file.
+        pictures: slices to check the file on.
+        preset: how to scale a volume's intensities; only stored in the file.
         threshold: calibrated probability from which a slice counts as positive; None for the run's own.
 
     Returns:
-        How far file, network and `predict` are apart (see `card.checks`).
+        How much file, network and `predict` differ (see `card.checks`).
 
     Raises:
-        ValueError: the run is of another task, sees crops, or the file says something else.
+        ValueError: the run has another task or was trained on crops, or the file predicts something else.
     """
     if run.crop not in (None, "none"):
-        raise ValueError(f"run={run.folder}: sees crops (data.crop={run.crop}), which a file of its own does not make")
+        raise ValueError(f"run={run.folder}: was trained on crops (data.crop={run.crop}), which a file cannot make")
     whole = onnx_export.Whole(run.model(), run.transforms(), run.size)
-    limit, origin = two_stage.threshold(threshold, run)
+    threshold, origin = two_stage.threshold(threshold, run)
     facts = {
         "format": FORMAT, "task": run.task, "classes": run.classes, "positive": run.positive, "data": run.dataset,
         "data_key": run.record["data"]["key"], "data_licence": card.licence(run.record),
         "sequences": list(run.sequences), "skull": run.skull, "preset": preset, "size": run.size,
-        "threshold": limit, "threshold_origin": origin, "temperature": run.temperatures[run.name],
+        "threshold": threshold, "threshold_origin": origin, "temperature": run.temperatures[run.name],
         "run": run.record["id"], "weights_sha256": run.digest(),
     }  # fmt: skip
     file, text = to.with_name(f".{to.stem}.tmp.onnx"), to.with_name(f".{to.stem}.tmp.md")
     try:
         onnx_export.write(whole, file, facts)
-        checked = check(whole, run, OnnxRun.open(file), pictures, limit)
+        checked = check(whole, run, OnnxRun.open(file), pictures, threshold)
         text.write_text(card.write(run.record, facts, checked, to.name), encoding="utf-8")
         text.replace(to.with_suffix(".md"))
         file.replace(to)
@@ -69,8 +69,11 @@ def check(
 ) -> dict[str, Any]:
     """Compare a file with its network and with `predict`.
 
+    Returns:
+        How much they differ (see `card.checks`).
+
     Raises:
-        ValueError: they are too far apart.
+        ValueError: they differ too much.
     """
     network = onnx_export.apart(whole, exported.session, _sizes(pictures, run.size))
     if max(network["probabilities"], network["pixels"]) > onnx_export.MOST_APART:
@@ -86,6 +89,7 @@ def check(
 
 
 def _in_float32(run: Trained) -> Trained:
+    """Return a run that predicts in float32, whatever it was trained in."""
     versions = {**run.record["versions"], "arithmetic": "32-true"}
     return replace(run, record={**run.record, "versions": versions})
 
@@ -93,23 +97,23 @@ def _in_float32(run: Trained) -> Trained:
 def _beside_predict(
     run: Trained, outputs: Sequence[Sequence[NDArray[Any]]], pictures: Sequence[Slices], threshold: float
 ) -> dict[str, float]:
-    """Return how far a file's outputs are from what `predict` gives, and which verdicts are not the same."""
+    """Return how much a file's outputs differ from those of `predict`, and how many verdicts differ."""
     predictions = Predictor(run, None, threshold).predict(pictures)
     expected = np.concatenate([prediction.chances.to_numpy() for prediction in predictions])
     raw = np.concatenate([probabilities for probabilities, *_ in outputs]).astype(np.float64)
-    given = calibration.soften(raw, run.temperatures[run.name])
-    (verdicts, distances), (verdicts_given, _) = (_verdicts(chances, run, threshold) for chances in (expected, given))
-    turned = verdicts != verdicts_given
+    exported = calibration.soften(raw, run.temperatures[run.name])
+    verdicts, distances = _verdicts(expected, run, threshold)
+    turned = verdicts != _verdicts(exported, run, threshold)[0]
     masks = [
         (prediction.masks, output[2])
         for prediction, output in zip(predictions, outputs, strict=True)
         if prediction.masks is not None
     ]
-    unequal = sum(int((mask != mask_given).sum()) for mask, mask_given in masks)
+    unequal = sum(int((mask != exported_mask).sum()) for mask, exported_mask in masks)
     return {
         "slices": len(expected),
-        "probabilities": float(np.abs(expected - given).max()),
-        "mean": float(np.abs(expected - given).mean()),
+        "probabilities": float(np.abs(expected - exported).max()),
+        "mean": float(np.abs(expected - exported).mean()),
         "pixels": unequal / max(1, sum(mask.size for mask, _ in masks)),
         "turned": int(turned.sum()),
         "furthest": float(distances[turned].max(initial=0)),
@@ -119,7 +123,7 @@ def _beside_predict(
 def _verdicts(
     chances: NDArray[np.float64], run: Trained, threshold: float
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Return what probabilities (n, C) decide, and how far from another decision they are: (n,) each."""
+    """Return the verdicts of probabilities (n, C), and their distances from another verdict: (n,) each."""
     if run.positive is None:
         ranked = np.sort(chances, 1)
         return chances.argmax(1), ranked[:, -1] - ranked[:, -2]
@@ -128,7 +132,7 @@ def _verdicts(
 
 
 def _sizes(pictures: Sequence[Slices], size: int) -> list[NDArray[np.uint8]]:
-    """Return pictures of one size as they are, cut in two ways, cut to the network's size, and twice as wide."""
+    """Return pictures of one size as they are, cropped in height, in width and to a square, and twice as wide."""
     (shape, _), *_ = Counter(picture.images.shape for picture in pictures).most_common(1)
     alike = [picture.images for picture in pictures if picture.images.shape == shape]
     whole = np.concatenate(alike)[: max(onnx_export.BATCHES)]
@@ -138,10 +142,10 @@ def _sizes(pictures: Sequence[Slices], size: int) -> list[NDArray[np.uint8]]:
 
 
 def pictures(inputs: str | Sequence[str]) -> list[Slices]:
-    """Read slices to check a file on; volumes are left out, since a file takes slices as they are.
+    """Read pictures to check a file on; volumes are left out, since a file does not scale intensities.
 
     Raises:
-        ValueError: there are none.
+        ValueError: no picture can be read.
     """
     flat = [case for case in cases_.find(inputs, {}).cases if not _is_volume(case)]
     read = [cases_.try_read(case, "maximum", mixed=False) for case in flat[:_MOST]]
@@ -157,21 +161,21 @@ def _is_volume(case: Case) -> bool:
 
 
 def tested(run: Trained, root: str | None, cache_dir: str) -> list[str]:
-    """Return files of a run's own test part, evenly spread over it.
+    """Return files of a run's test part, evenly spread over it.
 
     Args:
-        run: whose.
-        root: where its data is now; None for where it was.
-        cache_dir: where data is drawn that a program draws.
+        run: the run.
+        root: where its data is now; None if it has not moved.
+        cache_dir: where drawn data, such as phantoms, is drawn.
 
     Raises:
-        ValueError: they are not there any more.
+        ValueError: the files are gone.
     """
     moved: dict[str, Any] = {"root": root} if root else {}
     data = run.data(cache_dir=cache_dir, **moved)
     home = data.dataset.root
     remedy = "say where its data is by root=..., or give slices to check the file on by input=..."
-    if home is not None and not home.is_dir():  # or the LGG data would be fetched
+    if home is not None and not home.is_dir():  # else the listing might download the data
         raise ValueError(f"run={run.folder}: its data is not at {home}; {remedy}")
     split = tables.read_csv(run.folder / "split.csv")
     paths = split["path"][split["part"] == "test"].to_list()

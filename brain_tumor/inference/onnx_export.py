@@ -1,4 +1,4 @@
-"""Write a trained network as one ONNX file that takes raw pictures, and check it against the network."""
+"""Write a trained network as one ONNX file that takes raw pictures, and compare the file with the network."""
 
 import json
 import logging
@@ -23,43 +23,43 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 BATCHES = (1, 2, 7)
-MOST_APART = 1e-4  # probabilities, and the share of the masks' pixels
+MOST_APART = 1e-4  # largest difference of a probability, and largest share of unequal pixels
 
 
 class Whole(nn.Module):
-    """A trained network with all that comes before and after it, in float32.
+    """A trained network with its preprocessing and its outputs' postprocessing, in float32.
 
     Args:
         model: a classifier or a segmenter.
-        transforms: its.
+        transforms: the model's.
         size: of the images that it was trained on, in pixels.
 
     Raises:
-        ValueError: a model of another task.
+        ValueError: the model has another task.
     """
 
     def __init__(self, model: Task, transforms: Transforms, size: int) -> None:
         super().__init__()
         if isinstance(model, Classifier):
-            # Not the model itself: a frozen one switches gradients off on its way, which is not for a file.
+            # Not the model itself: a frozen one switches gradients off in `forward`, which cannot be exported.
             self.network: nn.Module = nn.Sequential(model.backbone, model.head)
         elif isinstance(model, Segmenter):
             self.network = model.network
         else:
             raise ValueError(f"export: writes classifiers and segmenters; this run's task is {model.kind}")
-        self.marks = isinstance(model, Segmenter)
+        self.segments = isinstance(model, Segmenter)
         self.transforms, self.size = transforms, size
         self.eval().to(memory_format=torch.contiguous_format)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Turn pictures uint8 (N, H, W, 3) into what is said of them.
+        """Predict pictures, uint8 (N, H, W, 3).
 
         Returns:
-            Probabilities float32 (N, C), and of a segmenter (a slice's being its surest pixel's) also every pixel's,
-            float32 (N, H, W), and the mask, uint8 (N, H, W) of 0 and 1.
+            Probabilities, float32 (N, C); a segmenter's are those of the surest pixel, and it also returns the
+            probability of every pixel, float32 (N, H, W), and the mask, uint8 (N, H, W) of 0 and 1.
         """
         output = self.network(self.transforms(resampling.fit(images, self.size)))
-        if not self.marks:
+        if not self.segments:
             return (torch.softmax(output, 1),)
         maps = torch.sigmoid(output[:, 0])
         sure = surest(maps)
@@ -68,7 +68,7 @@ class Whole(nn.Module):
 
 
 def write(whole: Whole, path: Path, facts: Mapping[str, Any]) -> None:
-    """Write the network as one file, with what is to be known of it.
+    """Write the network and its facts as one file.
 
     Args:
         whole: the network.
@@ -77,18 +77,18 @@ def write(whole: Whole, path: Path, facts: Mapping[str, Any]) -> None:
     """
     import onnx
 
-    assert set(facts) == set(onnx_file.FACTS), "what is written is what is read"
+    assert set(facts) == set(onnx_file.FACTS), "the facts that are written are those that are read"
     free = {axis: torch.export.Dim(name, min=1) for axis, name in enumerate(("batch", "height", "width"))}
     sample = torch.zeros(2, whole.size + 9, whole.size + 5, 3, dtype=torch.uint8)
     for name in ("torch.onnx", "onnxscript", "onnx_ir"):
         logging.getLogger(name).setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # of torch's about its own code
+        warnings.simplefilter("ignore")  # torch warns of its own code
         program = torch.onnx.export(
             whole,
             (sample,),
             input_names=["images"],
-            output_names=list(onnx_file.OUTPUTS[: 3 if whole.marks else 1]),
+            output_names=list(onnx_file.OUTPUTS[: 3 if whole.segments else 1]),
             dynamic_shapes=(free,),
             dynamo=True,
             verbose=False,
@@ -116,25 +116,25 @@ def _strip(model: "ModelProto") -> None:
 
 
 def apart(whole: Whole, session: "InferenceSession", samples: Sequence[NDArray[np.uint8]]) -> dict[str, float]:
-    """Run network and file over the same bytes, in batches of 1, 2 and 7; return how far apart they are.
+    """Predict the same pictures with network and file, in batches of 1, 2 and 7, and return how much they differ.
 
     Args:
         whole: the network.
         session: of the file.
-        samples: uint8 (n, H, W, 3), those of one size together.
+        samples: pictures, uint8 (n, H, W, 3), one array per size.
 
     Returns:
-        `probabilities`, the largest difference, and `pixels`, the share of the masks' pixels that are not equal.
+        `probabilities`, the largest difference, and `pixels`, the share of the masks' pixels that are unequal.
     """
     chances, unequal, pixels = 0.0, 0, 0
-    for own in samples:
+    for pictures in samples:
         for count in BATCHES:
-            batch = np.ascontiguousarray(own[np.arange(count) % len(own)])
+            batch = np.ascontiguousarray(pictures[np.arange(count) % len(pictures)])
             with torch.no_grad():
                 expected = [output.numpy() for output in whole(torch.from_numpy(batch))]
-            found = session.run(None, {"images": batch})
-            chances = max(chances, float(np.abs(expected[0] - found[0]).max()))
-            if whole.marks:
-                unequal += int((expected[2] != found[2]).sum())
+            outputs = session.run(None, {"images": batch})
+            chances = max(chances, float(np.abs(expected[0] - outputs[0]).max()))
+            if whole.segments:
+                unequal += int((expected[2] != outputs[2]).sum())
                 pixels += expected[2].size
     return {"probabilities": chances, "pixels": unequal / max(pixels, 1)}

@@ -1,4 +1,4 @@
-"""The ONNX file that `export` writes: what its metadata must say, and that nothing has changed since."""
+"""Check an ONNX file that `export` has written: its metadata, and that nothing has changed since."""
 
 import hashlib
 import json
@@ -17,22 +17,22 @@ PRODUCER = "brain_tumor"
 PREFIX = "brain_tumor."  # of the names in the file's metadata, whose values are JSON
 FORMAT = 2
 OUTPUTS = ("probabilities", "pixels", "mask")  # the last two of a segmenter
-# What stands in the metadata, each with its type.
+# The facts in the metadata, with their types.
 FACTS: dict[str, type] = {
     "format": int,
     "task": str,
     "classes": list,
-    "positive": str,  # the class that means a tumour; null where the data does not say
+    "positive": str,  # the class that means a tumour; null if the data does not say
     "data": str,  # the data set's name
     "data_key": str,  # identifies names, pixels and labels
     "data_licence": str,
-    "sequences": list,  # that the three channels were, in this order; empty where that is not known
-    "skull": bool,  # whether the heads in training had theirs; null where that is not known
+    "sequences": list,  # in the three channels, in this order; empty if unknown
+    "skull": bool,  # whether the training heads had skulls; null if unknown
     "preset": str,  # of a volume's intensities
     "size": int,
     "threshold": float,  # the calibrated probability of the positive class from which a slice counts as positive
     "threshold_origin": str,
-    "temperature": float,  # that calibrates the probabilities; 1 where they are raw
+    "temperature": float,  # calibrates the probabilities; 1 if they stay raw
     "run": str,
     "weights_sha256": str,  # of the run's checkpoint
 }
@@ -41,56 +41,56 @@ _STANDARD = {"", "ai.onnx"}  # domains of operators
 
 
 def digest(model: "ModelProto") -> str:
-    """Return the SHA-256 of a model's weights and of what is computed with them, in an order of its own."""
-    found = hashlib.sha256()
+    """Return the SHA-256 of a model's weights, sorted by name, and of its operations."""
+    content = hashlib.sha256()
     for tensor in sorted(model.graph.initializer, key=lambda tensor: tensor.name):
-        found.update(repr((tensor.name, list(tensor.dims), tensor.data_type)).encode())
-        found.update(tensor.raw_data)
+        content.update(repr((tensor.name, list(tensor.dims), tensor.data_type)).encode())
+        content.update(tensor.raw_data)
     for node in model.graph.node:
-        found.update(repr((node.op_type, list(node.input), list(node.output))).encode())
+        content.update(repr((node.op_type, list(node.input), list(node.output))).encode())
         for attribute in sorted(node.attribute, key=lambda attribute: attribute.name):
-            found.update(attribute.SerializeToString(deterministic=True))
-    return found.hexdigest()
+            content.update(attribute.SerializeToString(deterministic=True))
+    return content.hexdigest()
 
 
 def metadata(model: "ModelProto", path: Path) -> dict[str, Any]:
     """Return a file's metadata.
 
     Raises:
-        ValueError: it is not one that `export` has written, or has changed since.
+        ValueError: `export` has not written the file, or it has changed since.
     """
     if model.producer_name != PRODUCER:
         origin = model.producer_name[:40] or "nobody"
         raise ValueError(f"{path}: written by {origin!r}; give a file that brain_tumor.export has written")
     if any(_is_external(tensor) for tensor in _tensors(model)):
         raise ValueError(f"{path}: keeps weights in other files; only what is in the file itself is read")
-    domains = {node.domain for node in model.graph.node} | {own.domain for own in model.opset_import}
+    domains = {node.domain for node in model.graph.node} | {opset.domain for opset in model.opset_import}
     if domains - _STANDARD or len(model.functions):
-        raise ValueError(f"{path}: has operators of its own, which export never writes")
+        raise ValueError(f"{path}: has custom operators, which export never writes")
     try:
-        found = {
-            own.key.removeprefix(PREFIX): json.loads(own.value)
-            for own in model.metadata_props
-            if own.key.startswith(PREFIX)
+        facts = {
+            prop.key.removeprefix(PREFIX): json.loads(prop.value)
+            for prop in model.metadata_props
+            if prop.key.startswith(PREFIX)
         }
     except ValueError as error:
         raise ValueError(f"{path}: its metadata is damaged") from error
-    if found.get("format") == 1:
-        found |= _from_format_1(found)
-    unknown = {name for name in _NULLABLE if found.get(name, "") is None}
-    lacking = [name for name, kind in FACTS.items() if name not in unknown and not isinstance(found.get(name), kind)]
+    if facts.get("format") == 1:
+        facts |= _from_format_1(facts)
+    unknown = {name for name in _NULLABLE if facts.get(name, "") is None}
+    lacking = [name for name, type_ in FACTS.items() if name not in unknown and not isinstance(facts.get(name), type_)]
     if lacking:
         raise ValueError(f"{path}: lacks metadata ({', '.join(lacking)}); export the run again")
-    if found["format"] != FORMAT:
-        raise ValueError(f"{path}: of format {found['format']}, which this version does not know; update brain_tumor")
-    if found.pop("content_sha256", "") != digest(model):
+    if facts["format"] != FORMAT:
+        raise ValueError(f"{path}: of format {facts['format']}, which this version does not know; update brain_tumor")
+    if facts.pop("content_sha256", "") != digest(model):
         raise ValueError(f"{path}: damaged, or changed after it was exported; export the run again")
-    return found
+    return facts
 
 
-def _from_format_1(found: dict[str, Any]) -> dict[str, Any]:
-    """Say what format 1 left to be known by the classes' names."""
-    classes: Any = found.get("classes")
+def _from_format_1(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts that format 1 lacked; the classes' names may say which is positive."""
+    classes: Any = facts.get("classes")
     named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
     return {
         "format": FORMAT,
@@ -101,14 +101,14 @@ def _from_format_1(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tensors(message: "Message") -> Iterator[Any]:
-    """Yield every tensor in a message, wherever it is."""
+    """Yield every tensor in a message, at any depth."""
     if message.DESCRIPTOR.name == "TensorProto":
         yield message
         return
     for field, value in message.ListFields():
         if field.message_type is not None:
-            for own in value if hasattr(value, "__len__") else [value]:
-                yield from _tensors(own)
+            for part in value if hasattr(value, "__len__") else [value]:
+                yield from _tensors(part)
 
 
 def _is_external(tensor: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Open a file that `export` has written, and predict with it, without torch."""
+"""Open an ONNX file that `export` has written, and predict with it, without torch."""
 
 import hashlib
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ _BATCH = 16
 
 @dataclass(frozen=True)
 class OnnxRun(Facts):
-    """A run in a file of its own, which is its own network.
+    """A run in an ONNX file. It is its own network.
 
     Attributes:
         folder: the file.
         facts: its metadata.
-        session: that runs it.
+        session: runs the file.
     """
 
     folder: Path
@@ -36,10 +36,10 @@ class OnnxRun(Facts):
 
     @classmethod
     def open(cls, path: Path) -> "OnnxRun":
-        """Open a file; nothing else is read, whatever it names.
+        """Open a file; other files that it names are not read.
 
         Raises:
-            ValueError: it is missing, damaged, or not one that `export` has written.
+            ValueError: the file is missing or damaged, or `export` has not written it.
         """
         try:
             import onnx
@@ -57,20 +57,20 @@ class OnnxRun(Facts):
             raise ValueError(f"{path}: damaged, or no ONNX file") from error
         facts = onnx_file.metadata(model, path)
         try:
-            # The bytes that were checked, not the file, which may be another by now.
+            # The bytes that were checked, since the file may have changed meanwhile.
             session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
         except Exception as error:
-            # Its errors have no common class of their own.
+            # Its errors have no common base class.
             raise ValueError(f"{path}: onnxruntime refuses it ({' '.join(str(error).split())[:200]})") from error
         names = [output.name for output in session.get_outputs()]
-        (taken,) = session.get_inputs()
-        if names != list(onnx_file.OUTPUTS[: len(names)]) or taken.type != "tensor(uint8)" or taken.shape[3:] != [3]:
+        (images,) = session.get_inputs()
+        if names != list(onnx_file.OUTPUTS[: len(names)]) or images.type != "tensor(uint8)" or images.shape[3:] != [3]:
             raise ValueError(f"{path}: takes or gives something else than `export` writes; export the run again")
         return cls(**_facts(str(path), facts), folder=path, facts=facts, session=session)
 
     @property
     def batch(self) -> int:
-        """How many slices it predicts together."""
+        """The number of slices that it predicts together."""
         return _BATCH
 
     @cached_property
@@ -82,34 +82,34 @@ class OnnxRun(Facts):
         return self._digest
 
     def versions(self) -> dict[str, str]:
-        """Return the versions of what computes here."""
+        """Return the versions of the software and hardware that compute here."""
         return versions.without_torch(("onnxruntime", "numpy", "pillow"))
 
     def network(self) -> CalibratedNetwork:
-        """Return itself with calibrated probabilities: the file gives raw ones, and knows no training slices."""
+        """Return itself with calibrated probabilities; the file holds no training slices to compare new ones with."""
         return CalibratedNetwork(self, self.temperatures[self.name], None)
 
     def __call__(self, fitted: NDArray[np.uint8]) -> Outputs:
-        """Predict slices, uint8 (n, size, size, 3), which the file's fitting leaves as they are."""
+        """Predict slices, uint8 (n, size, size, 3), which the file's resizing leaves unchanged."""
         parts = [fitted[start : start + _BATCH] for start in range(0, len(fitted), _BATCH)]
-        # The mask is left to whoever brings the map back to the scan's grid.
+        # Not the mask: the predictor makes it from the map, on the scan's grid.
         wanted = [output.name for output in self.session.get_outputs()][:2]
         batches = [self.session.run(wanted, {"images": np.ascontiguousarray(part)}) for part in parts]
         probabilities, *maps = (np.concatenate(outputs) for outputs in zip(*batches, strict=True))
         return Outputs(probabilities.astype(np.float64), maps[0] if maps else None)
 
     def explain(self, fitted: NDArray[np.uint8], target: int) -> None:
-        """Return None: a heat map needs gradients, which the file has not."""
+        """Return None: a heat map needs gradients, which the file does not have."""
 
 
 def _facts(name: str, metadata: dict[str, Any]) -> dict[str, Any]:
-    """Return what the metadata say of the run, as `Facts` takes it."""
+    """Return the facts of a run from the metadata."""
     same = ("task", "classes", "positive", "skull", "threshold", "threshold_origin", "size")
     return {
         **{key: metadata[key] for key in same},
         "name": name,
         "dataset": metadata["data"],
         "sequences": tuple(metadata["sequences"]),
-        "crop": None,  # which `export` sees to
+        "crop": None,  # `export` refuses any other
         "temperatures": {name: metadata["temperature"]},
     }

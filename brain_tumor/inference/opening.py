@@ -1,4 +1,4 @@
-"""Open whatever answers: run folders, exported files, or several of them together."""
+"""Open run folders, exported files, or several of them together."""
 
 from collections.abc import Mapping, Sequence
 from glob import glob
@@ -10,21 +10,21 @@ from brain_tumor.inference.ensemble import Ensemble
 from brain_tumor.inference.onnx_file import SUFFIX
 from brain_tumor.inference.onnx_run import OnnxRun
 
-KEYS = ("run", "detector", "types")  # of a command, each naming a run
+KEYS = ("run", "detector", "types")  # of a command; each names a run
 
 
 def open_run(names: str | Sequence[str], trusted: Sequence[str] = ()) -> Run:
-    """Open a run's folder, or what `export` made of one, for which torch is not needed; of several make one.
+    """Open a run's folder, or an exported file, which does not need torch; several runs become one ensemble.
 
     Args:
-        names: a path, a pattern of several paths, or several of these.
-        trusted: modules of the user's own whose classes a run may name.
+        names: a path, a pattern of paths, or several of these.
+        trusted: modules of the user whose classes a run may name.
 
     Raises:
-        ValueError: there is none, one is damaged, or they have learnt unlike things.
+        ValueError: there is no run, one is damaged, or several cannot predict together.
     """
     patterns = [names] if isinstance(names, str) else names
-    # Each once: two patterns may find the same run, which would then count twice.
+    # Each once: two patterns may match the same run, which would then count twice.
     paths = {path.resolve(): path for pattern in patterns for path in _paths(pattern)}
     if not paths:
         raise ValueError(f"run={names}: no run is named")
@@ -33,7 +33,7 @@ def open_run(names: str | Sequence[str], trusted: Sequence[str] = ()) -> Run:
 
 
 def open_runs(config: Mapping[str, Any]) -> dict[str, Run]:
-    """Open what a command's keys `run`, `detector` and `types` name, as far as they name any.
+    """Open the runs that a command's keys `run`, `detector` and `types` name.
 
     Raises:
         ValueError: as for `open_run`.
@@ -43,7 +43,7 @@ def open_runs(config: Mapping[str, Any]) -> dict[str, Run]:
 
 
 def _paths(name: str) -> list[Path]:
-    """Return the path of that name, or the paths that a pattern finds."""
+    """Return the path of that name, or the paths that match a pattern."""
     if Path(name).exists():
         return [Path(name)]
     return sorted(map(Path, glob(name))) or [Path(name)]

@@ -1,12 +1,12 @@
-"""What `predict` leaves: a case at a time, so that nothing is lost, and tables of all of them in the end.
+"""Write the output folder of `predict`: each case when it is finished, so that nothing is lost, tables at the end.
 
-slices.csv     a row a slice
-cases.csv      a row a case
-predict.json   what it was made with
-masks/         a mask a case
-overlays/      a picture a case
-pages/         a page a case, on request
-.cases/        what is finished: a later call goes on after it
+slices.csv     one row per slice
+cases.csv      one row per case
+predict.json   the models and settings
+masks/         one mask per case
+overlays/      one picture per case
+pages/         one page per case, on request
+.cases/        the finished cases; a later call skips them
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,10 +26,8 @@ _SHOWN = {
 _FORMS = {"p_max": "{:.3f}", "detector_p_max": "{:.3f}", "volume_ml": "{:.1f}"}
 _FILES = ("masks/{}.nii.gz", "masks/{}_mask.png", "overlays/{}.png", "pages/{}.html")  # of a case
 _LAST = ["status", "reason"]
-_WHOLE = ["slices", "emptied_slices", "emptied_px"]  # numbers without a fraction, which failed cases have not
-_FORMAT = 3  # of what a case is kept in
-
-
+_WHOLE = ["slices", "emptied_slices", "emptied_px"]  # integers, which failed cases lack
+_FORMAT = 3  # of the files in .cases/
 _NOTICE = "Research software, not a medical device: nothing here may guide the care of a person."
 
 
@@ -38,7 +36,7 @@ class Predictions:
 
     Args:
         folder: where it is.
-        identity: of models and settings; what was made with others is made again.
+        identity: of models and settings; cases that were predicted with others are predicted again.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
@@ -47,16 +45,16 @@ class Predictions:
         self.home(".cases")
 
     def home(self, name: str) -> Path:
-        """Return the folder of that name in it, made where it is missing, and marked as no input."""
+        """Return the folder of that name in it, made if missing, and marked as results, which are no input."""
         return walk.make_results_folder(self.folder / name)
 
     def done(self, case: str, stamp: str, pictures: Mapping[str, str]) -> bool:
-        """Return whether a case of these files (`stamp`) has been predicted, without a failure, and has its pictures.
+        """Return whether a case has been predicted without a failure, from these files, and has its pictures.
 
         Args:
             case: its name.
-            stamp: of its files.
-            pictures: the folders that are to have one of it, each with the suffix.
+            stamp: identifies its files.
+            pictures: the folders that must have a picture of it, each with the suffix.
         """
         entry = self._entry(case)
         if entry is None or entry["made with"] != self._made_with(stamp) or entry["row"]["status"] != "ok":
@@ -67,18 +65,18 @@ class Predictions:
     def write(
         self, case: str, stamp: str, row: Mapping[str, Any], table: pd.DataFrame, files: Sequence[Path] = ()
     ) -> None:
-        """Keep a case.
+        """Write a finished case.
 
         Args:
             case: its name.
-            stamp: of its files.
+            stamp: identifies its files.
             row: for cases.csv.
             table: for slices.csv.
-            files: what else has been written of it.
+            files: its mask, overlay and page, if they have been written.
         """
         names = [path.relative_to(self.folder).as_posix() for path in files]
         for stale in {pattern.format(case) for pattern in _FILES} - set(names):
-            (self.folder / stale).unlink(missing_ok=True)  # of other models, or of what the file has held before
+            (self.folder / stale).unlink(missing_ok=True)  # of other models, or of earlier content of the file
         content = {
             "made with": self._made_with(stamp),
             "files": names,
@@ -88,15 +86,19 @@ class Predictions:
         tables.write_json(self._path(case), content)
 
     def fail(self, case: str, stamp: str, reason: str, source: str) -> None:
-        """Keep why a case could not be predicted."""
+        """Write why a case could not be predicted."""
         row = {"status": "failed", "reason": reason, "source": source}
         self.write(case, stamp, row, pd.DataFrame([{"slice": None}]))
 
     def finish(self, cases: Sequence[str], described: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Write the tables of all cases that are finished with these models and settings, by whichever part.
+        """Write the tables of all cases that are finished with these models and settings, those of other parts too.
+
+        Args:
+            cases: names of all cases.
+            described: further facts for predict.json.
 
         Returns:
-            The rows of those that have failed.
+            The rows of the failed cases.
         """
         entries = [entry for case in cases if (entry := self._entry(case)) is not None]
         finished = [entry for entry in entries if entry["made with"].items() >= self.identity.items()]
@@ -107,7 +109,7 @@ class Predictions:
                 for row, entry in zip(rows, finished, strict=True)
                 for slice_ in entry["slices"]
             ]
-            # A failed case has no numbers, only its row; as objects, the others' whole numbers stay whole.
+            # A failed case has no numbers; with dtype object, the integers of the others stay integers.
             table = pd.DataFrame(slices, dtype=object)
             columns = [*(name for name in table if name not in _LAST), *_LAST]
             tables.write_csv(self.folder / "slices.csv", table[columns])
@@ -123,7 +125,7 @@ class Predictions:
         """Return the results in a few lines, after `finish`.
 
         Args:
-            positive: the class that means a tumour; None where nobody says.
+            positive: the class that means a tumour; None if the data does not say.
         """
         path = self.folder / "cases.csv"
         if not path.exists():
@@ -150,7 +152,7 @@ class Predictions:
         return self.folder / ".cases" / f"{case}.json"
 
     def _entry(self, case: str) -> dict[str, Any] | None:
-        """Return what is kept of a case; None where that is nothing, damaged, or of another format."""
+        """Return a case from .cases/; None if it is missing, damaged, or of another format."""
         path = self._path(case)
         try:
             entry = tables.read_json(path) if path.exists() else {}
@@ -162,17 +164,17 @@ class Predictions:
 
 
 def _text(value: object) -> object:
-    """Write a text so that any file can hold it: names of files need not be Unicode."""
+    """Return a text that any file can hold, since names of files need not be Unicode."""
     return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
 
 
 def _brief(form: str, value: str) -> str:
-    """Write a number of a table that may have none."""
+    """Return a formatted number; "" for a missing one."""
     return "" if value == "" else form.format(float(value))
 
 
 def _emptied(cases: pd.DataFrame) -> list[str]:
-    """Say how many masks a detector has emptied."""
+    """Return a line on how many masks a detector has emptied; [] for none."""
     if "emptied_slices" not in cases:
         return []
     counts = cases["emptied_slices"].astype(int)

@@ -1,4 +1,4 @@
-"""Many cases on their way through the runs: read ahead, predicted together, kept one by one."""
+"""Predict many cases: read ahead, predict in batches, and write each case when it is finished."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -15,15 +15,15 @@ from brain_tumor.scans import cases as cases_
 from brain_tumor.scans.cases import Case, Slices
 
 _SUFFIXES = {"overlays": ".png", "pages": ".html"}
-# What came of a case: its slices and what is predicted of them, or why there is nothing.
+# A case's slices and their prediction, or why there is none.
 _Result = tuple[Slices, Prediction] | str
 
 
 def part(cases: Sequence[Case], text: str | None) -> list[Case]:
-    """Choose the cases of a part such as "1/4", the same on every machine.
+    """Return the cases of a part such as "1/4", the same on every machine.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text names no part.
     """
     if text is None:
         return list(cases)
@@ -42,15 +42,15 @@ def run(
     overlays: bool,
     pages: bool = False,
 ) -> None:
-    """Predict cases and keep each as soon as it is done; what has been kept is left alone.
+    """Predict cases, and write each as soon as it is finished; cases that are finished already are skipped.
 
-    Pictures are predicted many at a time; meanwhile the next batch is read and the last is written.
+    Pictures are predicted in batches; meanwhile the next batch is read and the last one is written.
 
     Args:
         predictor: the runs.
         cases: to predict.
         written: the output folder.
-        preset: of a volume's intensities.
+        preset: how a volume's intensities are scaled.
         overlays: whether each case gets a picture.
         pages: whether each case gets a page.
     """
@@ -61,7 +61,7 @@ def run(
         folders = {"overlays": overlays and (segments or not case.is_picture), "pages": pages}
         return {name: _SUFFIXES[name] for name, wanted in folders.items() if wanted}
 
-    # Taken once, before anything is read: what changes from now on is done again by the next call.
+    # Taken before anything is read, so that the next call predicts again what changes from now on.
     stamps = {case.name: case.stamp() for case in cases}
     todo = [case for case in cases if not written.done(case.name, stamps[case.name], pictures(case))]
 
@@ -80,7 +80,7 @@ def run(
 
 
 def _write(written: Predictions, case: Case, stamp: str, result: _Result, pictures: Mapping[str, str]) -> None:
-    """Keep what is predicted of a case, or why it could not be."""
+    """Write a case's prediction, or why there is none."""
     if isinstance(result, str):
         written.fail(case.name, stamp, result, case.origin)
         return
@@ -92,10 +92,10 @@ def _write(written: Predictions, case: Case, stamp: str, result: _Result, pictur
         try:
             files.append(case_files.write_mask(written.home("masks"), case, slices, prediction.masks))
         except Exception:
-            # The mask takes its header from the scan, which may have gone meanwhile. Anything else is not the scan's.
+            # The mask takes its header from the scan, which may be gone. Any other error is not the scan's fault.
             if case.stamp() == stamp:
                 raise
-            written.fail(case.name, stamp, "has changed, or gone, while it was looked at", case.origin)
+            written.fail(case.name, stamp, "has changed, or gone, while it was predicted", case.origin)
             return
     if "overlays" in pictures:
         files.append(written.home("overlays") / f"{case.name}.png")

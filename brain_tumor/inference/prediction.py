@@ -1,4 +1,4 @@
-"""What is predicted of a case: slice by slice, and summed up."""
+"""The prediction of a case, by slice and as a summary."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,24 +12,24 @@ from brain_tumor.io.tables import columns
 from brain_tumor.scans.cases import Slices
 
 BEFORE = "area_px_before_detector"
-DETECTED = "detector p("  # how the detector's column begins
-TYPED = "type p("  # how the columns of the types begin
+DETECTED = "detector p("  # prefix of the detector's column
+TYPED = "type p("  # prefix of the types' columns
 
 
 @dataclass
 class Prediction:
-    """What is predicted of a case.
+    """The prediction of a case.
 
     Attributes:
-        table: a row a slice: `slice` (from 0), `position_mm` (NaN for a picture), `p(<class>)`, `novelty` (above 1
-            where it is unlike the training's slices, NaN where that is not known), `area_px` and `area_mm2` (NaN
-            without a segmenter or millimetres), `area_px_before_detector` and `detector p(<class>)` of a detector's
-            positive class, `type` and `type p(<class>)` (of slices with a tumour).
+        table: one row per slice: `slice` (from 0), `position_mm` (NaN for a picture), `p(<class>)`, `novelty` (above 1
+            if unlike the training slices, NaN if unknown), with a segmenter `area_px` and `area_mm2` (NaN without
+            millimetres), with a detector `area_px_before_detector` and `detector p(<class>)` of its positive class,
+            with a run of types `type` and `type p(<class>)` (for slices with a tumour).
         masks: uint8 (n, H, W) of 0 and 1; None without a segmenter.
         classes: names of the run's classes.
-        positive: the one that means a tumour; None where nobody says.
-        threshold: its probability from which a slice without masks has a tumour.
-        doubts: what speaks against trusting it, a line each.
+        positive: the one that means a tumour; None if the data does not say.
+        threshold: the positive class's probability from which a slice counts as one with a tumour, without a segmenter.
+        doubts: reasons not to trust the prediction, one per line.
     """
 
     table: pd.DataFrame
@@ -41,7 +41,7 @@ class Prediction:
 
     @property
     def chances(self) -> pd.DataFrame:
-        """The slices' probabilities, a column a class."""
+        """The slices' probabilities, one column per class."""
         return self.table[columns(self.classes)].set_axis(list(self.classes), axis=1)
 
     @property
@@ -51,12 +51,12 @@ class Prediction:
 
     @property
     def probability(self) -> float | None:
-        """The case's probability of a tumour: that of its surest slice; None where nobody says what means one."""
+        """The case's probability of a tumour: the largest of its slices; None without a positive class."""
         return None if self.positive is None else float(self.chances[self.positive].max())
 
     @property
     def tumours(self) -> NDArray[np.intp]:
-        """The slices with a tumour: those with a mask, or, without masks, with such a probability."""
+        """The slices with a tumour: those with a mask, or, without a segmenter, from the threshold on."""
         if self.masks is not None:
             return np.flatnonzero(self.masks.any((1, 2)))
         if self.positive is None:
@@ -78,21 +78,21 @@ class Prediction:
 
 
 def amount(case: Slices, pixels: float) -> tuple[float, str]:
-    """Return how much so many pixels of a case's masks are, in millilitres where that is known, and the unit."""
+    """Return the volume of some pixels of a case's masks and its unit: "ml", or "px" if the pixels' size is unknown."""
     if case.volume is not None and case.volume.even:
         return pixels * case.volume.millilitres, "ml"
     return pixels, "px"
 
 
 def summarise(case: Slices, prediction: Prediction) -> dict[str, Any]:
-    """Sum up a case.
+    """Summarize a case.
 
     Returns:
-        `slices`; `p_max` and `p_mean` of the positive class; where nobody says which that is, or of more than two
-        classes, `class`, the most probable one, every `p(<class>)`, the mean over the slices, and of how many slices
-        each is the most probable one (`slices_by_class`); `volume_ml`; with a detector its own `detector_p_max`,
-        `emptied_slices`, and how much those had been (`emptied_ml`, or `emptied_px`); `type` and `type p(<class>)`,
-        the mean over the slices with a tumour.
+        `slices`; `p_max` and `p_mean` of the positive class; without one, or with more than two classes, the most
+        probable `class`, the mean `p(<class>)` over the slices, and `slices_by_class`, the number of slices in which
+        each class is the most probable one; with a segmenter `volume_ml`; with a detector `detector_p_max`,
+        `emptied_slices`, and the volume of their masks (`emptied_ml` or `emptied_px`); with a run of types `type` and
+        `type p(<class>)`, the mean over the slices with a tumour.
     """
     summary: dict[str, Any] = {"slices": len(prediction.table)}
     if prediction.positive is not None:
@@ -115,7 +115,7 @@ def summarise(case: Slices, prediction: Prediction) -> dict[str, Any]:
 
 
 def _classes(prediction: Prediction) -> dict[str, Any]:
-    """Return the mean probability of each class, and of how many slices it is the most probable one."""
+    """Return the mean probability of each class, and in how many slices it is the most probable one."""
     means, counts = prediction.chances.mean(), prediction.chances.idxmax(axis=1).value_counts()
     classes = {"class": str(means.idxmax()), **means.add_prefix("p(").add_suffix(")")}
     if len(prediction.table) > 1:

@@ -4,7 +4,7 @@
     (`run_predictor`, `calibrated`) -> maps on the case's grid, thresholded -> emptied where a detector is below its
     threshold -> a row a slice, masks, doubts
 
-`predict`, the page, the check of an export and Spark's archive use it; `evaluate` asks its detector through the same
+`predict`, the page, the check of an export and Spark's archive use it; `evaluate` runs its detector through the same
 `RunPredictor`.
 """
 
@@ -23,7 +23,7 @@ from brain_tumor.io.tables import columns
 from brain_tumor.scans import volumes
 from brain_tumor.scans.cases import Slices
 
-_PIXEL = 0.5  # the probability from which a pixel is of the tumour
+_PIXEL = 0.5  # the probability from which a pixel belongs to the tumour
 
 
 class Predictor:
@@ -38,7 +38,7 @@ class Predictor:
             slices from the threshold on.
 
     Attributes:
-        threshold: what counts.
+        threshold: the one that is used.
         threshold_origin: where it comes from.
 
     Raises:
@@ -62,27 +62,27 @@ class Predictor:
 
     @classmethod
     def of(cls, runs: Mapping[str, Run], threshold: float | None) -> "Predictor":
-        """Make a predictor of runs by what they are for: "run", "detector", "types" (see `Predictor`)."""
+        """Make a predictor of runs by their roles: "run", "detector", "types" (see `Predictor`)."""
         return cls(runs["run"], runs.get("detector"), threshold, runs.get("types"))
 
     @property
     def batch(self) -> int:
-        """How many slices are predicted together."""
+        """The number of slices that are predicted together."""
         return self._run.batch
 
     @property
     def runs(self) -> dict[str, Run]:
-        """The runs by what they are for."""
+        """The runs by their roles."""
         runs = {"run": self.run, "detector": self.detector, "types": self.types}
         return {key: run for key, run in runs.items() if run is not None}
 
     @property
     def mixed(self) -> bool:
-        """Whether the runs were trained on sequences that are known."""
+        """Whether the sequences that the runs were trained on are known."""
         return any(run.sequences for run in self.runs.values())
 
     def describe(self) -> dict[str, Any]:
-        """Return what stands in predict.json: the runs, what they mean, what calibrates them, and versions."""
+        """Return facts for predict.json: the runs, their thresholds, and versions."""
         none = dict.fromkeys(("detector", "types"))
         thresholds = {run.name: {"value": run.threshold, "origin": run.threshold_origin} for run in self.runs.values()}
         return {
@@ -95,7 +95,7 @@ class Predictor:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What a prediction depends on: every run's weights, what calibrates them, what is positive, the threshold."""
+        """What a prediction depends on: every run's weights, temperature and positive class, and the threshold."""
         runs = self.runs.values()
         return {
             "weights": {run.name: run.digest() for run in runs},
@@ -105,10 +105,10 @@ class Predictor:
         }
 
     def refuse_unnamed(self) -> None:
-        """Refuse a scan of which nobody has named the sequence, where the runs want unlike ones.
+        """Refuse a scan without a named sequence if the runs need different ones.
 
         Raises:
-            ValueError: they do.
+            ValueError: the runs need different sequences.
         """
         two_stage.refuse_unlike(self.runs)
 
@@ -122,10 +122,10 @@ class Predictor:
         return predictions
 
     def explain(self, case: Slices) -> NDArray[np.float32] | None:
-        """Return where a classifier looks for a tumour: float32 (n, H, W) from 0 up; None if unknown.
+        """Return a classifier's heat maps of a tumour, float32 (n, H, W) from 0 up; None if it has none.
 
         Raises:
-            ValueError: its backbone has no block to look at.
+            ValueError: the backbone has no block that heat maps can be made of.
         """
         if self.run.positive is None:
             return None
@@ -133,6 +133,7 @@ class Predictor:
         return None if maps is None else np.stack([_on_grid(case, heat) for heat in maps])
 
     def _conclude(self, case: Slices, output: Outputs, detected: Outputs | None) -> Prediction:
+        """Make the prediction of a case from the outputs of the run and the detector."""
         columns_: dict[str, Any] = {
             "slice": np.arange(len(case.images)),
             "position_mm": case.grid.positions if case.grid else np.nan,
@@ -156,12 +157,12 @@ class Predictor:
         return prediction
 
     def _empty(self, masks: NDArray[np.bool_], detected: Outputs) -> dict[str, Any]:
-        """Empty the masks (n, H, W) of slices that the detector finds healthy; return its columns of the table."""
+        """Empty the masks (n, H, W) of slices in which the detector sees no tumour; return its columns of the table."""
         assert self.detector is not None
-        chance = two_stage.positive_probabilities(self.detector, detected)
+        chances = two_stage.positive_probabilities(self.detector, detected)
         before = masks.sum((1, 2))
-        masks[chance < self.threshold] = False
-        return {f"{DETECTED}{self.detector.positive})": chance, BEFORE: before}
+        masks[chances < self.threshold] = False
+        return {f"{DETECTED}{self.detector.positive})": chances, BEFORE: before}
 
     def _add_types(self, types: RunPredictor, cases: Sequence[Slices], predictions: Sequence[Prediction]) -> None:
         """Add the types' probabilities to slices with a tumour."""
@@ -175,5 +176,5 @@ class Predictor:
 
 
 def _on_grid(case: Slices, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Bring a map (size, size) over a fitted slice to the case's own grid (H, W)."""
+    """Bring a map (size, size) over a fitted slice back to the case's grid (H, W)."""
     return volumes.fit_back(pixels, case.images.shape[1:3], case.millimetres)

@@ -1,4 +1,4 @@
-"""One run over slices of any size: fitted as its training's were, many at a time."""
+"""Predict slices of any size with one run: fitted as its training slices were, in batches."""
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,11 +18,11 @@ class RunPredictor:
     """Predict slices with one run.
 
     Args:
-        run: whose.
-        key: of the command, that names it in messages.
+        run: the run.
+        key: the run's key in the configuration, for messages.
 
     Raises:
-        ValueError: its checkpoint is missing or damaged.
+        ValueError: the run's checkpoint is missing or damaged.
     """
 
     def __init__(self, run: Run, key: str = "run") -> None:
@@ -31,11 +31,11 @@ class RunPredictor:
 
     @property
     def batch(self) -> int:
-        """How many slices it predicts together."""
+        """The number of slices that it predicts together."""
         return self._network.batch
 
     def __call__(self, cases: Sequence[Slices], rows: Sequence[NDArray[np.intp]] | None = None) -> list[Outputs]:
-        """Predict the slices of each case, or its chosen rows; the next are fitted meanwhile.
+        """Predict the slices of each case, or only some rows; the next batch is fitted meanwhile.
 
         Raises:
             ValueError: the network gives no numbers.
@@ -51,7 +51,7 @@ class RunPredictor:
         return _divide(outputs, [len(part) for part in chosen])
 
     def predict_fitted(self, images: NDArray[np.uint8], rows: NDArray[np.intp]) -> Outputs:
-        """Predict rows of slices (N, size, size, 3) that have the network's size already.
+        """Predict rows of slices (N, size, size, 3) that already have the network's size.
 
         Raises:
             ValueError: the network gives no numbers.
@@ -59,7 +59,7 @@ class RunPredictor:
         return _divide([self._predict(images[part]) for part in _batches(rows, self.batch)], [len(rows)])[0]
 
     def explain(self, case: Slices, target: int) -> NDArray[np.float32] | None:
-        """Return how much each place speaks for a class, float32 (n, size, size) from 0 up; None if it cannot tell."""
+        """Return heat maps of a class, float32 (n, size, size) from 0 up; None if the network cannot make any."""
         return self._network.explain(self._fit([(case, image) for image in case.of(self._run.sequences)]), target)
 
     def _predict(self, fitted: NDArray[np.uint8]) -> Outputs:
@@ -78,12 +78,12 @@ class RunPredictor:
 
 
 def _batches(items: Any, size: int) -> list[Any]:
-    """Divide a sequence, or an array, into parts of so many items."""
+    """Divide a sequence, or an array, into parts of `size` items."""
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def _divide(outputs: Sequence[Outputs], counts: Sequence[int]) -> list[Outputs]:
-    """Put batches together, and divide them into so many slices each."""
+    """Concatenate batches, and divide them into parts with these numbers of slices."""
     ends = np.cumsum(counts)[:-1]
 
     def divided(batches: Iterable[NDArray[Any] | None]) -> list[Any]:

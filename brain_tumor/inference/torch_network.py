@@ -1,4 +1,4 @@
-"""The network of a run, with torch."""
+"""Compute the network of a run with torch."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,26 +13,26 @@ from brain_tumor.models.classifier import Classifier
 from brain_tumor.models.task import Task
 
 _BATCH = {"cpu": 16, "cuda": 256}
-_LANES = 4  # batches that a CPU works at side by side; more would take memory
+_LANES = 4  # batches that a CPU computes in parallel; more would take too much memory
 
 
 def device() -> torch.device:
-    """Return what is computed on here."""
+    """Return the device to compute on: a GPU if there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 class TorchNetwork:
     """A trained network with its transforms (see `brain_tumor.inference.base.Network`).
 
-    A CPU's cores work at batches of their own, since all of them at one would wait for each other.
+    The cores of a CPU compute several batches in parallel, since with one batch they would wait for each other.
 
     Args:
         model: the trained one.
-        transforms: its.
+        transforms: the model's.
         trained_in: Lightning's name of the precision that it was trained in.
 
     Raises:
-        ValueError: a model of a task that predicts neither classes nor masks.
+        ValueError: the model's task predicts neither classes nor masks.
     """
 
     def __init__(self, model: Task, transforms: Transforms, trained_in: str) -> None:
@@ -42,13 +42,13 @@ class TorchNetwork:
         self.model, self.transforms = model.to(self.device).eval(), transforms.to(self.device).eval()
         self._precision = trained_in
         self._lanes = min(_LANES, torch.get_num_threads()) if self.device.type == "cpu" else 1
-        # What it sets holds for each thread of the pool, and for none that is there already.
+        # The number of threads is set in each thread of the pool, and does not change that of other threads.
         threads = (torch.get_num_threads() // self._lanes,)
         self._pool = ThreadPoolExecutor(self._lanes, initializer=torch.set_num_threads, initargs=threads)
 
     @property
     def batch(self) -> int:
-        """How many slices it predicts together."""
+        """The number of slices that it predicts together."""
         return 2 * self._lanes * _BATCH[self.device.type]
 
     def __call__(self, fitted: NDArray[np.uint8]) -> Outputs:
@@ -65,7 +65,7 @@ class TorchNetwork:
         return outcomes
 
     def explain(self, fitted: NDArray[np.uint8], target: int) -> NDArray[np.float32] | None:
-        """Return where a classifier looks for a class: float32 (n, size, size) from 0 up; None for another task."""
+        """Return a classifier's heat maps of a class, float32 (n, size, size) from 0 up; None for another task."""
         if not isinstance(self.model, Classifier):
             return None
         heat_maps = gradcam.explainer(self.model, target, fitted.shape[1])
@@ -74,5 +74,5 @@ class TorchNetwork:
     def _parts(self, fitted: NDArray[np.uint8]) -> list[torch.Tensor]:
         """Divide slices into batches (B, 3, size, size) on the device."""
         images = torch.from_numpy(fitted).permute(0, 3, 1, 2)
-        share = -(-len(images) // self._lanes)  # so that no lane is left without
+        share = -(-len(images) // self._lanes)  # so that every lane has a batch
         return [part.to(self.device) for part in torch.split(images, min(share, _BATCH[self.device.type]))]

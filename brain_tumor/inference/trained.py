@@ -1,8 +1,8 @@
 """Open a finished run: its record, its data, its model, its transforms.
 
-A run's folder may come from anybody. From its record only classes are made that are defined in this package, or in a
-module that the user trusts by name on the command line, and that are what they stand for; nothing in its values is
-ever instantiated, and its checkpoint is read as tensors.
+A run's folder may come from a stranger. A class that its record names is used only if it is defined in this package, or
+in a module that the user trusts by name on the command line, and if it has the right base class. No other value of the
+record is instantiated, and the checkpoint is read as tensors.
 """
 
 import hashlib
@@ -36,9 +36,9 @@ class Trained(Facts):
     """A finished run, as a folder.
 
     Attributes:
-        folder: where it is.
+        folder: the run's.
         record: its results.json.
-        trusted: modules of the user's own whose classes it may name.
+        trusted: modules of the user whose classes the record may name.
     """
 
     folder: Path
@@ -63,18 +63,18 @@ class Trained(Facts):
         """Make its data module.
 
         Args:
-            transforms: other ones than its own.
+            transforms: instead of the run's.
             **changes: settings that differ from the run's, such as `cache_dir`.
         """
         settings = {**self.record["config"]["data"], **changes}
         place = self._place("data")
         target = class_names.current(str(settings.get("_target_")))
-        # An abstract class says what is allowed; mypy takes it for what is to be made.
+        # The abstract class is only the required base; mypy thinks that it is instantiated.
         declared = find_class(target, DataSet, place, self.trusted)  # type: ignore[type-abstract]
         return opening.build(declared, _plain(settings, place), place, transforms=transforms or self.transforms())
 
     def model(self, path: Path | None = None) -> Task:
-        """Make its model, for scoring, with the weights of the checkpoint that was scored or of another one."""
+        """Make its model with the weights of the scored checkpoint, or of another one."""
         settings = self.record["config"]["model"]
         model = self._make("model", Task, settings, num_classes=len(self.record["data"]["classes"]))  # type: ignore[type-abstract]
         checkpoint.load(model, path or self.checkpoint)
@@ -85,28 +85,36 @@ class Trained(Facts):
         return hashlib.sha256(self.checkpoint.read_bytes()).hexdigest()
 
     def versions(self) -> dict[str, str]:
-        """Return the versions of what computes here."""
+        """Return the versions of the software and hardware that compute here."""
         return versions.versions(torch_network.device(), self.precision)
 
     def network(self) -> CalibratedNetwork:
         """Make its network, in the precision that it was trained in."""
         network = torch_network.TorchNetwork(self.model(), self.transforms(), self.precision)
-        known = novelty.Novelty.read(self.folder / novelty.FILE)
-        return CalibratedNetwork(network, self.temperatures[self.name], known)
+        training = novelty.Novelty.read(self.folder / novelty.FILE)
+        return CalibratedNetwork(network, self.temperatures[self.name], training)
 
-    def _make(self, key: str, base: type[T], settings: Mapping[str, Any], **given: Any) -> T:
+    def _make(self, key: str, base: type[T], settings: Mapping[str, Any], **more: Any) -> T:
+        """Make the object of a group of the configuration.
+
+        Args:
+            key: of the group.
+            base: required base class.
+            settings: the group.
+            **more: further arguments of the class.
+        """
         place = self._place(key)
-        made = find_class(str(settings.get("_target_")), base, place, self.trusted)
+        class_ = find_class(str(settings.get("_target_")), base, place, self.trusted)
         values = _plain(settings, place)
-        if "weights" in inspect.signature(made).parameters:
+        if "weights" in inspect.signature(class_).parameters:
             values["weights"] = "none"  # the checkpoint has them
         try:
-            return made(**values, **given)
+            return class_(**values, **more)
         except TypeError as error:
             raise ValueError(f"{place}: {error}") from error
 
     def _place(self, group: str) -> str:
-        """Say where a group of the configuration stands."""
+        """Return where a group of the configuration is written, for messages."""
         return f"{self.folder}/results.json: config.{group}"
 
 
@@ -115,10 +123,10 @@ def open_run(folder: Path, trusted: Sequence[str] = ()) -> Trained:
 
     Args:
         folder: the run's.
-        trusted: modules of the user's own whose classes it may name.
+        trusted: modules of the user whose classes the record may name.
 
     Raises:
-        ValueError: there is none, or its record is damaged.
+        ValueError: there is no finished run, or its record is damaged.
     """
     record = records.read(folder)
     try:
@@ -131,9 +139,9 @@ def open_run(folder: Path, trusted: Sequence[str] = ()) -> Trained:
 
 
 def _facts(name: str, record: Record) -> dict[str, Any]:
-    """Return what a record says of its run, as `Facts` takes it."""
+    """Return the facts of a run from its record."""
     data, calibrated = record["data"], record.get("calibration")
-    # A segmenter's slices have a tumour or none, whatever classes its data has.
+    # For a segmenter a slice has a tumour or none, whatever classes its data has.
     segments = record["task"] == "segmentation"
     return {
         "name": name,
@@ -152,16 +160,16 @@ def _facts(name: str, record: Record) -> dict[str, Any]:
 
 
 def find_class(target: str, base: type[T], place: str, trusted: Sequence[str] = ()) -> type[T]:
-    """Return the class of that name if it is defined where the name says, and derives from `base`.
+    """Return the class of that name if it is defined in the module that the name gives, and derives from `base`.
 
     Args:
         target: module and class, as in a `_target_`.
-        base: what it has to be.
-        place: where the name was found, for the message.
+        base: required base class.
+        place: where the name is written, for the message.
         trusted: modules besides this package's.
 
     Raises:
-        ValueError: it is anything else. No module of another origin is imported to find out.
+        ValueError: it is anything else. Other modules are not even imported.
     """
     module, _, name = target.rpartition(".")
     refused = ValueError(
@@ -171,19 +179,19 @@ def find_class(target: str, base: type[T], place: str, trusted: Sequence[str] = 
     if module not in trusted and module.partition(".")[0] != "brain_tumor":
         raise refused
     try:
-        found = getattr(importlib.import_module(module), name, None)
+        value = getattr(importlib.import_module(module), name, None)
     except ImportError as error:
         raise refused from error
-    if not (isinstance(found, type) and issubclass(found, base) and found.__module__ == module):
+    if not (isinstance(value, type) and issubclass(value, base) and value.__module__ == module):
         raise refused
-    return found
+    return value
 
 
 def _plain(settings: Mapping[str, Any], place: str) -> dict[str, Any]:
     """Return the settings of a group, without the class that it names.
 
     Raises:
-        ValueError: they name another class, anywhere in them.
+        ValueError: a value names another class, at any depth.
     """
     values = {name: value for name, value in settings.items() if name not in {"_target_", "_convert_"}}
     if nested := _nested_target(values):
@@ -192,7 +200,7 @@ def _plain(settings: Mapping[str, Any], place: str) -> dict[str, Any]:
 
 
 def _nested_target(value: Any) -> str:
-    """Return the first `_target_` somewhere in a value; "" for none."""
+    """Return the first `_target_` in a value, at any depth; "" for none."""
     if isinstance(value, Mapping):
         if "_target_" in value:
             return str(value["_target_"])

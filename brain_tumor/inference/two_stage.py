@@ -1,4 +1,4 @@
-"""A detector in front of a segmenter, a classifier of types behind it: which runs fit, and which threshold counts."""
+"""Combine runs, a detector before a segmenter and types after it: refuse those that do not fit, set the threshold."""
 
 from collections.abc import Iterable, Mapping
 
@@ -10,10 +10,10 @@ from brain_tumor.scans import cases
 
 
 def refuse_misfit(run: Run, detector: Run) -> None:
-    """Refuse two runs that cannot work in turn, before anything is computed.
+    """Refuse a detector and a segmenter that do not fit, before anything is computed.
 
     Raises:
-        ValueError: a run of another task, or a detector that does not tell whether there is a tumour.
+        ValueError: one has another task, or the detector does not tell whether there is a tumour.
     """
     if run.task != "segmentation":
         raise ValueError(f"detector={detector.name}: goes before a segmenter; run={run.name} is a {run.task}")
@@ -26,10 +26,10 @@ def refuse_misfit(run: Run, detector: Run) -> None:
 
 
 def refuse_types(run: Run, types: Run) -> None:
-    """Refuse a run that cannot tell the types of the tumours that another one finds.
+    """Refuse a run that cannot classify the types of the tumours that another run finds.
 
     Raises:
-        ValueError: it is no classifier, or the other does not tell whether there is a tumour.
+        ValueError: the run is no classifier of types, or the other does not tell whether there is a tumour.
     """
     if reason := _undecided(run):
         raise ValueError(
@@ -42,7 +42,7 @@ def refuse_types(run: Run, types: Run) -> None:
 
 
 def _undecided(run: Run) -> str:
-    """Say why a run does not tell whether there is a tumour; "" where it does."""
+    """Return why a run does not tell whether there is a tumour; "" if it does."""
     classes = ", ".join(run.classes)
     if len(run.classes) != 2:
         return f"tells {classes} apart, not whether there is a tumour"
@@ -52,27 +52,27 @@ def _undecided(run: Run) -> str:
 
 
 def refuse_unlike(runs: Mapping[str, Run]) -> None:
-    """Refuse to show one unnamed input to runs that have learnt from unlike sequences.
+    """Refuse to predict one unnamed input with runs that were trained on different sequences.
 
     Raises:
-        ValueError: two of them have.
+        ValueError: two of the runs were.
     """
-    known = {key: run for key, run in runs.items() if run.sequences}
-    for key, run in known.items():
-        for other_key, other in known.items():
+    with_sequences = {key: run for key, run in runs.items() if run.sequences}
+    for key, run in with_sequences.items():
+        for other_key, other in with_sequences.items():
             if run.sequences != other.sequences:
                 raise ValueError(
                     f"{other_key}={other.name}: sees {listed(other.sequences)}, but {key}={run.name} "
                     f"{listed(run.sequences)}; instead of input=..., give "
-                    f"{_arguments(run.sequences for run in known.values())}"
+                    f"{_arguments(run.sequences for run in with_sequences.values())}"
                 )
 
 
 def refuse_unknown(runs: Mapping[str, Run]) -> None:
-    """Refuse to show named sequences to runs that have learnt from others.
+    """Refuse to predict named sequences with runs that were trained on other sequences.
 
     Raises:
-        ValueError: one of them has.
+        ValueError: one of the runs was.
     """
     for key, run in runs.items():
         if unknown := set(run.sequences) - set(cases.SEQUENCES):
@@ -83,34 +83,35 @@ def refuse_unknown(runs: Mapping[str, Run]) -> None:
 
 
 def listed(sequences: tuple[str, ...]) -> str:
-    """Name sequences, each once."""
+    """Return the names of sequences, each once."""
     return ", ".join(dict.fromkeys(sequences))
 
 
-def _arguments(shown: Iterable[tuple[str, ...]]) -> str:
-    names = {name for sequences in shown for name in sequences}
+def _arguments(trained_on: Iterable[tuple[str, ...]]) -> str:
+    """Return the arguments of the command line that name these sequences."""
+    names = {name for sequences in trained_on for name in sequences}
     return ", ".join(f"sequences.{name}=..." for name in cases.SEQUENCES if name in names)
 
 
-def threshold(given: float | None, run: Run) -> tuple[float, str]:
-    """Return the probability from which a slice counts as positive, and where that comes from.
+def threshold(chosen: float | None, run: Run) -> tuple[float, str]:
+    """Return the probability from which a slice counts as positive, and where it comes from.
 
     Args:
-        given: asked for; None for the run's own.
-        run: whose probability it is.
+        chosen: by the user; None for the run's threshold.
+        run: predicts the probabilities.
 
     Raises:
-        ValueError: no probability is given.
+        ValueError: the chosen one is no probability.
     """
-    if given is None:
+    if chosen is None:
         return run.threshold, run.threshold_origin
-    if type(given) not in (int, float) or not 0 <= given <= 1:
-        raise ValueError(f"threshold={given}: a probability lies between 0 and 1; null takes the run's own")
-    return float(given), "given"
+    if type(chosen) not in (int, float) or not 0 <= chosen <= 1:
+        raise ValueError(f"threshold={chosen}: a probability lies between 0 and 1; null takes the run's own")
+    return float(chosen), "given"
 
 
 def positive_probabilities(run: Run, outputs: Outputs) -> NDArray[np.float64]:
-    """Return the calibrated probability that each slice has a tumour, (n,), by a run that was not refused."""
+    """Return the calibrated probability that each slice has a tumour, (n,), by a run that has not been refused."""
     assert run.positive is not None, "refused before"
     return outputs.probabilities[:, run.classes.index(run.positive)]
 
@@ -119,11 +120,11 @@ def refuse_unusable(key: str, run: Run) -> None:
     """Refuse a run that cannot predict whole slices.
 
     Args:
-        key: of the command, that names it.
+        key: the run's key in the configuration.
         run: the run.
 
     Raises:
-        ValueError: it was trained on crops, or its record is damaged.
+        ValueError: the run was trained on crops, or its record is damaged.
     """
     if run.crop not in (None, "none"):
         raise ValueError(f"{key}={run.name}: was trained on crops around tumours, which scans do not come with")

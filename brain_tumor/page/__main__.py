@@ -16,7 +16,7 @@ from brain_tumor.config import cli, typed
 
 @hydra.main(config_path=typed.CONF, config_name="page", version_base="1.3")
 def main(cfg: DictConfig) -> None:
-    """Open the runs, so that what is wrong with them is said here, and serve the page."""
+    """Open the runs, so that their errors are printed here, and serve the page."""
     config = typed.plain(cfg, "page")
     try:
         from streamlit.web import cli as streamlit
@@ -33,7 +33,7 @@ def main(cfg: DictConfig) -> None:
 
 
 def _settings(config: dict[str, Any]) -> list[str]:
-    """Return Streamlit's settings: this machine alone, nothing told to anybody, uploads bounded."""
+    """Return Streamlit's settings: served to this machine only, no statistics sent, uploads limited."""
     settings = {
         "server.address": "127.0.0.1",
         "server.port": config["port"],
@@ -42,14 +42,15 @@ def _settings(config: dict[str, Any]) -> list[str]:
         "server.enableCORS": "true",
         "server.maxUploadSize": config["max_megabytes"],
         "server.fileWatcherType": "none",
-        "server.disconnectedSessionTTL": 10,  # seconds; then its uploads are forgotten
+        "server.disconnectedSessionTTL": 10,  # seconds until the uploads of a closed page are deleted
         "browser.gatherUsageStats": "false",
         "client.toolbarMode": "minimal",
         "client.showErrorDetails": "none",
         "client.showErrorLinks": "false",
-        "theme.base": "dark",  # as scans are looked at
+        "theme.base": "dark",  # as is usual for scans
     }
-    hosts = ["--server.allowedHosts=127.0.0.1", "--server.allowedHosts=localhost"]  # no other name that points here
+    # Other names that resolve to this machine are refused.
+    hosts = ["--server.allowedHosts=127.0.0.1", "--server.allowedHosts=localhost"]
     return [*(f"--{name}={value}" for name, value in settings.items()), *hosts]
 
 

@@ -1,4 +1,4 @@
-"""What the page shows of a case: computed once, kept until another is chosen."""
+"""Compute what the page shows of a case."""
 
 import io
 import tempfile
@@ -30,14 +30,14 @@ _CYAN = np.array([0, 255, 255], np.float32)
 
 @dataclass(frozen=True)
 class Answer:
-    """What is shown of a case.
+    """What the page shows of a case.
 
     Attributes:
         slices: the case.
-        prediction: what is predicted of it.
-        heat: where a classifier looks, float32 (n, H, W) of 0 to 1; None where that is not known.
+        prediction: of the case.
+        heat: a classifier's heat maps, float32 (n, H, W) from 0 to 1; None if it has none.
         mask: the name and content of the mask's file; None without a segmenter.
-        remarks: what the reader must know.
+        remarks: warnings for the reader.
     """
 
     slices: Slices
@@ -73,7 +73,7 @@ def answer(predictor: Predictor, case: Case, slices: Slices) -> Answer:
 
 
 def phantom_slices(number: int) -> Slices:
-    """Draw a phantom that no training has seen by default, on a grid as a scan has one."""
+    """Draw a phantom that is in no default training, on a grid as scans have."""
     images = np.stack([image for image, _ in phantom.draw_case(2**20, number)])
     values = np.ascontiguousarray(images[..., 1].transpose(2, 1, 0)[::-1, ::-1]).astype(np.float32)
     volume = Volume(values, np.diag([0.9, 0.9, 5.0, 1.0]))
@@ -82,6 +82,7 @@ def phantom_slices(number: int) -> Slices:
 
 
 def _mask_file(case: Case, slices: Slices, masks: NDArray[np.uint8]) -> tuple[str, bytes]:
+    """Return the name and the content of the file that `predict` would write."""
     with tempfile.TemporaryDirectory(prefix="brain_tumor-") as folder:
         case_files.write_mask(Path(folder), case, slices, masks)
         (path,) = Path(folder).iterdir()
@@ -89,30 +90,30 @@ def _mask_file(case: Case, slices: Slices, masks: NDArray[np.uint8]) -> tuple[st
 
 
 def verdict(answer: Answer) -> tuple[str, str]:
-    """Return the class in a word, and how probable it is."""
+    """Return the predicted class, and a line on how probable it is."""
     prediction = answer.prediction
     if prediction.positive is None or len(prediction.classes) != 2:
         summary = summarise(answer.slices, prediction)
-        chances = ", ".join(f"{name} {summary[f'p({name})']:.2f}" for name in prediction.classes)
+        means = ", ".join(f"{name} {summary[f'p({name})']:.2f}" for name in prediction.classes)
         by_slice = f"; by slice: {summary['slices_by_class']}" if "slices_by_class" in summary else ""
-        return str(summary["class"]), f"mean probabilities: {chances}{by_slice}"
-    chance, count = prediction.chances[prediction.positive].to_numpy(), len(prediction.tumours)
+        return str(summary["class"]), f"mean probabilities: {means}{by_slice}"
+    chances, count = prediction.chances[prediction.positive].to_numpy(), len(prediction.tumours)
     (other,) = (name for name in prediction.classes if name != prediction.positive)
-    place = f", slice {chance.argmax()}" if len(chance) > 1 else ""
+    place = f", slice {chances.argmax()}" if len(chances) > 1 else ""
     how = "have a mask" if prediction.masks is not None else f"from {prediction.threshold:.4g} on"
     detail = f"largest probability of {prediction.positive} {prediction.probability:.2f}{place}"
-    return prediction.positive if count else other, f"{detail}; {count} of {len(chance)} slices {how}"
+    return prediction.positive if count else other, f"{detail}; {count} of {len(chances)} slices {how}"
 
 
 def first(answer: Answer) -> int:
-    """Return the slice that is worth looking at first: with the largest mask, else the surest."""
+    """Return the slice to show first: the one with the largest mask, else with the highest probability."""
     if answer.prediction.masks is not None and answer.prediction.masks.any():
         return int(answer.prediction.masks.sum((1, 2)).argmax())
     return int(answer.prediction.chances[answer.prediction.shown].argmax())
 
 
 def picture(answer: Answer, place: int, opacity: float) -> NDArray[np.uint8]:
-    """Draw a slice with its mask (cyan) or heat map over it: uint8 (H', W', 3), its pixels square."""
+    """Draw a slice with its mask (cyan) or heat map over it: uint8 (H', W', 3) with square pixels."""
     image = answer.slices.images[place].astype(np.float32)
     if answer.prediction.masks is not None:
         mask = answer.prediction.masks[place].astype(bool)
@@ -131,7 +132,7 @@ def picture(answer: Answer, place: int, opacity: float) -> NDArray[np.uint8]:
 
 
 def curves(answer: Answer) -> pd.DataFrame:
-    """Return what is drawn along the slices: `slice`, `probability`, and of what (`of`), by run and by detector."""
+    """Return the curves along the slices, of the run and of the detector: `slice`, `probability`, and its name `of`."""
     prediction = answer.prediction
     drawn = {f"p({prediction.shown})": prediction.chances[prediction.shown]}
     if prediction.detected is not None:
@@ -141,7 +142,7 @@ def curves(answer: Answer) -> pd.DataFrame:
 
 
 def chart(answer: Answer, place: int) -> "altair.LayerChart | altair.FacetChart":
-    """Draw the probability along the slices, the threshold where one counts, and the slice that is shown."""
+    """Draw the probability along the slices, the threshold if it decides anything, and the current slice."""
     import altair
 
     points = curves(answer)
@@ -152,20 +153,20 @@ def chart(answer: Answer, place: int) -> "altair.LayerChart | altair.FacetChart"
             "of:N", scale=altair.Scale(range=_COLOURS), legend=altair.Legend(orient="top", title=None)
         ),
     }
-    here = points[points["slice"] == place]
+    current = points[points["slice"] == place]
     layers: list[altair.Chart] = [
         altair.Chart(points).mark_line().encode(**axes),
-        altair.Chart(here).mark_rule(color="#888").encode(x="slice:Q"),
-        altair.Chart(here).mark_point(filled=True, size=60).encode(**axes),
+        altair.Chart(current).mark_rule(color="#888").encode(x="slice:Q"),
+        altair.Chart(current).mark_point(filled=True, size=60).encode(**axes),
     ]
     if decides(answer):
-        limit = altair.Chart(pd.DataFrame({"probability": [answer.prediction.threshold]}))
-        layers.append(limit.mark_rule(strokeDash=[4, 4], color="#888").encode(y="probability:Q"))
+        threshold = altair.Chart(pd.DataFrame({"probability": [answer.prediction.threshold]}))
+        layers.append(threshold.mark_rule(strokeDash=[4, 4], color="#888").encode(y="probability:Q"))
     return altair.layer(*layers).properties(height=200)
 
 
 def decides(answer: Answer) -> bool:
-    """Return whether the threshold decides anything: over a classifier's probabilities, or a detector's."""
+    """Return whether the threshold decides anything: it does for a classifier's or a detector's probabilities."""
     prediction = answer.prediction
     return prediction.detected is not None or (prediction.masks is None and prediction.positive is not None)
 

@@ -1,4 +1,4 @@
-"""The page itself, which Streamlit runs from top to bottom at every change of a control."""
+"""Show the page. Streamlit runs this file from top to bottom whenever a control changes."""
 
 import json
 import sys
@@ -21,7 +21,7 @@ _NEEDED = {
     "t1ce": "T1 after contrast is needed: a run sees it alone.",
 }
 _TITLES = {"t1": "T1, before contrast", "flair": "FLAIR", "t1ce": "T1, after contrast"}
-_AMOUNTS = {"volume_ml": "marked", "emptied_ml": "marked, but emptied by the detector"}
+_VOLUMES = {"volume_ml": "volume of the mask", "emptied_ml": "volume of masks that the detector emptied"}
 _NOTICE = """
 <style>
   #notice {position: fixed; left: 0; right: 0; bottom: 0; z-index: 1000; padding: .45rem 1rem; text-align: center;
@@ -31,7 +31,7 @@ _NOTICE = """
   div[data-testid="stImage"] img {max-height: 62vh; object-fit: contain}
 </style>
 <div id="notice">
-  Research software. It is not a medical device, and nothing it says may guide the care of a person.
+  Research software. It is not a medical device, and its output may not guide the care of a person.
 </div>
 """
 
@@ -46,68 +46,79 @@ def show(config: dict[str, Any]) -> None:
     st.set_page_config("brain_tumor", layout="wide")
     st.html(_NOTICE)
     predictor = _predictor(json.dumps(config))
-    st.subheader("Is there a tumour, and where?")
+    st.subheader(_heading(predictor))
     st.caption(f"{predictor.run.name}: {predictor.run.task}, trained on {predictor.run.dataset}".replace("$", "\\$"))
     left, right = st.columns([1, 2], gap="large")
     with left:
         answer = _choose(predictor, Limits.of(config))
     if answer is None:
-        right.caption("Give something to predict. It stays on this machine, and is forgotten when the page is closed.")
+        right.caption(
+            "Choose a case to predict. Files stay on this machine, and are deleted when the page is closed. The table "
+            "of slices and, for localization, the mask can then be downloaded."
+        )
         return
     with left:
-        _sum_up(answer)
+        _show_summary(answer)
     with right:
         _show_slices(answer)
 
 
+def _heading(predictor: Predictor) -> str:
+    """Return what the runs do, in a word or two."""
+    if predictor.run.task == "segmentation":
+        return "Localization and tumour types" if predictor.types else "Localization"
+    return "Tumour types" if predictor.run.positive is None else "Tumour detection"
+
+
 def _choose(predictor: Predictor, limits: Limits) -> Answer | None:
+    """Show where a case can come from, and return the answer for the chosen case; None if there is none yet."""
     source = st.radio("What to predict", _SOURCES, horizontal=True, label_visibility="collapsed")
     try:
         if source == "Phantom":
             number = int(st.number_input("Phantom, drawn by a program", 0, 999, 0))
-            return _kept(("phantom", number), lambda: _of_phantom(predictor, number))
-        return _uploaded(predictor, source == "Three sequences", limits)
+            return _cached(("phantom", number), lambda: _answer_phantom(predictor, number))
+        return _answer_uploads(predictor, source == "Three sequences", limits)
     except ValueError as error:
         st.session_state.pop("answer", None)
         st.error(str(error).replace("$", "\\$"))
         return None
 
 
-def _uploaded(predictor: Predictor, sequences: bool, limits: Limits) -> Answer | None:
-    """Take files from the browser, and answer for the case that is chosen among them."""
+def _answer_uploads(predictor: Predictor, sequences: bool, limits: Limits) -> Answer | None:
+    """Take files from the browser, and return the answer for the case that is chosen among them."""
     names = {_TITLES[name]: name for name in SEQUENCES} if sequences else {"PNG, JPEG, TIFF, BMP, NIfTI or DICOM": ""}
     state = st.session_state
-    given = {
+    uploaded = {
         name: st.file_uploader(title, accept_multiple_files=True, key=f"{name}-{state.get('round', 0)}")
         for title, name in names.items()
     }
     if refused := state.pop("refused", None):
         raise ValueError(refused)
-    given = {name: files for name, files in given.items() if files}
-    if not given:
+    uploaded = {name: files for name, files in uploaded.items() if files}
+    if not uploaded:
         return None
     try:
-        limits.check([file for files in given.values() for file in files])
+        limits.check([file for files in uploaded.values() for file in files])
     except ValueError as error:
-        # Another key is another control: Streamlit forgets the files of the old one.
+        # Another key makes another control, so that Streamlit deletes the files of the old one.
         state["round"], state["refused"] = state.get("round", 0) + 1, str(error)
         st.rerun()
     if not sequences:
         predictor.refuse_unnamed()
-    elif lacking := [name for name in needed(run.sequences for run in predictor.runs.values()) if name not in given]:
-        st.info(" ".join(_NEEDED[name] for name in lacking))
+    elif missing := [name for name in needed(run.sequences for run in predictor.runs.values()) if name not in uploaded]:
+        st.info(" ".join(_NEEDED[name] for name in missing))
         return None
-    preset = st.selectbox("A volume's intensities, scaled by its", volumes.PRESETS)
-    key = (preset, *(file.file_id for files in given.values() for file in files))
+    preset = st.selectbox("Scale a volume's intensities by its", volumes.PRESETS)
+    key = (preset, *(file.file_id for files in uploaded.values() for file in files))
     if state.get("names_of") != key:
-        with uploads.opened(given, limits) as cases:
+        with uploads.opened(uploaded, limits) as cases:
             state["names"], state["names_of"] = list(cases), key
     chosen = st.selectbox("Case", state["names"]) if len(state["names"]) > 1 else state["names"][0]
-    return _kept((*key, chosen), lambda: _of_uploads(predictor, given, limits, chosen, preset))
+    return _cached((*key, chosen), lambda: _answer_upload(predictor, uploaded, limits, chosen, preset))
 
 
-def _kept(key: tuple[Any, ...], make: Any) -> Answer:
-    """Return the answer that is shown already, or make it anew; only one is kept."""
+def _cached(key: tuple[Any, ...], make: Any) -> Answer:
+    """Return the current answer if it has this key, or make a new one; only one is kept in memory."""
     shown = st.session_state.get("answer")
     if shown is None or shown[0] != key:
         st.session_state.pop("answer", None)
@@ -118,28 +129,29 @@ def _kept(key: tuple[Any, ...], make: Any) -> Answer:
     return answer
 
 
-def _of_phantom(predictor: Predictor, number: int) -> Answer:
+def _answer_phantom(predictor: Predictor, number: int) -> Answer:
     return answers.answer(predictor, Case("phantom", {}), answers.phantom_slices(number))
 
 
-def _of_uploads(predictor: Predictor, given: Any, limits: Limits, chosen: str, preset: str) -> Answer:
-    with uploads.opened(given, limits) as cases:
+def _answer_upload(predictor: Predictor, uploaded: Any, limits: Limits, chosen: str, preset: str) -> Answer:
+    with uploads.opened(uploaded, limits) as cases:
         read = try_read(cases[chosen], preset, predictor.mixed)
         if isinstance(read, str):
             raise ValueError(f"{chosen}: {read}")
         return answers.answer(predictor, cases[chosen], read)
 
 
-def _sum_up(answer: Answer) -> None:
-    """Show the verdict, what the reader must know, and what can be downloaded."""
+def _show_summary(answer: Answer) -> None:
+    """Show the verdict, the warnings, and the downloads."""
     title, detail = answers.verdict(answer)
     st.metric("verdict", title)
     st.text(detail)
     for name, value in summarise(answer.slices, answer.prediction).items():
-        if name in _AMOUNTS:
-            st.text(f"{_AMOUNTS[name]}: {value:.1f} ml")
+        if name in _VOLUMES:
+            st.text(f"{_VOLUMES[name]}: {value:.1f} ml")
     for remark in answer.remarks:
         st.warning(remark.replace("$", "\\$"))
+    st.caption("Download")
     with st.container(horizontal=True):
         st.download_button("table of slices (CSV)", answers.table(answer), "slices.csv", "text/csv", on_click="ignore")
         if answer.mask:
@@ -148,18 +160,18 @@ def _sum_up(answer: Answer) -> None:
 
 
 def _show_slices(answer: Answer) -> None:
-    """Show a slice with what lies over it, and the probability along the slices."""
+    """Show a slice with its mask or heat map over it, and the probability along the slices."""
     count = len(answer.slices.images)
-    over = answer.prediction.masks is not None or answer.heat is not None
+    has_overlay = answer.prediction.masks is not None or answer.heat is not None
     controls = st.columns(2)
     with controls[0]:
         place = st.slider("slice", 0, count - 1, answers.first(answer)) if count > 1 else 0
     with controls[1]:
-        what = "mask" if answer.prediction.masks is not None else "heat map"
-        opacity = st.slider(f"opacity of the {what}", 0, 100, 40) / 100 if over else 0.0
+        overlay = "mask" if answer.prediction.masks is not None else "heat map"
+        opacity = st.slider(f"opacity of the {overlay}", 0, 100, 40) / 100 if has_overlay else 0.0
     st.image(Image.fromarray(answers.picture(answer, place, opacity)), width="stretch")
-    if not over:
-        st.caption("No heat map: it needs the run's folder, with a ResNet in it, and a class that means a tumour.")
+    if not has_overlay:
+        st.caption("No heat map: it needs a run folder with a ResNet, and a class that means a tumour.")
     if count > 1:
         st.altair_chart(answers.chart(answer, place), width="stretch")
 

@@ -1,4 +1,4 @@
-"""Read what a browser has sent: as much as is allowed, under names of our own, gone from the disk afterwards."""
+"""Read uploaded files within limits; they are on disk under numbers, and are deleted afterwards."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from brain_tumor.scans import discovery
 from brain_tumor.scans.cases import Case
 from brain_tumor.scans.discovery import Source
 
-_DEFLATED = "1.2.840.10008.1.2.1.99"  # of DICOM: nobody knows its size before it is in memory
+_DEFLATED = "1.2.840.10008.1.2.1.99"  # a DICOM transfer syntax whose size is unknown until it is in memory
 
 
 class Upload(Protocol):
@@ -28,12 +28,12 @@ class Upload(Protocol):
 
 @dataclass(frozen=True)
 class Limits:
-    """How much is taken.
+    """Limits of uploads.
 
     Attributes:
         files: in one upload.
-        megabytes: all of them together.
-        voxels: of one scan, decoded.
+        megabytes: of all files of an upload together.
+        voxels: of one decoded scan.
     """
 
     files: int
@@ -42,14 +42,14 @@ class Limits:
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> "Limits":
-        """Choose them of the command's configuration."""
+        """Take the limits from the command's configuration."""
         return cls(config["max_files"], config["max_megabytes"], config["max_voxels"])
 
     def check(self, uploads: Sequence[Upload]) -> None:
-        """Refuse an upload before anything of it is looked at.
+        """Refuse an upload before any of it is read.
 
         Raises:
-            ValueError: it is too much.
+            ValueError: there are too many files or bytes.
         """
         if len(uploads) > self.files:
             raise ValueError(f"{len(uploads)} files are more than the {self.files} that are taken at once")
@@ -59,14 +59,14 @@ class Limits:
 
 @contextmanager
 def opened(uploads: Mapping[str, Sequence[Upload]], limits: Limits) -> Iterator[dict[str, Case]]:
-    """Put uploads on the disk for a while, and yield the cases in them by the names that they are shown under.
+    """Write uploads to disk for as long as the block runs, and yield the cases in them by the names to show.
 
     Args:
-        uploads: files of any kind under "", or those of each sequence.
-        limits: how much is taken.
+        uploads: the files of each sequence by its name, or all files under "".
+        limits: of the upload.
 
     Raises:
-        ValueError: it is too much, or what is under a sequence is not one scan.
+        ValueError: the upload is too large, or the files of a sequence are not one scan.
     """
     limits.check([file for files in uploads.values() for file in files])
     with tempfile.TemporaryDirectory(prefix="brain_tumor-") as folder:
@@ -78,7 +78,7 @@ def opened(uploads: Mapping[str, Sequence[Upload]], limits: Limits) -> Iterator[
 
 
 def _sources(uploads: Sequence[Upload], folder: Path) -> dict[str, Source]:
-    """Write files under numbers, and return what they are by the names that they are shown under."""
+    """Write files under numbers, and return the sources in them by the names to show."""
     folder.mkdir()
     shown, unread = {}, {}
     for place, upload in enumerate(uploads):
@@ -98,38 +98,39 @@ def _sources(uploads: Sequence[Upload], folder: Path) -> dict[str, Source]:
 
 
 def _cases(uploaded: Mapping[str, Mapping[str, Source]]) -> dict[str, Case]:
+    """Make a case of every source, or one case of all sequences, by the names to show."""
     if "" in uploaded:
         return {shown: Case(source.case, {"": source}) for shown, source in uploaded[""].items()}
     for name, sources in uploaded.items():
         if len(sources) != 1:
             raise ValueError(f"{name}: holds {len(sources)} scans; give one")
-    one = {name: next(iter(sources.items())) for name, sources in uploaded.items()}
-    first = one["flair"] if "flair" in one else next(iter(one.values()))
-    return {first[0]: Case("scan", {name: source for name, (_, source) in one.items()})}
+    sequences = {name: next(iter(sources.items())) for name, sources in uploaded.items()}
+    shown, _ = sequences["flair"] if "flair" in sequences else next(iter(sequences.values()))
+    return {shown: Case("scan", {name: source for name, (_, source) in sequences.items()})}
 
 
 def _suffix(content: bytes) -> str:
-    """Return the suffix of a packed file, or of NIfTI; "" for what is neither."""
+    """Return the suffix of a gzip or NIfTI file; "" for others."""
     if content[:2] == b"\x1f\x8b":
         return ".nii.gz"
     return ".nii" if content[344:347] in {b"n+1", b"ni1"} or content[4:7] in {b"n+2", b"ni2"} else ""
 
 
 def _deflated(path: Path, content: bytes) -> str:
-    """Return why a DICOM file is not read that may be any size once it is; "" for nothing."""
+    """Return why a DICOM file is refused whose decoded size cannot be known before; "" for other files."""
     if content[128:132] != b"DICM":
         return "a DICOM file without its preamble, which is not read here" if content[:2] == b"\x02\x00" else ""
     from pydicom.filereader import read_file_meta_info
 
     try:
         syntax = str(read_file_meta_info(path).get("TransferSyntaxUID", ""))
-    except Exception as error:  # damaged ones raise what they like
+    except Exception as error:  # damaged files raise errors of any type
         return f"not a readable DICOM file ({type(error).__name__})"
     return "a deflated DICOM file, which is not read here" if syntax == _DEFLATED else ""
 
 
 def _bounded(source: Source, limits: Limits) -> Source:
-    """Let a source say that it is too large, before it is decoded."""
+    """Return the source, with a problem if it is too large to decode or cannot be read."""
     if source.problem:
         return source
     if source.kind == "dicom" and any(path.suffix for path in source.paths):
@@ -139,7 +140,7 @@ def _bounded(source: Source, limits: Limits) -> Source:
         size = _voxels(source)
     except MemoryError:
         raise
-    except Exception as error:  # files come from anywhere
+    except Exception as error:  # strangers' files raise errors of any type
         return Source(source.case, source.kind, source.paths, f"cannot be read ({type(error).__name__})")
     if size <= limits.voxels:
         return source
@@ -148,7 +149,7 @@ def _bounded(source: Source, limits: Limits) -> Source:
 
 
 def _voxels(source: Source) -> float:
-    """Return how large a source will be, from its header."""
+    """Return the number of voxels of a source from its header."""
     if source.kind == "image":
         with Image.open(source.paths[0]) as image:
             return float(image.width) * image.height

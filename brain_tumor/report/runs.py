@@ -14,8 +14,8 @@ from brain_tumor.io import tables
 from brain_tumor.metrics import classification
 from brain_tumor.metrics.bootstrap import Interval
 from brain_tumor.report import paper
+from brain_tumor.runs import identity, run_folder, summary
 from brain_tumor.runs import record as records
-from brain_tumor.runs import run_folder, summary
 from brain_tumor.runs.record import Record
 
 # The weights from which a backbone may have started, those closest to the paper's first.
@@ -116,7 +116,7 @@ class Run:
         optimizer = {**config["optimizer"], "used": self.record["hyperparameters"].get("momentum_used")}
         data = {**config["data"], "root": self.record["data"]["key"]} | ({"fold": None} if "fold" in differ else {})
         seed = {"seed": 0} if "seed" in differ else {}
-        return run_folder.run_id({**config, **seed, "model": model, "optimizer": optimizer, "data": data})
+        return identity.run_id({**config, **seed, "model": model, "optimizer": optimizer, "data": data})
 
     def predictions(self) -> pd.DataFrame:
         """Read the test slices' predictions; a diverged run's probabilities are NaN."""

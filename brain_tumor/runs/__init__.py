@@ -1,1 +1,1 @@
-"""What a run is on disk: identity, folder, record, card, leakage; no model."""
+"""A run on disk: identity, folder, record, model card, leakage; no model."""

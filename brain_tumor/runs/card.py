@@ -1,4 +1,4 @@
-"""Describe an exported model from its run's record: what it was trained on, how good it is, and what it is not for."""
+"""Write a model card from a run's record: what the model was trained on, how good it is, and what it is not for."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from brain_tumor.runs import record as records
 from brain_tumor.runs.record import Count, Record
 from brain_tumor.runs.summary import BASELINE_TITLES, model_title, split_title
 
-_UNKNOWN = "not known: that of the data it was trained on"
+_UNKNOWN = "unknown; see the source of the training data"
 
 
 def licence(record: Record) -> str:
@@ -21,20 +21,21 @@ def licence(record: Record) -> str:
 
 
 def write(record: Record, facts: Mapping[str, Any], checked: Mapping[str, Any], name: str) -> str:
-    """Return a card in Markdown.
+    """Return the model card of an ONNX file in Markdown.
 
     Args:
-        record: of the run.
+        record: the run's.
         facts: the file's metadata.
-        checked: how far file, network and `predict` are apart.
-        name: of the file.
+        checked: how much file, network and `predict` differ (see `checks`).
+        name: the file's.
     """
-    baselines = {BASELINE_TITLES.get(key, key): own[record["measure"]] for key, own in record["baselines"].items()}
+    measure = record["measure"]
+    baselines = {BASELINE_TITLES.get(key, key): scores[measure] for key, scores in record["baselines"].items()}
     shown = {
         "name": name,
         "facts": facts,
         "title": model_title(record),
-        "marks": record["task"] == "segmentation",
+        "segments": record["task"] == "segmentation",
         "channels": _channels(facts["sequences"]),
         "calibrated": _calibrated(facts),
         "verdict": _verdict(facts),
@@ -49,34 +50,32 @@ def write(record: Record, facts: Mapping[str, Any], checked: Mapping[str, Any], 
 
 
 def checks(checked: Mapping[str, Any]) -> str:
-    """Say how far file, network and `predict` are apart.
+    """Return a table in Markdown of how much an ONNX file, its network and `predict` differ.
 
     Args:
-        checked: `network` (batches of 1, 2 and 7 of five sizes, float32), `exact` (predict in float32) and `predict`
-            (in the run's own arithmetic), each with the largest difference of `probabilities` and the share of unequal
-            `pixels`; the last two with how many verdicts are `turned`, and how far from the threshold the `furthest`.
+        checked: the differences of the file from `network` (batches of 1, 2 and 7 of five sizes, float32), from `exact`
+            (predict in float32) and from `predict` (in the run's precision). Each has the largest difference of
+            `probabilities` and the share of unequal `pixels`; the last two also have how many verdicts are `turned`,
+            and the distance of the `furthest` of these from the threshold.
     """
     network, slices = checked["network"], checked["predict"]["slices"]
     return "\n".join(
         [
-            "| file beside | largest difference of a probability | mean | unequal pixels of masks | other verdicts |",
+            "| compared with | largest difference of a probability | mean | unequal pixels of masks | other verdicts |",
             "|---|---|---|---|---|",
             f"| its network in float32, batches of 1, 2 and 7, five sizes | {network['probabilities']:.1e} | | "
             f"{network['pixels']:.1e} | |",
             *(
-                f"| predict {title}, {slices} slices | {own['probabilities']:.1e} | {own['mean']:.1e} | "
-                f"{own['pixels']:.1e} | {_verdicts(own)} |"
-                for title, own in (
-                    ("in float32", checked["exact"]),
-                    ("in the run's own arithmetic", checked["predict"]),
-                )
+                f"| predict {title}, {slices} slices | {apart['probabilities']:.1e} | {apart['mean']:.1e} | "
+                f"{apart['pixels']:.1e} | {_verdicts(apart)} |"
+                for title, apart in (("in float32", checked["exact"]), ("in the run's precision", checked["predict"]))
             ),
         ]
     )
 
 
-def _verdicts(own: Mapping[str, Any]) -> str:
-    return f"{own['turned']}, up to {own['furthest']:.3f} from the threshold" if own["turned"] else "none"
+def _verdicts(apart: Mapping[str, Any]) -> str:
+    return f"{apart['turned']}, up to {apart['furthest']:.3f} from the threshold" if apart["turned"] else "none"
 
 
 def _calibrated(facts: Mapping[str, Any]) -> str:
@@ -85,24 +84,24 @@ def _calibrated(facts: Mapping[str, Any]) -> str:
 
 
 def _verdict(facts: Mapping[str, Any]) -> str:
-    """Say which class is positive, and from which probability on."""
+    """Return a sentence on which class is positive, and from which probability on."""
     if facts["positive"] is None:
-        return "Nobody has said which class means a tumour: none is positive, and the file's threshold says nothing."
-    found = (
+        return "The data does not say which class means a tumour: none is positive, and the threshold decides nothing."
+    text = (
         f"`{facts['positive']}` is positive: a slice counts as that from a calibrated probability of "
         f"{facts['threshold']:g} on (threshold: {facts['threshold_origin']})"
     )
     if facts["temperature"] == calibration.RAW or len(facts["classes"]) != 2 or not 0 < facts["threshold"] < 1:
-        return found + "."
-    given = np.array([[1 - facts["threshold"], facts["threshold"]]])
-    raw = float(calibration.soften(given, 1 / facts["temperature"])[0, 1])
-    return f"{found}, which is {raw:.4g} of the raw ones in the file's output."
+        return text + "."
+    calibrated = np.array([[1 - facts["threshold"], facts["threshold"]]])
+    raw = float(calibration.soften(calibrated, 1 / facts["temperature"])[0, 1])
+    return f"{text}, which is {raw:.4g} of the raw ones in the file's output."
 
 
 def _channels(sequences: list[str]) -> str:
     if not sequences:
-        return "RGB, or grey three times"
-    return f"red, green and blue are {', '.join(sequences)}, each scaled to 0 ... 255 a volume"
+        return "RGB, or grey in all three"
+    return f"red, green and blue are {', '.join(sequences)}, each scaled to 0 ... 255 by volume"
 
 
 def _count(part: Count) -> str:
@@ -110,7 +109,7 @@ def _count(part: Count) -> str:
 
 
 def _interval(score: Interval) -> str:
-    """Write the last two columns of a table of scores."""
+    """Return the last two columns of a table of scores."""
     if score["value"] is None:
         return "undefined |"
     limits = "" if score["low"] is None else f"{score['low']:.3f} to {score['high']:.3f}"

@@ -1,4 +1,4 @@
-"""Who was trained on in a run: a model that starts from it, or is scored on other data, must not be tested on them."""
+"""Find the patients that a run was trained on, so that no model which has seen them is tested on them."""
 
 from pathlib import Path
 
@@ -6,13 +6,13 @@ import pandas as pd
 
 from brain_tumor.io import tables
 
-INHERITED = "inherited.csv"  # in a run's folder: who was trained on in the runs that it has started from
+INHERITED = "inherited.csv"  # in a run's folder: the slices that the runs it started from were trained on
 
 
 def trained_on(folder: Path) -> pd.DataFrame:
-    """Return the slices, `case` and `digest`, that a run or one it started from was trained or validated on.
+    """Return `case` and `digest` of the slices that a run, or one it started from, was trained or validated on.
 
-    Digests are "" in run folders of revision 0205860, which did not keep them.
+    Digests are "" for run folders of revision 0205860, which did not write them.
 
     Raises:
         ValueError: its split.csv is missing or damaged.
@@ -26,9 +26,10 @@ def trained_on(folder: Path) -> pd.DataFrame:
 
 
 def refuse(folder: Path, tested: pd.DataFrame, allow: bool) -> list[str]:
-    """Name the patients (or where they are unknown the slices) of `tested` that a run was trained on.
+    """Return the patients (or, where these are unknown, the slices) of `tested` that a run was trained on.
 
-    A patient counts by name or by an equal image: names survive another format, images survive other names.
+    A patient is recognized by name or by an identical image: the name stays in another format, the image under another
+    name.
 
     Args:
         folder: the run's.
@@ -39,10 +40,10 @@ def refuse(folder: Path, tested: pd.DataFrame, allow: bool) -> list[str]:
         ValueError: there are any, and they are not allowed.
     """
     seen = trained_on(folder)
-    known = ((tested["case"] != "") & tested["case"].isin(seen["case"])) | tested["digest"].isin(
+    trained = ((tested["case"] != "") & tested["case"].isin(seen["case"])) | tested["digest"].isin(
         set(seen["digest"]) - {""}
     )
-    names = sorted(set(tested["case"].where(tested["case"] != "", tested["path"])[known]))
+    names = sorted(set(tested["case"].where(tested["case"] != "", tested["path"])[trained]))
     if names and not allow:
         shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         raise ValueError(

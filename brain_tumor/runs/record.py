@@ -1,4 +1,4 @@
-"""What is known of a finished run: results.json, its schema, and reading it in whatever format it was written."""
+"""The record of a finished run: the schema of results.json, and how to read it in any format."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ FORMAT = len(upgrades.STEPS) + 1
 
 
 class Count(TypedDict):
-    """How much a part of the data holds."""
+    """The size of a part of the data: slices, patients, and slices by label."""
 
     slices: int
     patients: int
@@ -21,14 +21,19 @@ class Count(TypedDict):
 
 
 class Data(Count):
-    """The data of a run: the data set's name, what identifies names, pixels and labels, and the classes' names.
+    """The data of a run.
 
-    `positive` is the class that means a tumour, None where the data does not say; `sequences` what the three channels
-    show, [] where nobody knows; `skull` whether the heads in training had theirs, None where that is not known;
-    `licence` the data's, "" where it is not known; `drawn` whether a program has drawn it.
-
-    A target of patients adds its name and whom it left out; one that goes by where the tumour is, and a crop, by whose
-    masks slices were chosen and cut.
+    Attributes:
+        kind: the data set's name.
+        key: identifies names, pixels and labels.
+        classes: the classes' names.
+        positive: the class that means a tumour; None if the data does not say.
+        sequences: what the three channels show; [] if unknown.
+        skull: whether the training slices show the skull; None if unknown.
+        licence: the data's; "" if unknown.
+        drawn: whether a program has drawn the data.
+        target: the name of a target that labels patients, and which patients it left out.
+        regions: which masks were used to choose and crop slices.
     """
 
     kind: str
@@ -69,7 +74,7 @@ class Weights(TypedDict):
 
 
 class Timing(TypedDict):
-    """What a run cost; a run that was cut off counts since it was last taken up."""
+    """What a run cost; a resumed run counts from the last time it was resumed."""
 
     setup_seconds: float
     fit_seconds: float
@@ -82,7 +87,7 @@ class Timing(TypedDict):
 class Threshold(TypedDict):
     """The calibrated probability of the positive class from which a slice counts as positive, and its `origin`.
 
-    That is "validation part" (sensitivity and specificity together are highest there) or "default".
+    The origin is "validation part" (the sum of sensitivity and specificity is highest there) or "default".
     """
 
     value: float
@@ -90,7 +95,7 @@ class Threshold(TypedDict):
 
 
 class Calibration(TypedDict):
-    """What a record says of it: the temperature, and the parts that it was fitted and tried on."""
+    """The temperature, and what it does to the part that it was fitted on and to the test part."""
 
     temperature: float
     val: CalibratedPart
@@ -102,23 +107,23 @@ class Record(TypedDict):
 
     Attributes:
         format: of this schema.
-        id: a hash of `config` (see `brain_tumor.runs.run_folder.run_id`).
+        id: a hash of `config` (see `brain_tumor.runs.identity.run_id`).
         task: what was learnt: "classification", ...
         measure: the score that runs of this task are compared by, one of those in `test`.
         config: the resolved configuration.
-        hyperparameters: what the run was trained with, as its objects say, defaults included.
+        hyperparameters: what the run was trained with, defaults included.
         data: what it was trained and tested on.
-        split: how that was divided.
-        weights: what it started from.
-        baselines: the scores of what sees no pixel, by name.
-        history: an entry an epoch: its number, from 1, and the curves of each part.
-        novelty: how many training slices `predict` holds new ones against, and from which distance they are unlike.
-        calibration: of a run with a validation part, what that says of its probabilities.
-        threshold: from which probability on a slice counts as positive.
-        test: every score as value, low and high; how many `slices`; what the intervals have `resampled`; the `epoch`
-            and the name of the `checkpoint` that was scored; and what else the task keeps.
-        timing: what it cost.
-        versions: of everything that numbers may depend on.
+        split: how the data was divided.
+        weights: what the network started from.
+        baselines: the scores of the image-free baselines, by name.
+        history: one entry per epoch: its number, from 1, and the curves of each part.
+        novelty: how many training slices `predict` compares new ones with, and from which distance these are unlike.
+        calibration: of the probabilities, for a run with a validation part.
+        threshold: the probability from which a slice counts as positive.
+        test: every score as value, low and high; the number of `slices`; what was `resampled` for the intervals; the
+            `epoch` and the name of the `checkpoint` that was scored; and what else the task records.
+        timing: what the run cost.
+        versions: of everything that the numbers may depend on.
     """
 
     format: int
@@ -159,12 +164,12 @@ def load(path: Path) -> Record:
         ValueError: it is damaged, of a later format, or no record.
     """
     content = tables.read_json(path)
-    found = content.get("format", 1)
-    if found not in range(1, FORMAT + 1):
-        raise ValueError(f"{path}: of format {found}, which this version does not know; update brain_tumor")
+    version = content.get("format", 1)
+    if version not in range(1, FORMAT + 1):
+        raise ValueError(f"{path}: of format {version}, which this version does not know; update brain_tumor")
     try:
         upgraded: Any = content
-        for upgrade in upgrades.STEPS[found - 1 :]:
+        for upgrade in upgrades.STEPS[version - 1 :]:
             upgraded = upgrade(upgraded)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: not a record of brain_tumor ({type(error).__name__} at {error})") from error
@@ -175,26 +180,26 @@ def load(path: Path) -> Record:
 
 
 def scores(test: Mapping[str, Any]) -> dict[str, Interval]:
-    """Choose the scores with intervals of a record's `test`."""
+    """Return the scores of a record's `test` that have intervals."""
     return {name: cast("Interval", value) for name, value in test.items() if isinstance(value, dict)}
 
 
 def final(record: Record) -> float | None:
-    """Return the score that a run is compared by; None if it is undefined."""
+    """Return the score that runs are compared by; None if it is undefined."""
     value: float | None = record["test"][record["measure"]]["value"]
     return value
 
 
 def _lacking(value: Any, schema: Any, path: str = "") -> list[str]:
-    """Name the keys that `value` lacks of a TypedDict, and of those in it."""
+    """Return the keys that `value` lacks of a TypedDict and of the TypedDicts in it."""
     if not is_typeddict(schema):
         return []
     if not isinstance(value, dict):
         return [path or "everything"]
     lacking = []
-    for key, kind in get_type_hints(schema).items():
+    for key, hint in get_type_hints(schema).items():
         if key in schema.__optional_keys__:
             continue
         place = f"{path}.{key}".lstrip(".")
-        lacking += _lacking(value[key], kind, place) if key in value else [place]
+        lacking += _lacking(value[key], hint, place) if key in value else [place]
     return lacking

@@ -1,16 +1,14 @@
-"""The folder of a run: how it is named and found, who may work in it, and what a failure leaves there.
+"""The folder of a run: its name, who may work in it, and what a failure leaves there.
 
-results.json      the record, written last of what a run must leave (see `brain_tumor.runs.record`)
+results.json      the record, written after everything else that a run must leave (see `brain_tumor.runs.record`)
 predictions.csv   path, case, slice, label and what the task predicts, for every test slice
 split.csv         path, case, slice, label, part and the image's SHA-256, for every slice
-begun.json        what the run has begun with: it goes on with nothing else
-error.txt         one line, where the run has failed; the traceback is in traceback.txt
+begun.json        the data, split and weights that the run has begun with: it resumes with these only
+error.txt         one line, if the run has failed; the traceback is in traceback.txt
 """
 
 import contextlib
-import hashlib
 import itertools
-import json
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,49 +19,19 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from brain_tumor.io import tables, walk
-from brain_tumor.runs import class_names, record
 
-# Changing one of these changes no number, so it is the same run.
-_IMMATERIAL = {
-    "output_dir", "cache_dir", "experiment", "resume", "name", "cache_features", "allow_overlap", "data.cache_dir",
-    "data.resident", "data.eval_batch_size", "trainer.enable_progress_bar",
-}  # fmt: skip
-# Keys that came later, each with the value that means what was meant before there was one: with it, a run keeps its id.
-NEUTRAL: dict[str, Any] = {
-    "data.target": None, "data.positive": None,
-    "data.folds": None, "data.fold": None, "data.test_cases": None, "data.empty": None,
-    "data.min_patients": 10, "data.crop": "none", "data.crop_margin": 0.2, "data.masks": None,
-    "schedule": "constant", "model.trained": None, "transforms.missing": 0,
-}  # fmt: skip
-_OWN_FILES = {".hydra", ".lock", ".id", walk.MARK}
-
-
-def run_id(config: Mapping[str, Any]) -> str:
-    """Name a run by its resolved configuration: 8 hexadecimal digits."""
-
-    def material(values: Mapping[str, Any], path: str) -> dict[str, Any]:
-        kept: dict[str, Any] = {}
-        for key, value in values.items():
-            place = f"{path}{key}"
-            if place in _IMMATERIAL or (place in NEUTRAL and NEUTRAL[place] == value):
-                continue
-            if place == "data._target_":
-                value = class_names.identifying(str(value))
-            kept[key] = material(value, f"{place}.") if isinstance(value, Mapping) else value
-        return kept
-
-    return hashlib.sha256(json.dumps(material(config, ""), sort_keys=True, default=str).encode()).hexdigest()[:8]
+_BOOKKEEPING = {".hydra", ".lock", ".id", walk.MARK}  # files that a folder has before its run has started
 
 
 def find(output_dir: Path, identity: str) -> Path | None:
-    """Return the newest run folder of this identity, a finished one first; None where there is none."""
-    own = re.compile(rf"-{identity}(-\w+)?$")  # revision 0205860 appended a random token
-    folders = [path for path in output_dir.glob(f"*-{identity}*") if own.search(path.name) and path.is_dir()]
+    """Return the newest run folder of this identity, a finished one first; None if there is none."""
+    pattern = re.compile(rf"-{identity}(-\w+)?$")  # revision 0205860 appended a random token
+    folders = [path for path in output_dir.glob(f"*-{identity}*") if pattern.search(path.name) and path.is_dir()]
     return max(folders, key=lambda path: (finished(path), path.stat().st_mtime), default=None)
 
 
 def reserve(candidates: Iterable[Path]) -> Path:
-    """Make the first of these folders that is not there yet, and return it."""
+    """Make the first of these folders that does not exist yet, and return it."""
     for folder in candidates:
         with contextlib.suppress(FileExistsError):
             folder.mkdir(parents=True)
@@ -71,35 +39,36 @@ def reserve(candidates: Iterable[Path]) -> Path:
     raise AssertionError("an endless list of names")
 
 
-def anew(home: Path, name: str) -> Path:
-    """Make a folder for a run that is not to go on with another: NAME, NAME-2, NAME-3, ..."""
+def make_new(home: Path, name: str) -> Path:
+    """Make a folder for a run that must not resume another one: NAME, NAME-2, NAME-3, ..."""
     return reserve(home / (name if number == 1 else f"{name}-{number}") for number in itertools.count(1))
 
 
-def numbered(home: Path) -> Path:
+def make_numbered(home: Path) -> Path:
     """Make the next of the folders 1, 2, 3, ... in `home`."""
     return reserve(home / str(number) for number in itertools.count(1))
 
 
 @contextmanager
 def lock(folder: Path, output_dir: Path, identity: str) -> Iterator[bool]:
-    """Say whether this process may work on a run, because no other one does; the right ends with its process.
+    """Take a run's lock, and yield whether this process has it; it is released at the latest when the process ends.
 
-    It goes by the run's identity, whatever its folder is called; a run trained anew in NAME-ID-2 has its own.
+    The lock has the run's identity as its name, whatever the folder is called; a run trained anew in NAME-ID-2 has
+    another lock.
     """
-    own = folder.name[folder.name.find(identity) :] if identity in folder.name else identity
-    file = output_dir / ".locks" / own
+    name = folder.name[folder.name.find(identity) :] if identity in folder.name else identity
+    file = output_dir / ".locks" / name
     file.parent.mkdir(parents=True, exist_ok=True)
-    held = FileLock(file)
+    file_lock = FileLock(file)
     try:
-        held.acquire(timeout=0)
+        file_lock.acquire(timeout=0)
     except Timeout:
         yield False
         return
     try:
         yield True
     finally:
-        held.release()
+        file_lock.release()
         discard_unstarted(folder)
 
 
@@ -109,22 +78,24 @@ def finished(folder: Path) -> bool:
 
 
 def started(folder: Path) -> bool:
-    """Return whether a run has left anything of its own in its folder, other than its configuration."""
-    return folder.is_dir() and not {path.name for path in folder.iterdir()} <= _OWN_FILES
+    """Return whether a run has left anything in its folder besides its configuration."""
+    return folder.is_dir() and not {path.name for path in folder.iterdir()} <= _BOOKKEEPING
 
 
 def discard_unstarted(folder: Path) -> None:
-    """Remove a folder that holds nothing but the configuration a run would have had."""
+    """Remove a folder that holds nothing but the configuration of a run that has not started."""
     if not started(folder):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def mark(folder: Path, identity: str) -> None:
-    """Note which configuration a folder belongs to.
+    """Note which run a folder belongs to.
 
     Raises:
-        ValueError: it is another one's.
+        ValueError: it belongs to another run.
     """
+    from brain_tumor.runs import record  # late: it imports the data sets, which naming a folder does not need
+
     path = folder / ".id"
     known = record.read(folder)["id"] if finished(folder) else path.read_text() if path.exists() else identity
     if known != identity:
@@ -134,15 +105,15 @@ def mark(folder: Path, identity: str) -> None:
 
 
 def begin(folder: Path, facts: Mapping[str, str]) -> None:
-    """Note what a run begins with; refuse to go on with anything else.
+    """Note what a run begins with; refuse to resume it with anything else.
 
     Args:
         folder: the run's.
-        facts: identify its `data`, with what is cut out of it, its `split` and `weights`, and what only a finished run
-            is held against: the `masks` of other runs, and its `files` as they lie on the disk.
+        facts: identifiers of its `data` (crops included), its `split` and its `weights`; and of two things that only a
+            finished run is compared with: the `masks` of other runs, and its `files` on disk.
 
     Raises:
-        ValueError: the run in the folder has begun with other ones.
+        ValueError: the run in the folder has begun with others.
     """
     known = begun(folder)
     if known and (folder / "checkpoints").exists():
@@ -161,24 +132,24 @@ def note_begun(folder: Path, facts: Mapping[str, str]) -> None:
 
 
 def begun(folder: Path) -> dict[str, Any]:
-    """Return what a run has begun with; nothing of a run of an earlier version."""
+    """Return what a run has begun with; {} for a run of an earlier version, which did not note it."""
     path = folder / "begun.json"
     return tables.read_json(path) if path.exists() else {}
 
 
 def write_failure(folder: Path, line: str, trace: str) -> None:
-    """Leave a failed run's error in its folder: one line, and the traceback in a file beside it."""
+    """Write why a run has failed into its folder: one line, and the traceback in a file beside it."""
     (folder / "traceback.txt").write_text(trace)
     (folder / "error.txt").write_text(line + "\n")
 
 
 def failure(folder: Path) -> str:
-    """Return the line that a failed run has left; "" where it has not failed."""
+    """Return the line that a failed run has left; "" if it has not failed."""
     path = folder / "error.txt"
     return path.read_text().strip() if path.exists() else ""
 
 
 def clear_failure(folder: Path) -> None:
-    """Remove what an earlier attempt has left of its failure."""
+    """Remove what an earlier failure has left."""
     for name in ("error.txt", "traceback.txt"):
         (folder / name).unlink(missing_ok=True)

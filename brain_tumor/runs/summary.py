@@ -1,4 +1,4 @@
-"""Say in a few lines what a run found."""
+"""Summarize a run, or an evaluation of it, in a few lines of text."""
 
 import os
 import sys
@@ -22,7 +22,7 @@ BASELINE_TITLES = {
 
 
 def summary(record: Record) -> str:
-    """Put a run's score beside the baselines of the same split, and say what they mean."""
+    """Return a run's score beside the baselines of the same split, and remarks on how to read them."""
     test, measure = record["test"], record["measure"]
     rows = [(model_title(record), test)]
     rows += [(BASELINE_TITLES.get(name, name), scores) for name, scores in record["baselines"].items()]
@@ -42,11 +42,11 @@ def summary(record: Record) -> str:
             "Patients stand on both sides of this split: a test slice's neighbours were in training. "
             "data.split=patient keeps them apart."
         )
-    if found := record.get("calibration"):
-        raw, calibrated = (found["test"][name]["calibration_error"] for name in ("raw", "calibrated"))
+    if calibration := record.get("calibration"):
+        raw, calibrated = (calibration["test"][name]["calibration_error"] for name in ("raw", "calibrated"))
         lines.append(
-            f"Calibrated on the validation part: temperature {found['temperature']:.2f}, calibration error of the test "
-            f"{raw:.3f}, calibrated {calibrated:.3f}"
+            f"Calibrated on the validation part: temperature {calibration['temperature']:.2f}, "
+            f"calibration error of the test {raw:.3f}, calibrated {calibrated:.3f}"
         )
     if diverged := without_numbers(test):
         lines.append(f"WARNING: {diverged}")
@@ -56,21 +56,21 @@ def summary(record: Record) -> str:
 
 
 def without_numbers(test: Mapping[str, Any]) -> str:
-    """Say for how many tested slices the network gave no numbers; "" for none."""
+    """Return a warning if the network gave no numbers for some of the tested slices; else ""."""
     if not (count := test.get("without_numbers", 0)):  # which older records lack
         return ""
     return (
-        f"the network gives no numbers (NaN) for {count} of {test['slices']} slices: it has diverged, and what is "
-        "scored there is no answer of its; train it again, with a lower optimizer.lr"
+        f"the network gives no numbers (NaN) for {count} of {test['slices']} slices: it has diverged, and the scores "
+        "there mean nothing; train it again, with a lower optimizer.lr"
     )
 
 
 def scores(test: Mapping[str, Any]) -> str:
-    """List every score of a test with its interval, a line each."""
-    found = records.scores(test)
-    width = max(map(len, found))
+    """List every score of a test with its interval, one per line."""
+    intervals = records.scores(test)
+    width = max(map(len, intervals))
     lines = [f"{test['slices']} slices, 95 % intervals over {test['resampled']}s"]
-    for name, interval in found.items():
+    for name, interval in intervals.items():
         if interval["value"] is None:
             lines.append(f"{name:{width}}  undefined: nothing here to compute it from")
         elif interval["low"] is None:
@@ -80,41 +80,49 @@ def scores(test: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def stages(found: Mapping[str, Any]) -> str:
-    """Say what a detector in front of a segmenter has changed."""
-    names = {"dice": "Dice a volume", "dice_median": "median", "empty_clean": "empty slices clean"}
+def two_stage(scores: Mapping[str, Any]) -> str:
+    """Return a table of what a detector in front of a segmenter has changed.
+
+    Args:
+        scores: as `brain_tumor.evaluation.two_stage_scores.score` returns them, with the threshold and its origin.
+    """
+    names = {"dice": "Dice per volume", "dice_median": "median", "empty_clean": "empty slices clean"}
     lines = [f"{'':20}" + "".join(f"{title:>20}" for title in names.values())]
     for key, title in (
         ("alone", "the segmenter"),
         ("gated", "after the detector"),
         ("gated_by_truth", "after the truth"),
     ):
-        values = [found[key][name]["value"] for name in names]
+        values = [scores[key][name]["value"] for name in names]
         lines.append(f"{title:20}" + "".join(f"{'undefined' if v is None else f'{v:.3f}':>20}" for v in values))
     lines.append(
-        f"(from a probability of {found['threshold']:.3f}, {found['threshold_from']}: "
-        f"{found['tumour_slices_lost']} of {found['tumour_slices']} tumour slices lost their mask, "
-        f"{found['false_alarms_cleaned']} of {found['false_alarms']} false alarms are gone)"
+        f"(from a probability of {scores['threshold']:.3f}, {scores['threshold_from']}: "
+        f"{scores['tumour_slices_lost']} of {scores['tumour_slices']} tumour slices lost their mask, "
+        f"{scores['false_alarms_cleaned']} of {scores['false_alarms']} false alarms are gone)"
     )
     return "\n".join(lines)
 
 
-def explanation(found: Mapping[str, Any]) -> str:
-    """Put heat maps beside those that see no pixel."""
-    names = {"pointing": "points at it", "energy": "energy inside", "share": "mask's share", "iou": "IoU"}
-    slices, rows = found["slices"], dict(found["scores"])
-    rows = {f"{found['method']}, {name} ({slices[name]} slices)": scores for name, scores in rows.items()}
-    rows |= {name.replace("_", " "): scores for name, scores in found["baselines"].items()}
+def explanation(record: Mapping[str, Any]) -> str:
+    """Return a table of the scores of heat maps, beside those of image-free maps.
+
+    Args:
+        record: as `brain_tumor.evaluation.explanation.explain` makes it.
+    """
+    names = {"pointing": "pointing game", "energy": "energy inside", "share": "mask's share", "iou": "IoU"}
+    slices = record["slices"]
+    rows = {f"{record['method']}, {name} ({slices[name]} slices)": scores for name, scores in record["scores"].items()}
+    rows |= {name.replace("_", " "): scores for name, scores in record["baselines"].items()}
     width = max(map(len, rows))
     lines = [f"{'':{width}}" + "".join(f"{title:>15}" for title in names.values())]
     for title, scores in rows.items():
         lines.append(f"{title:{width}}" + "".join(f"{scores[name]['value']:15.1%}" for name in names))
-    lines.append(f"({found['zero_maps']} maps of zeros count as misses)")
+    lines.append(f"({record['zero_maps']} maps of zeros count as misses)")
     return "\n".join(lines)
 
 
 def model_title(record: Record) -> str:
-    """Name a run's model and strategy, and with partial fine-tuning what is trained of it."""
+    """Return a run's model and strategy; for partial fine-tuning also which blocks are trained."""
     settings = record["hyperparameters"]
     words = [str(settings[name]) for name in ("decoder", "backbone", "strategy") if name in settings]
     trained = f" {settings['trained']}" if "trained" in settings else ""
@@ -122,7 +130,7 @@ def model_title(record: Record) -> str:
 
 
 def split_title(split: Split) -> str:
-    """Say how a run's data was divided."""
+    """Return how a run's data was divided."""
     if split["method"] == "folds":
         return f"fold {split['fold']} of {split['folds']} by patient"
     if split["method"] == "cases":
@@ -131,7 +139,7 @@ def split_title(split: Split) -> str:
 
 
 def percent(interval: Interval) -> str:
-    """Write an interval as percentages."""
+    """Return a value and its interval as percentages."""
     if interval["value"] is None:
         return "undefined"
     limits = "" if interval["low"] is None else f"{interval['low']:.1%} to {interval['high']:.1%}"
@@ -139,7 +147,7 @@ def percent(interval: Interval) -> str:
 
 
 def next_steps(record: Record, folder: object) -> str:
-    """Name the commands to try after a run, and before them how to enter the environment that it ran in."""
+    """Return the commands to try after a run; first, how to activate the environment that it ran in."""
     lines = ["next:"]
     if sys.prefix != sys.base_prefix and "VIRTUAL_ENV" not in os.environ:
         lines.append(f"  . {os.path.relpath(sys.prefix)}/bin/activate")
@@ -150,5 +158,5 @@ def next_steps(record: Record, folder: object) -> str:
         )
     else:
         lines.append(f"  python -m brain_tumor.evaluate run={folder}")
-    lines.append(f"  python -m brain_tumor.predict run={folder} input=FILE_OR_FOLDER   # on scans of your own")
+    lines.append(f"  python -m brain_tumor.predict run={folder} input=FILE_OR_FOLDER   # on your own scans")
     return "\n".join(lines)

@@ -1,7 +1,7 @@
-"""Turn records of earlier formats into today's, a step a format.
+"""Turn records of earlier formats into today's, one step per format.
 
-Format 1 is that of revision 0205860 and before, which did not say so. Format 2 did not say what is positive, from which
-probability on, what the channels show, nor which momentum was used. Format 3 did not say the licence of the data, nor
+Format 1 is that of revision 0205860 and before; its records do not name a format. Format 2 lacked the positive class,
+its threshold, the channels' sequences and the momentum that was used. Format 3 lacked the licence of the data and
 whether a program has drawn it.
 """
 
@@ -16,10 +16,10 @@ Values = dict[str, Any]
 
 
 def _from_format_1(old: Values) -> Values:
-    """Say what format 1 left to be found in the configuration, where every key stood."""
+    """Add what format 1 left in the configuration, where every key was written."""
     config = old["config"]
     data, model, transforms, optimizer = (config[name] for name in ("data", "model", "transforms", "optimizer"))
-    kind = data["_target_"].rpartition(".")[2].removesuffix("DataModule").lower()
+    dataset = data["_target_"].rpartition(".")[2].removesuffix("DataModule").lower()
     scale = list(transforms["scale"])
     return {
         **old,
@@ -29,7 +29,7 @@ def _from_format_1(old: Values) -> Values:
         "hyperparameters": {
             "experiment": config.get("experiment") or 0,
             "task": "classification",
-            "data": kind,
+            "data": dataset,
             "split": old["split"]["method"],
             "fold": -1,
             **{name: data[name] for name in ("split_seed", "test_fraction", "val_fraction", "batch_size", "size")},
@@ -43,7 +43,7 @@ def _from_format_1(old: Values) -> Values:
             "max_epochs": config["trainer"]["max_epochs"],
             "seed": config["seed"],
         },
-        "data": {"kind": kind, **old["data"]},
+        "data": {"kind": dataset, **old["data"]},
         "split": {"folds": None, "fold": None, **old["split"]},
         "weights": {"overlap": [], **old["weights"]},
         "test": {**old["test"], "checkpoint": "best" if data["val_fraction"] else "last"},
@@ -51,10 +51,10 @@ def _from_format_1(old: Values) -> Values:
 
 
 def _from_format_2(old: Values) -> Values:
-    """Say what format 2 left to be known by the data set, and rate the class that means a tumour."""
+    """Add what the data set's declaration knows, and make the binary scores those of the class that means a tumour."""
     data, classes = old["data"], old["data"]["classes"]
-    of_patients = "target" in data  # whose classes are types of tumours
-    positive = "tumour" if classes == ["no tumour", "tumour"] else None if of_patients else positive_.guess(classes)
+    has_types = "target" in data  # a target of patients: the classes are types of tumours
+    positive = "tumour" if classes == ["no tumour", "tumour"] else None if has_types else positive_.guess(classes)
     sequences = list(declared.facts(data["kind"]).sequences)
     new = {
         **old,
@@ -64,44 +64,44 @@ def _from_format_2(old: Values) -> Values:
         "threshold": {"value": 0.5, "origin": "default"},
     }
     if old["task"] == "classification" and len(classes) == 2 and positive != classes[1]:
-        new["test"] = _rate_again(old["test"], positive)
-        new["baselines"] = {name: _rate_again(scores, positive) for name, scores in old["baselines"].items()}
+        new["test"] = _rescore(old["test"], positive)
+        new["baselines"] = {name: _rescore(scores, positive) for name, scores in old["baselines"].items()}
     return new
 
 
-def _rate_again(test: dict[str, Any], positive: str | None) -> dict[str, Any]:
-    """Turn the scores of two classes' second one into those of the first, or without a positive one into their mean.
+def _rescore(test: dict[str, Any], positive: str | None) -> dict[str, Any]:
+    """Turn the binary scores of the second of two classes into those of the first.
 
-    What that leaves unknown is undefined.
+    Without a positive class, both sensitivity and specificity become their mean. Other scores are undefined.
     """
-    kept = dict(test)
+    rescored = dict(test)
     undefined: Interval = {"value": None, "low": None, "high": None}
-    kept |= {name: undefined for name in ("precision", "f1", "average_precision") if name in test}
+    rescored |= {name: undefined for name in ("precision", "f1", "average_precision") if name in test}
     if "sensitivity" in test:
         both = test["specificity"], test["sensitivity"]
         if positive is None:
-            values = [own["value"] for own in both]
+            values = [score["value"] for score in both]
             mean = None if None in values else sum(values) / 2
-            kept["sensitivity"] = kept["specificity"] = {**undefined, "value": mean}
+            rescored["sensitivity"] = rescored["specificity"] = {**undefined, "value": mean}
         else:
-            kept["sensitivity"], kept["specificity"] = both
-    return kept
+            rescored["sensitivity"], rescored["specificity"] = both
+    return rescored
 
 
 def _momentum_used(config: Mapping[str, Any]) -> str:
-    """Say which momentum, or first beta, an optimizer had: one cycle moved it, whatever was asked for."""
+    """Return the momentum, or first beta, that an optimizer used: onecycle moved it, whatever was configured."""
     if config.get("schedule", "constant") == "onecycle":
         return "0.95 to 0.85"
     optimizer = config["optimizer"]
-    asked = optimizer.get("momentum", 0.0) if "SGD" in optimizer["_target_"] else optimizer.get("betas", [0.9])[0]
-    return f"{asked:g}"
+    configured = optimizer.get("momentum", 0.0) if "SGD" in optimizer["_target_"] else optimizer.get("betas", [0.9])[0]
+    return f"{configured:g}"
 
 
 def _from_format_3(old: Values) -> Values:
-    """Say what format 3 left to be known by the data set's name."""
+    """Add the licence, and whether the data is drawn, from the data set's declaration."""
     facts = declared.facts(old["data"]["kind"])
     return {**old, "format": 4, "data": {**old["data"], "licence": facts.licence, "drawn": facts.drawn}}
 
 
-# The first turns format 1 into format 2, and so on; the last gives today's.
+# The first step turns format 1 into format 2, and so on; the last one gives today's format.
 STEPS: tuple[Callable[[Values], Values], ...] = (_from_format_1, _from_format_2, _from_format_3)

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 _PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "hydra-core", "numpy", "pillow")
 
 
-def versions(device: "torch.device", arithmetic: str) -> dict[str, str]:
-    """Return them as they stand in a record.
+def versions(device: "torch.device", precision: str) -> dict[str, str]:
+    """Return versions and hardware as a record holds them.
 
     Args:
-        device: that computed.
-        arithmetic: Lightning's name of the precision.
+        device: that computes.
+        precision: Lightning's name of it.
     """
     import torch
 
@@ -27,7 +27,7 @@ def versions(device: "torch.device", arithmetic: str) -> dict[str, str]:
         "device": device.type,
         "hardware": name,
         "threads": str(torch.get_num_threads()),
-        "arithmetic": arithmetic,
+        "arithmetic": precision,
     }
 
 
@@ -37,8 +37,8 @@ def without_torch(packages: Iterable[str]) -> dict[str, str]:
 
 
 def _software(packages: Iterable[str]) -> dict[str, str]:
-    own = {package: version(package) for package in packages}
-    return {"python": platform.python_version(), **own, "platform": platform.platform()}
+    installed = {package: version(package) for package in packages}
+    return {"python": platform.python_version(), **installed, "platform": platform.platform()}
 
 
 def _processor() -> str:

@@ -1,1 +1,1 @@
-"""What is shown of a run while and after it trains."""
+"""Trackers: they show a run while and after it trains."""

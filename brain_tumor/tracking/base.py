@@ -1,4 +1,4 @@
-"""What shows a run while it trains and after: the interface, with nothing in it of any dashboard's library."""
+"""The interface of a tracker, without any dashboard's library."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 class Tracker(ABC):
     """Show one run, in its folder or on a server.
 
-    Lightning writes the curves by `logger`; everything else is added here, by the first process alone.
+    Lightning writes the curves by `logger`. The first process alone adds everything else.
     """
 
     @property
     @abstractmethod
     def logger(self) -> Logger:
-        """What Lightning's trainer writes the curves to."""
+        """The logger that Lightning's trainer writes the curves to."""
 
     @abstractmethod
     def add_image(self, title: str, image: NDArray[np.float32]) -> None:
@@ -37,11 +37,11 @@ class Tracker(ABC):
     def add_result(
         self, hyperparameters: Mapping[str, bool | int | float | str], scores: Mapping[str, Interval]
     ) -> None:
-        """Show what a finished run was trained with and how well it does.
+        """Show a finished run's hyperparameters and scores.
 
         Args:
             hyperparameters: by name.
-            scores: by name; those without a value are left out.
+            scores: by name; undefined ones are left out.
         """
 
     @abstractmethod

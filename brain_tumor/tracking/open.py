@@ -1,4 +1,4 @@
-"""Choose what shows a run."""
+"""Choose the tracker of a run."""
 
 from pathlib import Path
 
@@ -7,5 +7,5 @@ from brain_tumor.tracking.tensorboard import TensorBoardTracker
 
 
 def open_tracker(folder: Path) -> Tracker:
-    """Return what shows the run, or the evaluation, in a folder."""
+    """Return the tracker of the run, or the evaluation, in a folder."""
     return TensorBoardTracker(folder)

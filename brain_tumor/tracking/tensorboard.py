@@ -1,4 +1,4 @@
-"""Show a run in TensorBoard, by an event file in its folder."""
+"""Show a run in TensorBoard, with an event file in its folder."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +21,7 @@ class TensorBoardTracker(Tracker):
     """Write curves, pictures and a row in HParams into a folder's event file.
 
     Args:
-        folder: the run's or the evaluation's; nothing is written before something is added.
+        folder: the run's or the evaluation's; the file is made when something is added.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -29,7 +29,7 @@ class TensorBoardTracker(Tracker):
 
     @property
     def logger(self) -> TensorBoardLogger:
-        """What Lightning's trainer writes the curves to."""
+        """The logger that Lightning's trainer writes the curves to."""
         return self._logger
 
     @property
@@ -50,8 +50,8 @@ class TensorBoardTracker(Tracker):
     ) -> None:
         """Give a run its row in HParams: its settings, and every defined score as `final/<name>`.
 
-        Unlike SummaryWriter.add_hparams, no list of columns is written: TensorBoard takes the first run's list for all,
-        and without one shows the union of what the runs have, so that runs of unlike tasks stand side by side.
+        SummaryWriter.add_hparams also writes a list of columns, and TensorBoard uses the first run's list for all runs.
+        Without a list it shows the columns of all runs, so that runs of different tasks can be compared.
         """
         for name, interval in scores.items():
             if interval["value"] is not None:

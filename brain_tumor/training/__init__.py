@@ -1,1 +1,1 @@
-"""One training: its parts, what it refuses, what it begins with and what it leaves."""
+"""Train one run: its parts, what it refuses, what it begins with, and what it records."""

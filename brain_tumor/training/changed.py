@@ -1,4 +1,4 @@
-"""What a run begins with, and whether that has changed since."""
+"""Identify what a run begins with, and refuse to go on if that has changed."""
 
 import hashlib
 from pathlib import Path
@@ -14,7 +14,7 @@ from brain_tumor.training import parts
 
 
 def beginning(data: SliceDataModule, model: Task) -> dict[str, str]:
-    """Identify what a run begins with (see `run_folder.begin`)."""
+    """Return identifiers of what a run begins with (see `run_folder.begin`)."""
     root, split = data.dataset.root, data.table[["path", "part", "label"]]
     return {
         "files": walk.stamp(root) if root is not None else "",
@@ -26,16 +26,16 @@ def beginning(data: SliceDataModule, model: Task) -> dict[str, str]:
 
 
 def refuse_changed(config: dict[str, Any], folder: Path) -> None:
-    """Refuse to call a run finished, when it is asked for again, whose data, masks or first weights have changed.
+    """Refuse to skip a finished run as done if its data, masks or first weights have changed.
 
-    What is not at hand cannot be compared.
+    Files that are not there are not compared.
 
     Args:
         config: resolved.
-        folder: of the finished run.
+        folder: the finished run's.
 
     Raises:
-        ValueError: it has changed, or can no longer be used.
+        ValueError: something has changed, or can no longer be used.
     """
     _refuse_other_weights(config["model"].get("weights"), record.read(folder)["weights"]["detail"], folder)
     _refuse_other_masks(config["data"].get("masks"), folder)
@@ -43,12 +43,12 @@ def refuse_changed(config: dict[str, Any], folder: Path) -> None:
 
 
 def _refuse_other_weights(weights: str | None, detail: str, folder: Path) -> None:
-    """Refuse a file or run of weights that has changed since the run in a folder has started from it.
+    """Refuse a file or a run of weights that has changed since a run has started from it.
 
     Args:
         weights: as `model.weights`.
-        detail: the file's SHA-256, or the run's id, when the run has started.
-        folder: the run's.
+        detail: the SHA-256 of the file, or the id of the run, at that time.
+        folder: of the run that has started from them.
     """
     path = Path((weights or "").removeprefix(RUN)).expanduser()
     if (weights or "").startswith(RUN) and run_folder.finished(path):
@@ -62,14 +62,14 @@ def _refuse_other_weights(weights: str | None, detail: str, folder: Path) -> Non
 
 
 def _refuse_other_masks(masks: str | None, folder: Path) -> None:
-    """Refuse other masks of other runs than the run in a folder has begun with."""
+    """Refuse masks of other runs that are not those the run in a folder has begun with."""
     begun, now = run_folder.begun(folder), crops.identify(masks)
     if "" not in {now, begun.get("masks", "")} and now != begun["masks"]:
         raise _changed(folder, f"what data.masks={masks} says has changed since; restore it")
 
 
 def _refuse_other_data(config: dict[str, Any], folder: Path) -> None:
-    """Refuse other slices than the run in a folder was trained on; files that only lie otherwise are noted."""
+    """Refuse other slices than the run in a folder was trained on; note files that have only moved."""
     root = Path(config["data"].get("root") or "").expanduser()
     if not config["data"].get("root") or not root.is_dir():
         return
@@ -83,5 +83,5 @@ def _refuse_other_data(config: dict[str, Any], folder: Path) -> None:
     run_folder.note_begun(folder, {**begun, "files": files})
 
 
-def _changed(folder: Path, what: str) -> ValueError:
-    return ValueError(f"{folder}: finished before, but {what}, or train anew by resume=false")
+def _changed(folder: Path, change: str) -> ValueError:
+    return ValueError(f"{folder}: finished before, but {change}, or train anew by resume=false")

@@ -1,4 +1,4 @@
-"""One run, in a sweep or alone: train it, go on with it, or say why not."""
+"""Train or resume one run, alone or in a sweep, or print why it is not trained."""
 
 import contextlib
 import ctypes
@@ -18,30 +18,29 @@ Train = Callable[[dict[str, Any], Path], "Record | None"]
 
 
 def run(config: dict[str, Any], folder: Path, train: Train) -> None:
-    """Train a configuration unless that is done or under way, and leave what a failure says in its folder.
+    """Train a run unless it is finished or under way; if it fails, write why into its folder.
 
     Args:
-        config: resolved; its id names the run.
+        config: resolved; the run's id is its hash.
         folder: the run's, as the first process knows it.
         train: trains `config` in a folder, on every process.
 
     Raises:
-        ValueError: the folder holds another run, or a finished one that began with other data; or whatever `train`
-            raises.
+        ValueError: the folder holds another run, or a finished one that began with other data; or what `train` raises.
     """
     if not processes.is_global_zero() and not processes.started_from_outside():
-        train(config, folder)  # Lightning has started this process in the middle of a training
+        train(config, folder)  # Lightning has started this process during a training
         return
     with processes.connected():
         if processes.is_global_zero():
             _lead(config, folder, train)
-        elif agreed := processes.agree(None):
-            train(config, agreed)
+        elif first_folder := processes.agree(None):
+            train(config, first_folder)
 
 
 @contextlib.contextmanager
-def leaving_no_empty(folder: Path) -> Iterator[None]:
-    """Remove a run's folder that Hydra has made if what follows fails and nothing else is in it."""
+def discard_on_error(folder: Path) -> Iterator[None]:
+    """Remove a folder that Hydra has made for a run if the block fails and nothing else is in the folder."""
     try:
         yield
     except Exception:
@@ -52,28 +51,28 @@ def leaving_no_empty(folder: Path) -> Iterator[None]:
 
 
 def _lead(config: dict[str, Any], folder: Path, train: Train) -> None:
-    """Do what the first process does; the others wait for the folder to train in, or for None."""
-    from brain_tumor.runs import run_folder
+    """Train on the first process, after telling the others the folder to train in, or None for nothing to train."""
+    from brain_tumor.runs import identity, run_folder
 
-    identity = run_folder.run_id(config)
+    run_id = identity.run_id(config)
     trains = False
     with contextlib.ExitStack() as stack:
         try:
-            free = stack.enter_context(run_folder.lock(folder, Path(config["output_dir"]), identity))
-            trains = _is_to_train(config, folder, identity, free)
+            free = stack.enter_context(run_folder.lock(folder, Path(config["output_dir"]), run_id))
+            trains = _should_train(config, folder, run_id, free)
         finally:
             processes.agree(folder if trains else None)
         if trains:
             _train(config, folder, train)
 
 
-def _is_to_train(config: dict[str, Any], folder: Path, identity: str, free: bool) -> bool:
-    """Return whether a run is to be trained; print why where it is not.
+def _should_train(config: dict[str, Any], folder: Path, run_id: str, free: bool) -> bool:
+    """Return whether to train a run; print why not.
 
     Args:
         config: resolved.
         folder: the run's.
-        identity: the run's id.
+        run_id: the run's id.
         free: whether no other process trains it.
 
     Raises:
@@ -86,7 +85,7 @@ def _is_to_train(config: dict[str, Any], folder: Path, identity: str, free: bool
         return False
     if (folder / "checkpoints").exists() and not config["resume"]:
         raise ValueError(f"{folder}: holds a run already; go on with it by resume=true, or choose another folder")
-    run_folder.mark(folder, identity)
+    run_folder.mark(folder, run_id)
     if run_folder.finished(folder):
         from brain_tumor.training import changed
 
@@ -100,7 +99,7 @@ def _is_to_train(config: dict[str, Any], folder: Path, identity: str, free: bool
 
 
 def _train(config: dict[str, Any], folder: Path, train: Train) -> None:
-    """Train a run and print its record, or leave in its folder why it has failed."""
+    """Train a run and print its record; if it fails, write why into its folder."""
     from brain_tumor.runs import run_folder
 
     try:
@@ -111,7 +110,7 @@ def _train(config: dict[str, Any], folder: Path, train: Train) -> None:
         if run_folder.started(folder) or processes.is_multirun():
             run_folder.write_failure(folder, errors.one_line(error), traceback.format_exc())
             print(f"failed: {errors.one_line(error)} ({folder}/traceback.txt)", file=sys.stderr)
-        # Hydra keeps the error until the sweep ends; its frames would keep the model and what it computed.
+        # Hydra keeps the error until the sweep ends, and its frames would keep the model and its tensors.
         traceback.clear_frames(error.__traceback__)
         raise
     finally:
@@ -133,12 +132,12 @@ def _print_record(record: "Record", folder: Path) -> None:
 
 
 def release_memory() -> None:
-    """Give a run's memory back, so that a sweep does not grow: models lie in cycles, and malloc keeps what it has."""
+    """Free a run's memory, so that a sweep does not grow: models are in cycles, and malloc keeps free memory."""
     gc.collect()
     if "torch" in sys.modules:
         import torch
 
         torch.cuda.empty_cache()
     if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):  # another C library than GNU's
+        with contextlib.suppress(OSError, AttributeError):  # not the GNU C library
             ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -1,4 +1,4 @@
-"""The data and the model of a training, from its configuration."""
+"""Make the data and the model of a training from its configuration."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def make_data(config: dict[str, Any]) -> SliceDataModule:
 
 
 def make_model(config: dict[str, Any], data: SliceDataModule) -> Task:
-    """Build the model with its optimizer and first weights, and have the data serve what it needs.
+    """Build the model with its optimizer and first weights, and make the data serve masks if the model needs them.
 
     Args:
         config: resolved.

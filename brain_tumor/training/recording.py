@@ -1,4 +1,4 @@
-"""What a training leaves in its folder. All that can be known before is collected before, and pictures come last."""
+"""Write what a training leaves in its folder: facts before the training, the record after it, pictures last."""
 
 import statistics
 from pathlib import Path
@@ -12,20 +12,20 @@ from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.io import tables
 from brain_tumor.metrics import calibration, classification
 from brain_tumor.models.task import Task
-from brain_tumor.runs import leakage, run_folder, versions
+from brain_tumor.runs import identity, leakage, versions
 from brain_tumor.runs import record as records
 from brain_tumor.runs.record import Record
 from brain_tumor.tracking.base import Tracker
-from brain_tumor.training.confidence import Confidence
+from brain_tumor.training.calibrate import Calibrated
 from brain_tumor.training.trainer import scored_checkpoint
 
 Facts = dict[str, Any]
 
 
 def facts(config: dict[str, Any], folder: Path, data: SliceDataModule, model: Task, trainer: L.Trainer) -> Facts:
-    """Collect what the record says before anything is trained, so that nothing but scores is left to fail after.
+    """Collect all of the record that is known before the training, so that only the scores can fail after it.
 
-    The first process also writes what is known of the training slices into the run's folder.
+    The first process also writes the split and facts of the training slices into the run's folder.
 
     Args:
         config: resolved.
@@ -36,7 +36,7 @@ def facts(config: dict[str, Any], folder: Path, data: SliceDataModule, model: Ta
     """
     return {
         "format": records.FORMAT,
-        "id": run_folder.run_id(config),
+        "id": identity.run_id(config),
         "task": model.kind,
         "measure": model.measure,
         "config": config,
@@ -53,21 +53,21 @@ def facts(config: dict[str, Any], folder: Path, data: SliceDataModule, model: Ta
         "weights": model.weights.record(),
         "baselines": model.baselines(data),
         "versions": versions.versions(trainer.strategy.root_device, str(trainer.precision)),
-        **(_write_known(folder, data, model) if trainer.is_global_zero else {}),
+        **(_write_training_slices(folder, data, model) if trainer.is_global_zero else {}),
     }
 
 
-def _write_known(folder: Path, data: SliceDataModule, model: Task) -> Facts:
-    """Write the split, who was trained on before, and what the training slices look like, for `predict` to compare."""
+def _write_training_slices(folder: Path, data: SliceDataModule, model: Task) -> Facts:
+    """Write the split, the slices of earlier trainings, and what the training slices look like, for `predict`."""
     tables.write_csv(folder / "split.csv", data.table[["path", "case", "slice", "label", "part", "digest"]])
     if model.weights.source == "run":
         tables.write_csv(folder / leakage.INHERITED, leakage.trained_on(model.weights.folder))
     rows = data.rows["train"]
-    known = novelty.Novelty.fit(data.decoded.images, rows, list(data.table["case"].iloc[rows]))
-    if known is None:
+    fitted = novelty.Novelty.fit(data.decoded.images, rows, list(data.table["case"].iloc[rows]))
+    if fitted is None:
         return {}
-    known.write(folder / novelty.FILE)
-    return {"novelty": {"slices": len(known.thumbnails), "threshold": known.threshold}}
+    fitted.write(folder / novelty.FILE)
+    return {"novelty": {"slices": len(fitted.thumbnails), "threshold": fitted.threshold}}
 
 
 def write(
@@ -75,26 +75,26 @@ def write(
     facts: Facts,
     data: SliceDataModule,
     model: Task,
-    confidence: Confidence,
+    calibrated: Calibrated,
     seconds: dict[str, float],
     tracker: Tracker,
 ) -> Record:
-    """Score the test, write predictions and the record, and after that show scores and pictures.
+    """Score the test, write predictions and the record, and then show scores and pictures.
 
     Args:
         folder: the run's.
-        facts: what was collected before.
+        facts: collected before the training.
         data: set up.
         model: tested.
-        confidence: how far its probabilities go.
-        seconds: that setup, fit and test took.
+        calibrated: temperature and threshold of the model.
+        seconds: of setup, fit and test.
         tracker: shows the run.
     """
     scores, predictions = model.score(data)
     record: Any = {
         **facts,
         "history": model.history,
-        "threshold": confidence.threshold,
+        "threshold": calibrated.threshold,
         "test": {
             **scores,
             "epoch": model.tested_epoch,
@@ -102,7 +102,7 @@ def write(
             "without_numbers": model.without_numbers,
         },
         "timing": {**seconds, **_cost(data, model)},
-        **_calibration(predictions, confidence),
+        **_calibration(predictions, calibrated),
     }
     tables.write_csv(folder / "predictions.csv", predictions)
     tables.write_json(folder / "results.json", record)
@@ -115,7 +115,7 @@ def write(
 
 
 def _cost(data: SliceDataModule, model: Task) -> dict[str, Any]:
-    """Say what the epochs cost."""
+    """Return what the epochs cost."""
     return {
         "epoch_seconds": model.epoch_seconds,
         "images_per_second": data.epoch_size / statistics.median(model.epoch_seconds),
@@ -123,13 +123,13 @@ def _cost(data: SliceDataModule, model: Task) -> dict[str, Any]:
     }
 
 
-def _calibration(predictions: pd.DataFrame, confidence: Confidence) -> Facts:
-    """Say what the temperature does to the test's probabilities, where there is one."""
-    if confidence.temperature is None:
+def _calibration(predictions: pd.DataFrame, calibrated: Calibrated) -> Facts:
+    """Return what the temperature does to the test's probabilities; {} without a temperature."""
+    if calibrated.temperature is None:
         return {}
     values, labels = classification.probabilities_of(predictions).to_numpy(), predictions["label"].to_numpy()
-    tested = calibration.describe(values, labels, list(predictions["case"]), confidence.temperature)
-    return {"calibration": {"temperature": confidence.temperature, "val": confidence.val, "test": tested}}
+    tested = calibration.describe(values, labels, list(predictions["case"]), calibrated.temperature)
+    return {"calibration": {"temperature": calibrated.temperature, "val": calibrated.val, "test": tested}}
 
 
 def _show_pictures(

@@ -1,4 +1,4 @@
-"""Refuse what torch or Lightning would refuse in the middle of an epoch, in words that help less."""
+"""Refuse configurations that torch or Lightning would refuse only during an epoch, with less helpful messages."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ _ROWS = range(1, 21)  # of the paper's Table 1
 
 
 def refuse_untrainable(config: dict[str, Any], data: SliceDataModule, model: Task, trainer: L.Trainer) -> None:
-    """Refuse a configuration that cannot be trained and tested to its end.
+    """Refuse a configuration that cannot be trained and tested to the end.
 
     Args:
         config: resolved.

@@ -1,4 +1,4 @@
-"""Lightning's trainer, its checkpoints, and what makes a training faster."""
+"""Build Lightning's trainer and its checkpoints, and speed up a training."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ def make_trainer(config: dict[str, Any], folder: Path, monitored: str, tracker: 
     Args:
         config: resolved.
         folder: the run's.
-        monitored: part that the validation loop runs on.
+        monitored: the part that the validation loop runs on.
         tracker: shows the curves.
 
     Raises:
@@ -46,17 +46,17 @@ def make_trainer(config: dict[str, Any], folder: Path, monitored: str, tracker: 
 
 
 def checkpoint_path(folder: Path, name: str) -> Path:
-    """Return where a run keeps its checkpoint "last" or "best"."""
+    """Return the path of a run's checkpoint "last" or "best"."""
     return folder / _FOLDER / f"{name}.ckpt"
 
 
 def scored_checkpoint(monitored: str) -> str:
-    """Name the checkpoint that is tested: "best" where a validation part says which that is, else "last"."""
+    """Return the name of the checkpoint that is tested: "best" with a validation part, else "last"."""
     return "best" if monitored == "val" else "last"
 
 
 def speed_up(config: dict[str, Any], data: SliceDataModule, model: Task, trainer: L.Trainer) -> None:
-    """Keep the output of a model's frozen part, and compile the rest, where the configuration asks for it."""
+    """Cache the output of a model's frozen part, and compile the rest, as configured."""
     device = trainer.strategy.root_device
     if model.frozen_part is not None and config["cache_features"]:
         data.store.features = features.cached(model.frozen_part, data, str(trainer.precision), device)
@@ -65,10 +65,10 @@ def speed_up(config: dict[str, Any], data: SliceDataModule, model: Task, trainer
 
 
 def _checkpoints(folder: Path, monitored: str) -> list[Callback]:
-    """Keep the last epoch, to resume from, and the best one where a validation part says which that is."""
+    """Return callbacks that write the last epoch, to resume from it, and with a validation part the best one."""
     always: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
-    kept: list[Callback] = [ModelCheckpoint(folder / _FOLDER, filename="last", **always)]
+    callbacks: list[Callback] = [ModelCheckpoint(folder / _FOLDER, filename="last", **always)]
     if monitored == "val":
-        # First, so that "last" holds what the best is now: a resumed run compares with that.
-        kept.insert(0, ModelCheckpoint(folder / _FOLDER, filename="best", monitor="val/loss", **always))
-    return kept
+        # Before "last", so that "last" knows the best score so far, which a resumed run compares with.
+        callbacks.insert(0, ModelCheckpoint(folder / _FOLDER, filename="best", monitor="val/loss", **always))
+    return callbacks

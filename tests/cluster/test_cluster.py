@@ -78,7 +78,7 @@ def test_refused_before_anything_starts(arguments: list[str], said: str, command
 def test_what_a_run_is_started_with() -> None:
     given = ["hydra/launcher=spark", "hydra.launcher.master=x", "hydra.verbose=true"]
     config: Any = SimpleNamespace(hydra=SimpleNamespace(overrides=SimpleNamespace(hydra=given)))
-    assert sweep._hydras(config) == ["hydra.verbose=true"]
+    assert sweep._hydra_overrides(config) == ["hydra.verbose=true"]
 
 
 def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

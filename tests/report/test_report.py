@@ -20,7 +20,7 @@ from brain_tumor.report.aggregates import Groups
 from brain_tumor.report.chapters import comparisons, folds, leakage, optimizers, short, table1, table2
 from brain_tumor.report.compose import compose as compose_report
 from brain_tumor.report.runs import Collection, Run, collect
-from brain_tumor.runs import run_folder
+from brain_tumor.runs import identity, run_folder
 from tests.conftest import Command
 
 CLASSES = ["no tumour", "tumour"]
@@ -62,7 +62,7 @@ def make_run(home: Path, row: int, wrong: list[int], **overrides: Any) -> Path:
     tested, _ = classification.score_probabilities(test, CLASSES, chances, CLASSES[1])
     epochs = range(1, config["trainer"]["max_epochs"] + 1)
     found = {
-        "id": run_folder.run_id(config),
+        "id": identity.run_id(config),
         "config": config,
         "data": {"key": "k", "classes": CLASSES, **_count(table)},
         "split": {

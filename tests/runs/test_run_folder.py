@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from brain_tumor.io import tables
 from brain_tumor.models.weights import WeightsOrigin
-from brain_tumor.runs import class_names, leakage, record, run_folder
+from brain_tumor.runs import class_names, identity, leakage, record, run_folder
 from tests.conftest import REPOSITORY
 
 CONFIG: dict[str, Any] = {"seed": 0, "data": {"size": 32, "cache_dir": "a"}, "output_dir": "x", "resume": False}
@@ -21,22 +21,22 @@ CONFIG: dict[str, Any] = {"seed": 0, "data": {"size": 32, "cache_dir": "a"}, "ou
 
 def test_what_changes_no_number_changes_no_id() -> None:
     moved = {**CONFIG, "output_dir": "y", "resume": True, "data": {"size": 32, "cache_dir": "b"}}
-    assert run_folder.run_id(CONFIG) == run_folder.run_id(moved)
-    assert run_folder.run_id(CONFIG) != run_folder.run_id({**CONFIG, "seed": 1})
+    assert identity.run_id(CONFIG) == identity.run_id(moved)
+    assert identity.run_id(CONFIG) != identity.run_id({**CONFIG, "seed": 1})
     # A key of a class of one's own may be called like one of ours, and means something.
     a, b = ({**CONFIG, "model": {"name": name}} for name in "ab")
-    assert run_folder.run_id(a) != run_folder.run_id(b)
+    assert identity.run_id(a) != identity.run_id(b)
 
 
 def test_a_later_key_with_its_neutral_value_changes_no_id(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = run_folder.run_id(CONFIG)
+    before = identity.run_id(CONFIG)
     later = {**CONFIG, "data": {**CONFIG["data"], "gamma": 1.0}}
-    assert run_folder.run_id(later) != before
-    monkeypatch.setitem(run_folder.NEUTRAL, "data.gamma", 1.0)
-    assert run_folder.run_id(later) == before
-    assert run_folder.run_id({**CONFIG, "data": {**CONFIG["data"], "gamma": 0.5}}) != before
+    assert identity.run_id(later) != before
+    monkeypatch.setitem(identity.NEUTRAL, "data.gamma", 1.0)
+    assert identity.run_id(later) == before
+    assert identity.run_id({**CONFIG, "data": {**CONFIG["data"], "gamma": 0.5}}) != before
     # Of the same name elsewhere it is another key.
-    assert run_folder.run_id({**CONFIG, "gamma": 1.0}) != before
+    assert identity.run_id({**CONFIG, "gamma": 1.0}) != before
 
 
 def test_the_published_runs_keep_their_ids() -> None:
@@ -45,7 +45,7 @@ def test_the_published_runs_keep_their_ids() -> None:
     for path in records:
         found = record.load(path)
         data = {**found["config"]["data"], "positive": None, "test_cases": found["config"]["data"].get("test_cases")}
-        assert run_folder.run_id({**found["config"], "allow_overlap": False, "data": data}) == found["id"]
+        assert identity.run_id({**found["config"], "allow_overlap": False, "data": data}) == found["id"]
 
 
 def _recorded() -> Iterator[dict[str, Any]]:
@@ -74,8 +74,8 @@ def test_what_data_sets_are_called_today_changes_no_id() -> None:
         name = data["_target_"].rpartition(".")[2].removesuffix("DataModule").lower()
         assert class_names.current(data["_target_"]) == today[name]
         assert class_names.identifying(today[name]) == data["_target_"]
-        renamed = run_folder.run_id({**recorded["config"], "data": {**data, "_target_": today[name]}})
-        assert renamed == run_folder.run_id(recorded["config"])
+        renamed = identity.run_id({**recorded["config"], "data": {**data, "_target_": today[name]}})
+        assert renamed == identity.run_id(recorded["config"])
         kept.append(renamed == recorded["id"])
     # Eleven were written between two revisions, with keys of neither.
     assert (len(kept), sum(kept)) == (305, 294)
@@ -103,7 +103,7 @@ def test_a_finished_run_comes_first(tmp_path: Path) -> None:
 
 
 def test_starting_anew_appends_a_number(tmp_path: Path) -> None:
-    assert [run_folder.anew(tmp_path, "run-id").name for _ in range(3)] == ["run-id", "run-id-2", "run-id-3"]
+    assert [run_folder.make_new(tmp_path, "run-id").name for _ in range(3)] == ["run-id", "run-id-2", "run-id-3"]
 
 
 def test_one_process_works_on_a_run_whatever_its_folder_is_called(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The launcher `hydra/launcher=spark`. Hydra imports this at every start; `brain_tumor.cluster.sweep` does the work.
 
-`brain_tumor.config.cli` puts the folder above `hydra_plugins` on sys.path, where Hydra looks for launchers.
+`brain_tumor.config` puts the folder above `hydra_plugins` on sys.path, where Hydra looks for launchers.
 """
 
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ from omegaconf import DictConfig
 
 @dataclass
 class SparkConf:
-    """What `hydra.launcher` holds.
+    """The settings `hydra.launcher`.
 
     Attributes:
-        master: such as spark://HOST:7077; None for spark-submit's, and without that for all cores of this machine.
-        conf: Spark's own settings, where spark-submit does not give them.
-        folder: where runs are started, on every machine: the folder that paths are relative to.
-        store: URL of an object store, such as s3://BUCKET/outputs; None where `output_dir` is shared.
+        master: such as spark://HOST:7077; None for spark-submit's, or without it for all cores of this machine.
+        conf: Spark's settings, if spark-submit does not give them.
+        folder: where runs are started on every machine; paths are relative to it.
+        store: URL of an object store, such as s3://BUCKET/outputs; None if `output_dir` is shared.
         scratch: with a store, where runs are written before they are uploaded.
     """
 
@@ -41,8 +41,8 @@ class SparkLauncher(Launcher):
         self.settings = settings
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what Hydra gives."""
-        del task_function  # the executors start the command, which knows it
+        """Store what Hydra passes."""
+        del task_function  # the executors start the command, which has it
         self.context, self.config = hydra_context, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:

@@ -1,4 +1,4 @@
-"""How far a trained model's probabilities go: the validation part says so."""
+"""Calibrate a trained model on the validation part: its temperature, and the threshold of the positive class."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -14,13 +14,13 @@ from brain_tumor.models.task import Task
 from brain_tumor.runs.record import Threshold
 
 
-class Confidence(NamedTuple):
-    """How far a run's probabilities go.
+class Calibrated(NamedTuple):
+    """How to read a run's probabilities.
 
     Attributes:
-        temperature: that calibrates them; None where no validation part asked for one.
-        val: what it does to the validation part's probabilities, likewise.
-        threshold: from which calibrated probability of the positive class on a slice counts as positive.
+        temperature: calibrates them; None if it could not be fitted.
+        val: what the temperature does to the validation part's probabilities; None without a temperature.
+        threshold: the calibrated probability of the positive class from which a slice counts as positive.
     """
 
     temperature: float | None
@@ -28,16 +28,16 @@ class Confidence(NamedTuple):
     threshold: Threshold
 
 
-_DEFAULT = Confidence(None, None, {"value": 0.5, "origin": "default"})
+_DEFAULT = Calibrated(None, None, {"value": 0.5, "origin": "default"})
 
 
-def fit(data: SliceDataModule, model: Task, test: Callable[[], Any]) -> Confidence:
-    """Fit temperature and threshold to the validation part; the defaults without one, or without probabilities.
+def fit(data: SliceDataModule, model: Task, test: Callable[[], Any]) -> Calibrated:
+    """Fit temperature and threshold to the validation part; the default without one, or without probabilities.
 
     Args:
         data: set up.
         model: trained.
-        test: scores the model on the part that `data` has tested.
+        test: tests the model on the part that `data.tested` names.
     """
     classes = TUMOUR_CLASSES if model.kind == "segmentation" else data.classes
     if data.monitored != "val" or classes != data.classes:
@@ -47,7 +47,7 @@ def fit(data: SliceDataModule, model: Task, test: Callable[[], Any]) -> Confiden
     data.tested = "test"
     rows, outcomes = model.predictions
     probabilities = model.probabilities(outcomes)
-    if probabilities is None or not probabilities.isfinite().all():  # the latter of a run that has diverged
+    if probabilities is None or not probabilities.isfinite().all():  # not finite if the run has diverged
         return _DEFAULT
     values, part = probabilities.numpy(), data.table.iloc[rows.numpy()]
     labels = part["label"].to_numpy()
@@ -55,11 +55,17 @@ def fit(data: SliceDataModule, model: Task, test: Callable[[], Any]) -> Confiden
     if temperature is None:
         return _DEFAULT
     described = calibration.describe(values, labels, list(part["case"]), temperature)
-    return Confidence(temperature, described, _threshold(data, calibration.soften(values, temperature), labels))
+    return Calibrated(temperature, described, _threshold(data, calibration.soften(values, temperature), labels))
 
 
 def _threshold(data: SliceDataModule, calibrated: NDArray[np.float64], labels: NDArray[np.int64]) -> Threshold:
-    """Fit the threshold of the positive class, where the data has one and the part slices with and without it."""
+    """Fit the threshold of the positive class; the default unless the part has positive and other slices.
+
+    Args:
+        data: names the positive class.
+        calibrated: (n, C) calibrated probabilities.
+        labels: (n,) class indices.
+    """
     place = classification.place_of(data.positive, data.classes)
     positive = labels == place
     if place is None or positive.all() or not positive.any():
