@@ -59,7 +59,7 @@ def train(config: dict[str, Any], folder: Path) -> "Record | None":
     if trainer.is_global_zero:
         if model.weights.warning:
             print(f"\n*** WARNING: {model.weights.warning} ***\n", file=sys.stderr)
-        tracker.add_image("training batch", plots.batch(data.sample("train", 16)))
+        tracker.add_image("training batch", plots.batch(data.store.sample(data.rows["train"], 16)))
     last = trainers.checkpoint_path(folder, "last")
     scored = trainers.checkpoint_path(folder, trainers.scored_checkpoint(data.monitored))
     if last.exists():

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from brain_tumor.data.batches import Batch
 from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.metrics import bootstrap
-from brain_tumor.models.task import Picture, Task
+from brain_tumor.models.task import Task, TitledFigure
 
 
 class Area(Task):
@@ -44,10 +44,10 @@ class Area(Task):
         mean, actual = areas[data.rows["train"]].mean(), areas[data.rows["test"]]
         return {"mean area": _score(mean.expand(len(actual)), actual, data.table.iloc[data.rows["test"]]["case"])}
 
-    def pictures(self, data: SliceDataModule, predictions: pd.DataFrame) -> Iterator[Picture]:
+    def pictures(self, data: SliceDataModule, predictions: pd.DataFrame) -> Iterator[TitledFigure]:
         figure = Figure()
         figure.add_subplot().hist(predictions["area"])
-        yield Picture("areas", figure, "areas.png")
+        yield TitledFigure("areas", figure, "areas.png")
 
 
 def _score(predicted: Tensor, actual: Tensor, cases: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Find identical images of which the data says different things."""
+"""Find identical images to which the data gives different classes or masks."""
 
 from collections.abc import Callable, Hashable, Sequence
 
@@ -6,19 +6,19 @@ import pandas as pd
 
 
 def find(table: pd.DataFrame, names: Sequence[str], mask: Callable[[int], Hashable]) -> list[str]:
-    """Name identical files in different classes, or with different masks; a line each.
+    """Name identical files in different classes or with different masks, one line per group of files.
 
     Args:
         table: columns `path` and `digest`.
         names: each row's class; "" for a row that is left out.
-        mask: tells the masks' pixels apart, by the row; asked for rows with identical files alone.
+        mask: returns a value that identifies the mask of a row; called for rows with identical files only.
     """
-    rows: dict[str, list[int]] = {}
+    groups: dict[str, list[int]] = {}
     for row, digest in enumerate(table["digest"]):
-        rows.setdefault(digest, []).append(row)
+        groups.setdefault(digest, []).append(row)
     return [
         line
-        for equal in rows.values()
+        for equal in groups.values()
         if len(equal) > 1
         and (line := _difference(table, "classes", [(row, names[row]) for row in equal if names[row]])
              or _difference(table, "masks", [(row, mask(row)) for row in equal]))
@@ -26,7 +26,13 @@ def find(table: pd.DataFrame, names: Sequence[str], mask: Callable[[int], Hashab
 
 
 def _difference(table: pd.DataFrame, what: str, facts: list[tuple[int, Hashable]]) -> str:
-    """Name the first two rows of identical files of which different facts are told; "" where all are alike."""
+    """Name the first two of identical files with different facts; "" where all facts are equal.
+
+    Args:
+        table: as for `find`.
+        what: the facts' name, for the message.
+        facts: rows, each with its fact.
+    """
     other = next((row for row, fact in facts if fact != facts[0][1]), None)
     if other is None:
         return ""

@@ -1,4 +1,4 @@
-"""What a run's record says of its data and how that was divided."""
+"""Describe data and split for a run's record."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from brain_tumor.scans import skull
 
 
 def hyperparameters(data: SliceDataModule) -> dict[str, bool | int | float | str]:
-    """Return what the record and the dashboard say of data, split and batches.
+    """Return the settings of data, split and batches that the record and the dashboard show.
 
     Args:
-        data: set up; so for the following.
+        data: set up, as for all functions here.
     """
     return {
         "data": data.dataset.name,
@@ -28,12 +28,12 @@ def hyperparameters(data: SliceDataModule) -> dict[str, bool | int | float | str
         "size": data.size,
         **({"target": str(data.target)} if targets.is_of_patients(data.target) else {}),
         **({"crop": data.crop, "crop_margin": data.crop_margin} if data.crop != "none" else {}),
-        **({"masks": "truth" if data.masks is None else "run"} if _uses_regions(data) else {}),
+        **({"masks": "truth" if data.masks is None else "run"} if _needs_tumours(data) else {}),
     }
 
 
 def describe(data: SliceDataModule) -> dict[str, Any]:
-    """Return the data set's facts, content key, classes and what they mean, and how many slices, patients, labels."""
+    """Return the data set's facts, content key and classes, and the numbers of slices, patients and labels."""
     trained = data.rows["train"]
     facts = {
         "kind": data.dataset.name,
@@ -46,15 +46,15 @@ def describe(data: SliceDataModule) -> dict[str, Any]:
         "drawn": data.dataset.drawn,
         **_count(data, _labelled(data)),
     }
-    if _uses_regions(data):
-        facts["regions"] = _regions(data)
+    if _needs_tumours(data):
+        facts["regions"] = _mask_sources(data)
     if targets.is_of_patients(data.target):
         facts["target"] = {"name": data.target, "patients_left_out": data.left_out}
     return facts
 
 
 def describe_split(data: SliceDataModule) -> dict[str, Any]:
-    """Return how the split was drawn, and what each part holds."""
+    """Return how the split was drawn, and the counts of each part."""
     dropped = int((_labelled(data)["part"] == "").sum())
     parts = {part: _count(data, data.table.iloc[rows]) for part, rows in data.rows.items()}
     shared = _patients_on_both_sides(data.table)
@@ -62,24 +62,24 @@ def describe_split(data: SliceDataModule) -> dict[str, Any]:
 
 
 def _patients_on_both_sides(table: pd.DataFrame) -> int:
-    """Count the patients, as far as they are known, who are tested and have been trained or validated on."""
+    """Count the known patients who have slices in the test part and in training or validation."""
     names = table.get("person", table["case"])
     tested = table["part"] == "test"
-    seen = table["part"].isin(["train", "val"])
-    return len((set(names[tested]) & set(names[seen])) - {""})
+    trained = table["part"].isin(["train", "val"])
+    return len((set(names[tested]) & set(names[trained])) - {""})
 
 
-def _uses_regions(data: SliceDataModule) -> bool:
-    """Whether it matters where the tumour is."""
+def _needs_tumours(data: SliceDataModule) -> bool:
+    """Return whether the slices shown, or their crops, depend on where the tumour is."""
     return data.crop != "none" or targets.is_of_patients(data.target)
 
 
-def _regions(data: SliceDataModule) -> dict[str, Any]:
-    """Say by which masks slices were chosen or cut in training and test; by the true ones it is an oracle's."""
+def _mask_sources(data: SliceDataModule) -> dict[str, Any]:
+    """Count by whose masks slices were chosen or cropped, in each part; a test by the true ones is an oracle's."""
     counts: dict[str, Any] = {"masks": "truth" if data.masks is None else data.masks}
     for part in ("train", "val", "test"):
-        own = data.table["path"].iloc[data.rows[part]].isin(data.told)
-        counts[part] = {"by_truth": int((~own).sum()), "by_run": int(own.sum())}
+        localized = data.table["path"].iloc[data.rows[part]].isin(data.localized)
+        counts[part] = {"by_truth": int((~localized).sum()), "by_run": int(localized.sum())}
     return counts
 
 

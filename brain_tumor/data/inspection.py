@@ -17,12 +17,12 @@ from brain_tumor.scans.images import FittedMask
 
 @dataclass
 class Inspection:
-    """What `inspect` found.
+    """The result of `inspect`.
 
     Attributes:
         facts: title and value, in the order to print.
-        notes: what is worth knowing but no fault.
-        problems: what must be mended before the data can be trusted.
+        notes: worth knowing, but no fault; one line each.
+        problems: to be mended before the data can be trusted; one line each.
     """
 
     facts: dict[str, str]
@@ -40,18 +40,18 @@ class Inspection:
 
 
 @dataclass
-class _Read:
-    """What the readable files of a listing hold.
+class _Content:
+    """The content of a listing's readable files.
 
     Attributes:
-        table: their rows: the listing's columns, and those of `soundness`.
-        pictures: a small version (n, SIZE, SIZE) of each.
-        sizes: counted, as height and width.
-        problems: what is wrong with other files, a line each.
+        table: one row per readable slice: the listing's columns, and those of `soundness`.
+        small: a small version of each, uint8 (SIZE, SIZE).
+        sizes: how many slices have each height and width, in pixels.
+        problems: why other files cannot be read, one line each.
     """
 
     table: pd.DataFrame
-    pictures: list[NDArray[np.uint8]] = field(default_factory=list)
+    small: list[NDArray[np.uint8]] = field(default_factory=list)
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
 
@@ -59,18 +59,18 @@ class _Read:
 def inspect(
     listing: Listing, target: str | None = None, positive: str | None = None, min_patients: int = 1
 ) -> Inspection:
-    """Read every image and mask of `listing`, count its slices by a target, and say what training would stumble over.
+    """Read every image and mask of a listing; report its counts, its notes and the problems that training would meet.
 
     Args:
         listing: the slices.
-        target: what is to be told of a slice (see `targets.classify`), as training would.
+        target: what slices are labelled with (see `targets.classify`), as in training.
         positive: the class that means a tumour (see `targets.positive_class`).
-        min_patients: of a class of patients; those of rarer ones are left out.
+        min_patients: a target of patients leaves out classes with fewer.
     """
-    found = _read(listing)
-    table = found.table
+    content = _read(listing)
+    table = content.table
     notes = listing.notes + [f"the same tree stands again in {copy}; it is not counted" for copy in listing.copies]
-    problems = listing.problems + found.problems
+    problems = listing.problems + content.problems
     try:
         labels = targets.classify(table, target, listing.patients, min_patients)
         targets.positive_class(labels.classes, target, positive)
@@ -78,59 +78,61 @@ def inspect(
         problems.append(str(error))
         labels = Labels([], np.full(len(table), -1), {})
     names = ["" if label < 0 else labels.classes[label] for label in labels.values]
-    alike = soundness.near_copies(table, names, found.pictures)
+    near = soundness.near_copies(table, names, content.small)
     present = soundness.classes(table, names) if labels.classes and len(table) else soundness.Findings([], [])
-    for more in (present, soundness.copies(table, names), alike):
-        notes += more.notes
-        problems += more.problems
+    for findings in (present, soundness.copies(table, names), near):
+        notes += findings.notes
+        problems += findings.problems
     notes += soundness.bright_masks(table)
     problems += soundness.shared_patients(table) + soundness.masks_as_images(table)
     if listing.ignored:
         notes.append(f"{len(listing.ignored)} other file(s) ignored, such as {listing.ignored[0]}")
-    facts = _facts(listing, found, labels, names)
-    facts["re-saved or re-scaled"] = f"{len(alike.notes) + len(alike.problems)} pairs"
+    facts = _facts(listing, content, labels, names)
+    facts["re-saved or re-scaled"] = f"{len(near.notes) + len(near.problems)} pairs"
     return Inspection(facts, notes, problems)
 
 
-def _read(listing: Listing) -> _Read:
-    found = _Read(pd.DataFrame())
+def _read(listing: Listing) -> _Content:
+    content = _Content(pd.DataFrame())
     rows: list[int] = []
     facts: list[tuple[str, str, bool, str, float]] = []
     for row, result in enumerate(read(listing, near_duplicates.SIZE, "reading")):
         if isinstance(result, ValueError):
-            found.problems.append(str(result))
+            content.problems.append(str(result))
             continue
         image, mask = result
         rows.append(row)
         facts.append((image.digest, *_mask_facts(mask)))
-        found.pictures.append(near_duplicates.small(image.pixels))
-        found.sizes[image.shape] += 1
+        content.small.append(near_duplicates.small(image.pixels))
+        content.sizes[image.shape] += 1
     columns = ["digest", "mask_digest", "positive", "drawn", "share"]
-    read_ = pd.DataFrame(facts, columns=columns).astype({"positive": bool, "share": float})
-    found.table = listing.table.iloc[rows].reset_index(drop=True).join(read_)
-    return found
+    readable = pd.DataFrame(facts, columns=columns).astype({"positive": bool, "share": float})
+    content.table = listing.table.iloc[rows].reset_index(drop=True).join(readable)
+    return content
 
 
 def _mask_facts(mask: FittedMask | None) -> tuple[str, bool, str, float]:
+    """Return a mask's values of `mask_digest`, `positive`, `drawn` and `share` (see `soundness`)."""
     if mask is None:
         return "", False, "", 0.0
+    # Two files with equal pixels have one mask, so the pixels are hashed, not the file.
     drawn = hashlib.sha256(repr(mask.original.shape).encode() + mask.original.tobytes()).hexdigest()
     return mask.digest, mask.positive, drawn, float(mask.original.mean())
 
 
-def _facts(listing: Listing, found: _Read, labels: Labels, names: list[str]) -> dict[str, str]:
+def _facts(listing: Listing, content: _Content, labels: Labels, names: list[str]) -> dict[str, str]:
     table, counts = listing.table, Counter(names)
     cases = table["case"].replace("", np.nan)
-    sizes = (f"{width}x{height}: {count}" for (height, width), count in found.sizes.most_common(5))
+    sizes = (f"{width}x{height}: {count}" for (height, width), count in content.sizes.most_common(5))
     facts = {
         "folder": str(listing.root),
         "cases": str(cases.nunique()) if cases.notna().any() else "unknown",
         "slices": str(len(table)),
-        "readable": str(len(found.table)),
+        "readable": str(len(content.table)),
         **{f"class '{name}'": str(counts[name]) for name in labels.classes},
         **{f"patients left out {why}": str(count) for why, count in labels.left_out.items()},
         "sizes (w x h)": ", ".join(sizes),
-        "identical files": str(int(found.table["digest"].duplicated(keep=False).sum())),
+        "identical files": str(int(content.table["digest"].duplicated(keep=False).sum())),
     }
     if cases.notna().any():
         per_case = table.groupby("case").size()

@@ -1,8 +1,8 @@
-"""Mark slices unlike those of a training: far from the nearest of them, on small pictures of both.
+"""Flag slices unlike the training slices: those far from the nearest of them, compared as small pictures.
 
-Each slice is reduced to 8 x 8 pixels and its square root, whitened by the training slices' principal components, and
-held against the nearest training slice. What is far is said by the training slices themselves: each fifth of the
-patients is held against the others. No network is involved, so that none is trusted because it is sure.
+Each slice is reduced to 8 x 8 pixels and their square roots, whitened by the training slices' principal components, and
+compared with the nearest training slice. The training slices themselves set the distance that counts as far: each fifth
+of the patients is compared with the others. No network is involved, so no network's confidence hides a strange slice.
 """
 
 import zipfile
@@ -17,20 +17,20 @@ from PIL import Image
 from brain_tumor.io import atomic
 
 FILE = "novelty.npz"  # in a run's folder
-_SIDE = 8  # pixels
+_SIDE = 8  # of a thumbnail, in pixels
 _COMPONENTS = 32
-_QUANTILE = 0.96  # of the training slices' own distances
-_MOST = 4000  # training slices that are kept, evenly spread
+_QUANTILE = 0.96  # of the distances between training slices of different patients
+_MOST = 4000  # training slices that are stored, evenly spread
 _FOLDS = 5  # of the patients
-_FEWEST = 20
+_FEWEST = 20  # training slices
 _FIELDS = ("thumbnails", "threshold")
 
 
 class Novelty:
-    """What a training's slices look like.
+    """Compare slices with those of a training.
 
     Args:
-        thumbnails: uint8 (n, D), of the training slices.
+        thumbnails: of the training slices, uint8 (n, 3 * 8 * 8).
         threshold: the distance from which a slice is unlike them.
     """
 
@@ -39,12 +39,12 @@ class Novelty:
 
     @classmethod
     def fit(cls, images: NDArray[np.uint8], rows: NDArray[np.intp], cases: Sequence[str]) -> "Novelty | None":
-        """Learn from training slices; None where there are too few, all are of one patient, or all look alike.
+        """Learn from training slices; return None if they are too few, of one patient, or all alike.
 
         Args:
-            images: uint8 (N, size, size, 3), of which only what is kept is read.
+            images: uint8 (N, size, size, 3); only the slices that are stored are read.
             rows: (n,), the training slices' places in `images`.
-            cases: n names of patients; "" for unknown.
+            cases: the n patients' names; "" for unknown.
         """
         chosen = np.linspace(0, max(0, len(rows) - 1), min(len(rows), _MOST)).astype(int)
         names = np.array([cases[place] or f"slice {place}" for place in chosen])
@@ -53,31 +53,35 @@ class Novelty:
         thumbnails = np.stack([_thumbnail(images[rows[place]]) for place in chosen])
         _, people = np.unique(names, return_inverse=True)
         folds = np.random.default_rng(0).permutation(people.max() + 1)[people] % _FOLDS
-        apart = [cls(thumbnails[folds != fold], 1.0)._distances(thumbnails[folds == fold]) for fold in set(folds)]
-        threshold = float(np.quantile(np.concatenate(apart), _QUANTILE))
+        distances = [cls(thumbnails[folds != fold], 1.0)._distances(thumbnails[folds == fold]) for fold in set(folds)]
+        threshold = float(np.quantile(np.concatenate(distances), _QUANTILE))
         return cls(thumbnails, threshold) if threshold > 0 else None
 
     def score(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Return how far slices uint8 (n, size, size, 3) are from the nearest known one: (n,), above 1 unlike."""
+        """Return how far slices uint8 (n, size, size, 3) are from the nearest training slice.
+
+        Returns:
+            float64 (n,), in units of the threshold: a slice above 1 is unlike the training slices.
+        """
         if not len(images):
             return np.empty(0)
         return self._distances(np.stack([_thumbnail(image) for image in images])) / self.threshold
 
     def _distances(self, thumbnails: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Return the distances (n,) to the nearest known slice."""
-        one, other = self._whiten(thumbnails), self._known
-        squares = (one**2).sum(1)[:, None] + (other**2).sum(1)[None] - 2 * one @ other.T
+        """Return the distances (n,) to the nearest training slice."""
+        new, known = self._whiten(thumbnails), self._known
+        squares = (new**2).sum(1)[:, None] + (known**2).sum(1)[None] - 2 * new @ known.T
         distances: NDArray[np.float64] = np.sqrt(np.maximum(squares.min(1), 0))
         return distances
 
     @cached_property
     def _whitening(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The mean (D,), and the components over their deviation (D, k)."""
+        """The mean (D,), and the principal components, each divided by its deviation (D, k)."""
         known = np.sqrt(self.thumbnails / 255.0)
         mean = known.mean(0)
         _, deviations, components = np.linalg.svd(known - mean, full_matrices=False)
-        kept = min(_COMPONENTS, int((deviations > 1e-6 * deviations[0]).sum()))
-        return mean, components[:kept].T / (deviations[:kept] / np.sqrt(len(known)))
+        count = min(_COMPONENTS, int((deviations > 1e-6 * deviations[0]).sum()))
+        return mean, components[:count].T / (deviations[:count] / np.sqrt(len(known)))
 
     @cached_property
     def _known(self) -> NDArray[np.float64]:
@@ -89,16 +93,16 @@ class Novelty:
         return whitened
 
     def write(self, path: Path) -> None:
-        """Write it, complete or not at all."""
+        """Write thumbnails and threshold to a file, complete or not at all."""
         with atomic.file(path) as temporary:
             np.savez_compressed(temporary, thumbnails=self.thumbnails, threshold=self.threshold)
 
     @classmethod
     def read(cls, path: Path) -> "Novelty | None":
-        """Read what `write` wrote; None where there is nothing, or an earlier version found all slices alike.
+        """Read what `write` wrote; return None without a file, or if an earlier version found all slices alike.
 
         Raises:
-            ValueError: it is damaged.
+            ValueError: the file is damaged.
         """
         if not path.exists():
             return None
@@ -110,8 +114,9 @@ class Novelty:
                 raise ValueError("of another form")
             return None if threshold == 0 else cls(thumbnails, float(threshold))
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{path}: damaged ({error}); delete it, and slices are not marked") from error
+            raise ValueError(f"{path}: damaged ({error}); delete it, and slices are not flagged") from error
 
 
 def _thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return an image uint8 (H, W, 3) as a flat thumbnail uint8 (3 * 8 * 8,)."""
     return np.asarray(Image.fromarray(image).resize((_SIDE, _SIDE), Image.Resampling.BOX)).ravel()

@@ -1,4 +1,4 @@
-"""Read every slice of a data set: decoded, cropped where that is asked for, and fitted into squares."""
+"""Read every slice of a data set: decode it, crop it if asked to, and fit it into a square."""
 
 import os
 from collections import deque
@@ -11,22 +11,25 @@ from brain_tumor.data.crops import Crop
 from brain_tumor.datasets.base import Listing
 from brain_tumor.scans.images import FittedImage, FittedMask, fit_image, fit_mask
 
-_AHEAD = 4  # slices a thread that may wait for whoever takes them
+_AHEAD = 4  # slices per thread that may be decoded before they are taken
 
 
 def read(
     listing: Listing, size: int, title: str, crop: Crop | None = None
 ) -> Iterator[tuple[FittedImage, FittedMask | None] | ValueError]:
-    """Decode every slice in order: its image and its mask (None for data without), or what is wrong with them.
+    """Decode every slice in order.
 
     Args:
         listing: the slices.
-        size: side of the squares they are fitted into, in pixels.
+        size: side of the squares that slices are fitted into, in pixels.
         title: of the progress bar.
-        crop: what is cut out of every slice; None for all of it.
+        crop: the crop of every slice; None for whole slices.
+
+    Yields:
+        Each slice's image and mask (None for data without), or the error that says why it cannot be read.
     """
 
-    def one(names: tuple[str, str]) -> tuple[FittedImage, FittedMask | None] | ValueError:
+    def read_or_error(names: tuple[str, str]) -> tuple[FittedImage, FittedMask | None] | ValueError:
         try:
             return _read_slice(listing, *names, size, crop)
         except ValueError as error:
@@ -40,11 +43,11 @@ def read(
         tqdm(desc=title, total=len(pairs), unit=" slices", leave=False, disable=None) as bar,
     ):
         for names in pairs:
-            # No more at a time: slices that wait for a slow disk would fill the memory.
+            # No more at a time: slices that wait to be written to a slow disk would fill the memory.
             if len(waiting) == _AHEAD * workers:
                 yield waiting.popleft().result()
                 bar.update()
-            waiting.append(pool.submit(one, names))
+            waiting.append(pool.submit(read_or_error, names))
         while waiting:
             yield waiting.popleft().result()
             bar.update()
@@ -64,5 +67,5 @@ def _read_slice(
         )
     if crop is not None:
         image, mask = crop.cut(name, image, mask)
-    picture = fit_image(image, size, content.digest)
-    return picture, None if mask is None else fit_mask(mask, size, content.mask_digest)
+    fitted = fit_image(image, size, content.digest)
+    return fitted, None if mask is None else fit_mask(mask, size, content.mask_digest)

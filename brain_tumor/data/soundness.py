@@ -1,12 +1,12 @@
-"""What is wrong with the content of a data set, though each file for itself can be read.
+"""Find faults in a data set's content that reading each file by itself does not show.
 
-Its functions take a table of slices: the columns of a listing (see `brain_tumor.datasets.base`), and
+The functions take a table of slices: the columns of a listing (see `brain_tumor.datasets.base`), and
 
     digest       SHA-256 of the image
-    mask_digest  likewise of the mask; "" for none
+    mask_digest  SHA-256 of the mask; "" for none
     positive     whether the mask has any foreground
-    drawn        tells the pixels of masks apart; "" for none
-    share        of the mask that is foreground
+    drawn        identifies the mask's pixels; "" for none
+    share        share of the mask that is foreground, from 0 to 1
 """
 
 from typing import NamedTuple
@@ -20,18 +20,18 @@ from brain_tumor.datasets import roots
 
 
 class Findings(NamedTuple):
-    """What is worth knowing but no fault, and what must be mended; a line each."""
+    """Notes, which are worth knowing but no fault, and problems, which must be mended; one line each."""
 
     notes: list[str]
     problems: list[str]
 
 
 def classes(table: pd.DataFrame, names: list[str]) -> Findings:
-    """Say which classes are missing, of all or of a part that the folders name.
+    """Report classes that are missing, from all slices or from a part that the folders name.
 
     Args:
         table: the slices.
-        names: each one's class; "" for a slice that is left out.
+        names: each slice's class; "" for a slice that is left out.
     """
     masked = bool(len(table)) and bool((table["mask"] != "").all() and table["positive"].any())
     present = set(names) - {""}
@@ -43,15 +43,15 @@ def classes(table: pd.DataFrame, names: list[str]) -> Findings:
     notes: list[str] = []
     problems: list[str] = []
     for part in sorted(set(table["part"]) - {""}):
-        there = {name for name, own in zip(names, table["part"], strict=True) if own == part}
-        for name in sorted(present - there):
+        in_part = {name for name, place in zip(names, table["part"], strict=True) if place == part}
+        for name in sorted(present - in_part):
             line = f"no slice of the class '{name}' in the {part} part"
             (problems if part == "train" and not masked else notes).append(line)
     return Findings(notes, problems)
 
 
 def copies(table: pd.DataFrame, names: list[str]) -> Findings:
-    """Name identical files; where they contradict each other or stand across parts, that is a problem."""
+    """Report identical files; it is a problem if they contradict each other or stand in several parts."""
     problems = contradictions.find(table, names, lambda row: table["drawn"].iloc[row])
     notes: list[str] = []
     for _, equal in table.groupby("digest", sort=False):
@@ -65,14 +65,14 @@ def copies(table: pd.DataFrame, names: list[str]) -> Findings:
 
 
 def near_copies(table: pd.DataFrame, names: list[str], pictures: list[NDArray[np.uint8]]) -> Findings:
-    """Name the pairs that are one picture in other files; across parts, that is a problem.
+    """Report near-duplicates: pairs of files with one picture; it is a problem if they stand in several parts.
 
-    Across classes it is none: slices a millimetre apart are as near, and at a tumour's end in different classes.
+    In several classes it is none: slices a millimetre apart are as near, and have different classes at a tumour's end.
 
     Args:
         table: the slices.
-        names: each one's class; "" for a slice that is left out.
-        pictures: each one's small version, uint8 (SIZE, SIZE) (see `brain_tumor.data.near_duplicates`).
+        names: each slice's class; "" for a slice that is left out.
+        pictures: each slice's small version, uint8 (SIZE, SIZE) (see `brain_tumor.data.near_duplicates`).
     """
     first = np.flatnonzero(~table["digest"].duplicated())
     small = np.array([pictures[row] for row in first], dtype=np.uint8).reshape(
@@ -92,7 +92,7 @@ def near_copies(table: pd.DataFrame, names: list[str], pictures: list[NDArray[np
 
 
 def shared_patients(table: pd.DataFrame) -> list[str]:
-    """Count and name the patients in several of the parts, or of the folds, that the folders name."""
+    """Report patients who stand in several of the parts, or of the folds, that the folders name."""
     lines = []
     for column, names, what, one in (
         ("part", table.get("person", table["case"]), "train/, val/ and test/", "one of them"),
@@ -109,14 +109,14 @@ def shared_patients(table: pd.DataFrame) -> list[str]:
 
 
 def masks_as_images(table: pd.DataFrame) -> list[str]:
-    """Name images that are masks: the same file as a mask with a tumour."""
+    """Report images that are masks: the same file as a mask with a tumour."""
     masks = set(table["mask_digest"][table["positive"]])
-    found = table["path"][table["digest"].isin(masks)]
-    return [f"{roots.named(found)}: the image is the same file as a mask; give the image itself"] if len(found) else []
+    paths = table["path"][table["digest"].isin(masks)]
+    return [f"{roots.named(paths)}: the image is the same file as a mask; give the image itself"] if len(paths) else []
 
 
 def bright_masks(table: pd.DataFrame) -> list[str]:
-    """Name masks whose foreground is larger than the rest, as in one that has black and white the wrong way round."""
-    found = table["mask"][table["share"] > 0.5]
+    """Report masks with more foreground than background, as in a mask with black and white exchanged."""
+    masks = table["mask"][table["share"] > 0.5]
     line = "more than half of the mask is foreground; black must be what is none"
-    return [f"{roots.named(found)}: {line}"] if len(found) else []
+    return [f"{roots.named(masks)}: {line}"] if len(masks) else []

@@ -1,4 +1,4 @@
-"""Divide slices into training, validation and test part, in every way there is."""
+"""Divide slices into training, validation and test part: at random, by patient, by folds, or as folders say."""
 
 import math
 from collections.abc import Sequence
@@ -16,22 +16,22 @@ METHODS = ("slice", "patient", "given", "none")
 
 @dataclass(frozen=True)
 class Split:
-    """A way to divide slices. Rows with identical files always share a part.
+    """Divide slices by one rule. Rows with identical files always share a part.
 
     Args:
         split: "slice" draws slices at random, as the paper does (section III: 85 % to train, the rest to test; 3,339
-            and 590 of LGG's 3,929). "patient" draws whole patients. "given" takes what the data's folders say: train/,
-            test/ and perhaps val/, or the fold named by `fold`. "none" puts everything into the test part. None is
-            "given" where the folders say anything, and "slice" elsewhere.
+            and 590 of LGG's 3,929). "patient" draws whole patients. "given" follows the data's folders: train/, test/
+            and perhaps val/, or the fold named by `fold`. "none" puts everything into the test part. None means "given"
+            where the folders name parts or folds, and "slice" elsewhere.
         test_fraction: share of slices (or of patients) to test; rounded up.
-        val_fraction: share of the training part taken out for validation, by the same rule; 0 for none.
+        val_fraction: share of the training part to validate on, drawn by the same rule; 0 for none.
         split_seed: of the draw.
-        folds: divide the patients into so many folds instead, alike in their labels, and test one of them.
-        fold: which one: from 0 to `folds` - 1, or with "given" a number that the data has.
-        test_cases: test just these patients instead.
+        folds: divide the patients into so many folds instead, with similar labels in each, and test one fold.
+        fold: the fold to test: from 0 to `folds` - 1, or with "given" a number that the data has.
+        test_cases: test exactly these patients instead.
 
     Raises:
-        ValueError: a value out of range, or settings that exclude each other.
+        ValueError: a value is out of range, or settings exclude each other.
     """
 
     split: str | None = "slice"
@@ -63,7 +63,7 @@ class Split:
             )
 
     def method(self, table: pd.DataFrame) -> str:
-        """Name the rule for these slices: "slice", "patient", "given", "none", "folds" or "cases"."""
+        """Return the rule for these slices: "slice", "patient", "given", "none", "folds" or "cases"."""
         if self.folds is not None:
             return "folds"
         if self.test_cases is not None:
@@ -71,11 +71,11 @@ class Split:
         return self.split or ("given" if _is_given(table) else "slice")
 
     def draw(self, table: pd.DataFrame, labels: NDArray[np.int64]) -> NDArray[np.str_]:
-        """Return "train", "val" or "test" for every row; "" for a training row that a test row duplicates.
+        """Return the part of every row: "train", "val" or "test"; "" for a row whose duplicate has a later part.
 
         Args:
             table: columns `case`, `digest`, `part`, `fold` and perhaps `person` (see `brain_tumor.datasets.base`).
-            labels: (n,), which folds are to have alike.
+            labels: int64 (n,); folds get similar numbers of each.
 
         Raises:
             ValueError: patients or folders are missing, or a part would be empty.
@@ -92,7 +92,7 @@ class Split:
         return parts
 
     def describe(self, table: pd.DataFrame) -> dict[str, Any]:
-        """Return the record's facts about the rule."""
+        """Return the rule, for the record."""
         return {"method": self.method(table), "seed": self.split_seed, "folds": self.folds, "fold": self.fold}
 
     def _tested(self, table: pd.DataFrame, labels: NDArray[np.int64], method: str) -> NDArray[np.bool_]:
@@ -121,11 +121,11 @@ def _is_given(table: pd.DataFrame) -> bool:
 
 
 def _given(table: pd.DataFrame, fold: int | None) -> NDArray[np.str_]:
-    """Take the parts that the data's folders name; a row that a later part holds, too, is left out."""
-    known = sorted(set(table["fold"]) - {-1})
-    if known:
-        if fold not in known:
-            raise ValueError(f"data.fold={fold}: the data has the folds {known[0]} to {known[-1]}; choose one of them")
+    """Return the parts that the data's folders name; "" for a row whose file also stands in a later part."""
+    folds = sorted(set(table["fold"]) - {-1})
+    if folds:
+        if fold not in folds:
+            raise ValueError(f"data.fold={fold}: the data has the folds {folds[0]} to {folds[-1]}; choose one of them")
         parts = np.where(table["fold"] == fold, "test", "train").astype("<U5")
     elif fold is not None:
         raise ValueError(f"data.fold={fold}: the data has no folds of its own; give data.folds to divide its patients")
@@ -134,13 +134,13 @@ def _given(table: pd.DataFrame, fold: int | None) -> NDArray[np.str_]:
     if not (set(parts) >= {"train", "test"}):
         raise ValueError("data.split=given: the data has no train/ and test/ folders; choose slice or patient")
     for part, later in (("train", ("val", "test")), ("val", ("test",))):
-        held = table["digest"].isin(table["digest"][np.isin(parts, later)]).to_numpy()
-        parts[(parts == part) & held] = ""
+        duplicated = table["digest"].isin(table["digest"][np.isin(parts, later)]).to_numpy()
+        parts[(parts == part) & duplicated] = ""
     return parts
 
 
 def _named(table: pd.DataFrame, names: Sequence[str]) -> NDArray[np.bool_]:
-    """Choose the named patients, with those who share a file with them."""
+    """Return which rows (n,) belong to the named patients, or to patients who share a file with them."""
     _require_patients(table, "data.test_cases")
     unknown = sorted(set(names) - set(table["case"]))
     if unknown or not names:
@@ -156,10 +156,11 @@ def _named(table: pd.DataFrame, names: Sequence[str]) -> NDArray[np.bool_]:
 
 
 def _folds(table: pd.DataFrame, labels: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.intp]:
-    """Number each row's fold: folds have equally many patients, and equally many of each kind, give or take one.
+    """Return each row's fold: folds have equally many patients, and equally many of each stratum, give or take one.
 
-    Patients of one label are kinds. Where patients have slices of either of two labels, they are sorted by the share
-    of the second, and each run of `folds` neighbours goes into different folds.
+    Where each patient has one label, or there are more than two labels, a stratum holds the patients with one most
+    frequent label. Where patients have slices of both of two labels, all patients are sorted by the share of the second
+    label, and each run of `folds` neighbours goes into different folds.
     """
     _require_patients(table, "data.folds")
     groups = _groups(table, by_patient=True)
@@ -169,25 +170,31 @@ def _folds(table: pd.DataFrame, labels: NDArray[np.int64], folds: int, seed: int
     shares = np.zeros((count, int(labels.max()) + 1))
     np.add.at(shares, (groups, labels), 1)
     shares /= shares.sum(1, keepdims=True)
-    sorts = shares.shape[1] == 2 and (shares.max(1) < 1).any()
-    kinds = np.zeros(count, dtype=np.intp) if sorts else shares.argmax(1)
+    is_sorted = bool(shares.shape[1] == 2 and (shares.max(1) < 1).any())
+    strata = np.zeros(count, dtype=np.intp) if is_sorted else shares.argmax(1)
     generator = np.random.default_rng(seed)
     shuffled = generator.permutation(count)
+    members = [shuffled[strata[shuffled] == stratum] for stratum in np.unique(strata)]
+    if is_sorted:
+        members = [patients[np.argsort(shares[patients, -1], kind="stable")] for patients in members]
+    return _deal(members, count, folds, generator)[groups]
+
+
+def _deal(strata: list[NDArray[np.intp]], count: int, folds: int, generator: np.random.Generator) -> NDArray[np.intp]:
+    """Deal the patients of each stratum, in order, to folds; return the fold (count,) of each patient."""
     numbers, sizes = np.empty(count, dtype=np.intp), np.zeros(folds, dtype=np.intp)
-    for kind in np.unique(kinds):
-        own = shuffled[kinds[shuffled] == kind]
-        own = own[np.argsort(shares[own, -1], kind="stable")] if sorts else own
-        for start in range(0, len(own), folds):
+    for patients in strata:
+        for start in range(0, len(patients), folds):
             drawn = generator.permutation(folds)
-            dealt = own[start : start + folds]
-            # The last few go where fewest are.
+            dealt = patients[start : start + folds]
+            # The last few patients of a stratum go to the smallest folds.
             numbers[dealt] = drawn[np.argsort(sizes[drawn], kind="stable")][: len(dealt)]
             sizes += np.bincount(numbers[dealt], minlength=folds)
-    return numbers[groups]
+    return numbers
 
 
 def _fraction(table: pd.DataFrame, method: str, fraction: float, generator: np.random.Generator) -> NDArray[np.bool_]:
-    """Choose whole groups at random: `fraction` of all slices (method "slice") or of all patients."""
+    """Return which rows (n,) a draw of whole groups has: `fraction` of all slices (method "slice"), or of patients."""
     by_patient = method == "patient"
     if by_patient:
         _require_patients(table, "data.split=patient")
@@ -222,14 +229,14 @@ def _require_patients(table: pd.DataFrame, setting: str) -> None:
 
 
 def _groups(table: pd.DataFrame, by_patient: bool) -> NDArray[np.intp]:
-    """Number the groups that must stay together: equal files, and where asked equal patients.
+    """Return each row's group: rows with identical files, and if asked those of one patient, must stay together.
 
     Groups are numbered in the order in which they first appear.
     """
     files, _ = pd.factorize(table["digest"])
     if not by_patient:
         return files
-    # Patients who share a file belong together, also through a third, and so do names of one person.
+    # Patients who share a file belong together, also through a third patient, and so do the names of one person.
     cases, names = pd.factorize(table.get("person", table["case"]))
     links = coo_array((np.ones(len(table)), (cases, files)), shape=(len(names), int(files.max()) + 1))
     shared = links @ links.T

@@ -1,4 +1,4 @@
-"""What is to be told of a slice: its class and its label, from the facts that decoding found, or from its patient."""
+"""Label slices by a target: whether a slice shows a tumour, its folder's class, or a property of its patient."""
 
 import hashlib
 from typing import NamedTuple
@@ -14,12 +14,12 @@ TUMOUR_CLASSES = ["no tumour", "tumour"]
 
 
 class Labels(NamedTuple):
-    """Labels of slices.
+    """The labels of slices.
 
     Attributes:
         classes: class names; a label is an index into them.
         values: int64 (n,); -1 for a slice that is left out.
-        left_out: patients who are left out, counted by the reason.
+        left_out: how many patients are left out, by the reason.
     """
 
     classes: list[str]
@@ -32,7 +32,7 @@ def available(table: pd.DataFrame, patients: pd.DataFrame | None = None) -> list
 
     Args:
         table: columns `mask` and `class` (see `brain_tumor.datasets.base`).
-        patients: what is known of patients (see `brain_tumor.datasets.base.Listing`).
+        patients: the patients' properties (see `brain_tumor.datasets.base.Listing`).
     """
     allowed = {"tumour": (table["mask"] != "").all(), "class": (table["class"] != "").all()}
     return [name for name, possible in allowed.items() if possible] + (
@@ -45,15 +45,15 @@ def classify(table: pd.DataFrame, target: str | None, patients: pd.DataFrame | N
 
     Args:
         table: columns `mask`, `class` and `positive` (whether the mask has any foreground); for a target of patients
-            also `case`, and `chosen` where not the masks say which slices have a tumour.
-        target: "tumour" tells slices with a tumour from those without, by their masks; "class" tells the classes
-            of the folders apart; a column of `patients` tells patients apart, by their slices with a tumour; None
-            takes the first of these that the data allows.
-        patients: what is known of patients (see `brain_tumor.datasets.base.Listing`).
-        least: of a class's patients; those of rarer ones are left out of a target of patients.
+            also `case`, and `chosen` (whether the slice has a tumour) where other runs decide that.
+        target: "tumour" labels slices by whether their mask has a tumour; "class" labels them by their folders; a
+            column of `patients` labels the slices with a tumour by the patient's property. None means the first of
+            these that the data allows.
+        patients: the patients' properties (see `brain_tumor.datasets.base.Listing`).
+        least: a target of patients leaves out classes with fewer patients.
 
     Raises:
-        ValueError: the data does not allow this target.
+        ValueError: the data does not allow this target, or fewer than two classes have enough patients.
     """
     allowed = available(table, patients)
     if target is None and allowed:
@@ -66,24 +66,24 @@ def classify(table: pd.DataFrame, target: str | None, patients: pd.DataFrame | N
         classes = sorted(set(table["class"]))
         return Labels(classes, table["class"].map(classes.index).to_numpy(dtype=np.int64), {})
     assert patients is not None
-    return _of_patients(table, target, patients[target], least)
+    return _label_by_patient(table, target, patients[target], least)
 
 
 def is_of_patients(target: str | None) -> bool:
-    """Return whether a target is one of patients, and not of slices."""
+    """Return whether a target labels patients rather than slices."""
     return target not in {None, "tumour", "class"}
 
 
 def positive_class(classes: list[str], target: str | None, asked: str | None) -> str | None:
-    """Return the class that means a tumour; None where neither a setting nor the names say.
+    """Return the class that means a tumour; None where neither a setting nor the names say which.
 
     Args:
         classes: class names.
-        target: as for `classify`; classes of patients are kinds of tumours.
+        target: as for `classify`; the classes of patients are all types of tumours.
         asked: the name that a user has given.
 
     Raises:
-        ValueError: no class of that name, or the one that means no tumour.
+        ValueError: there is no class of that name, or it is the one that means no tumour.
     """
     asked = None if asked is None else str(asked)  # a folder 1 is given as a number
     if asked is not None and asked not in classes:
@@ -95,13 +95,13 @@ def positive_class(classes: list[str], target: str | None, asked: str | None) ->
     return TUMOUR_CLASSES[1] if classes == TUMOUR_CLASSES else positive.guess(classes)
 
 
-def _of_patients(table: pd.DataFrame, target: str, values: "pd.Series[str]", least: int) -> Labels:
-    """Give each slice with a tumour its patient's value as its class."""
-    chosen = table["chosen" if "chosen" in table else "positive"].to_numpy(dtype=bool)
+def _label_by_patient(table: pd.DataFrame, target: str, values: "pd.Series[str]", least: int) -> Labels:
+    """Label each slice with a tumour with its patient's value."""
+    has_tumour = table["chosen" if "chosen" in table else "positive"].to_numpy(dtype=bool)
     cases = pd.Series(sorted(set(table["case"])))
-    own = cases.map(values).fillna("").set_axis(cases)
-    seen = own.index.isin(table["case"][chosen])
-    counts = own[seen & (own != "")].value_counts()
+    value_of = cases.map(values).fillna("").set_axis(cases)
+    shown = value_of.index.isin(table["case"][has_tumour])
+    counts = value_of[shown & (value_of != "")].value_counts()
     classes = sorted(str(name) for name in counts.index[counts >= least])
     if len(classes) < 2:
         raise ValueError(
@@ -109,26 +109,26 @@ def _of_patients(table: pd.DataFrame, target: str, values: "pd.Series[str]", lea
             "two are needed"
         )
     left_out = {
-        "without a value": int((own == "").sum()),
-        "without a slice that shows a tumour": int((~seen & (own != "")).sum()),
+        "without a value": int((value_of == "").sum()),
+        "without a slice that shows a tumour": int((~shown & (value_of != "")).sum()),
         **{f"of class {name}": int(count) for name, count in sorted(counts.items()) if count < least},
     }
     numbers = {name: number for number, name in enumerate(classes)}
-    labels = table["case"].map(own).map(numbers).fillna(-1).to_numpy(dtype=np.int64)
-    return Labels(classes, np.where(chosen, labels, -1), {why: count for why, count in left_out.items() if count})
+    labels = table["case"].map(value_of).map(numbers).fillna(-1).to_numpy(dtype=np.int64)
+    return Labels(classes, np.where(has_tumour, labels, -1), {why: count for why, count in left_out.items() if count})
 
 
 def content_key(table: pd.DataFrame, labels: NDArray[np.int64], classes: list[str], size: int = USUAL_SIZE) -> str:
-    """Identify files, names and labels: 16 hexadecimal digits that tell which runs are on one data set.
+    """Return 16 hexadecimal digits that identify files, names and labels: runs with one key are on the same data.
 
-    Records of formats 1 and 2 have the size of the images in it; what they say of the usual size stands in one table
-    with ours.
+    The key in records of formats 1 and 2 includes the size of the images. Today's key always includes the usual size:
+    it equals the key of older runs at that size, and the report puts both into one table.
 
     Args:
         table: columns `path`, `digest` and `mask_digest`.
-        labels: (n,).
+        labels: int64 (n,).
         classes: class names.
-        size: of the images in an older record; for ours the usual one, whatever they are fitted into.
+        size: side of the images in an older record, in pixels; leave it out for today's key.
     """
     content = hashlib.sha256(f"1 {size} {classes}".encode())
     columns = (table[name] for name in ("path", "digest", "mask_digest"))

@@ -1,4 +1,4 @@
-"""Turn uint8 images into the model's input, with random augmentation per sample, on whatever device they are."""
+"""Turn uint8 images into the model's input on any device, with random augmentation per sample."""
 
 import math
 from collections.abc import Sequence
@@ -12,20 +12,20 @@ class Transforms(nn.Module):
     """Convert, augment (training only) and normalize a batch of images, and move its masks along.
 
     The paper's four sets (section V, experiments 1-4) are `normalize` and `flip` on or off; rotation and scaling are
-    its outlook (section VIII). Every random choice is drawn for each sample by itself, from torch's global generator.
+    its outlook (section VIII). Every random choice is drawn per sample, from torch's global generator.
 
     Args:
         flip: probability of a horizontal flip.
         normalize: subtract `mean` and divide by `std`; otherwise values stay in [0, 1].
         mean: per channel, in [0, 1]; ImageNet's by default.
-        std: likewise.
+        std: per channel, above 0; ImageNet's by default.
         rotate: largest rotation to either side, in degrees.
         scale: smallest and largest zoom factor.
-        missing: probability that a sample lacks a sequence, the first channel, the last, or both, equally often: FLAIR,
-            the middle one, stands in for it, as in the LGG data, where 10 of 110 patients lack one or two.
+        missing: probability that a sample lacks the first channel, the last, or both, equally often. The middle one,
+            FLAIR, replaces a missing sequence, as in the LGG data, where 10 of 110 patients lack one or two.
 
     Raises:
-        ValueError: a value out of range.
+        ValueError: a value is out of range.
     """
 
     mean: Tensor
@@ -64,15 +64,15 @@ class Transforms(nn.Module):
         return self.together(images, None)[0]
 
     def together(self, images: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Transform images with their masks, uint8 (B, H, W) of 0 and 1: one draw a sample moves both.
+        """Transform images uint8 (B, 3, H, W) with their masks uint8 (B, H, W) of 0 and 1; one draw moves both.
 
-        Masks stay uint8; they are flipped and warped (nearest neighbour), but neither scaled nor normalized.
+        Masks stay uint8 of 0 and 1: they are flipped and warped (nearest neighbour), but not normalized.
         """
         if self.training and self.flip:
             flipped = self.draw_variants(len(images), images.device)
             images, masks = _flip(images, flipped), None if masks is None else _flip(masks, flipped)
         if self.training and self.missing:
-            images = self._lose_sequences(images)
+            images = self._replace_missing(images)
         x = images.to(torch.float32).div_(255)
         if self.training and self.warps:
             grid = self._draw_grid(x)
@@ -82,7 +82,7 @@ class Transforms(nn.Module):
 
     @property
     def hyperparameters(self) -> dict[str, bool | int | float | str]:
-        """What the record and the dashboard say of these transforms."""
+        """The settings that the record and the dashboard show."""
         return {
             "flip": self.flip,
             "normalize": self.normalize,
@@ -98,25 +98,25 @@ class Transforms(nn.Module):
 
     @property
     def only_flips(self) -> bool:
-        """Whether training changes nothing but flips, so that an image has two variants at most."""
+        """Whether flips are the only random change in training, so that an image has at most two variants."""
         return not (self.warps or self.missing)
 
     def draw_variants(self, count: int, device: torch.device) -> Tensor:
-        """Draw for `count` samples which variant training shows: int64 (count,), 1 for flipped and 0 for as it is."""
+        """Draw for `count` samples whether training flips them: int64 (count,), 1 for flipped and 0 for not."""
         if not (self.training and self.flip):
             return torch.zeros(count, dtype=torch.int64, device=device)
         return (torch.rand(count, device=device) < self.flip).long()
 
-    def _lose_sequences(self, images: Tensor) -> Tensor:
-        """Draw which samples lack the first channel, both outer ones, or the last, and put the middle one there."""
+    def _replace_missing(self, images: Tensor) -> Tensor:
+        """Draw which samples lack the first channel, both outer ones, or the last; replace these by the middle one."""
         drawn = torch.rand(len(images), device=images.device)
         third = self.missing / 3
         first, last = drawn < 2 * third, (drawn >= third) & (drawn < self.missing)
-        lost = torch.stack([first, torch.zeros_like(first), last], 1)
-        return torch.where(lost[:, :, None, None], images[:, 1:2], images)
+        missing = torch.stack([first, torch.zeros_like(first), last], 1)
+        return torch.where(missing[:, :, None, None], images[:, 1:2], images)
 
     def _draw_grid(self, x: Tensor) -> Tensor:
-        """Draw a rotation and a zoom for each sample: a sampling grid float32 (B, H, W, 2)."""
+        """Draw a rotation and a zoom for each sample; return a sampling grid float32 (B, H, W, 2)."""
         draw = torch.rand(2, len(x), device=x.device)
         angle = (2 * draw[0] - 1) * math.radians(self.rotate)
         zoom = self.scale[0] + draw[1] * (self.scale[1] - self.scale[0])
@@ -125,13 +125,13 @@ class Transforms(nn.Module):
         return F.affine_grid(theta, list(x.shape), align_corners=False)
 
 
-def _flip(pictures: Tensor, flipped: Tensor) -> Tensor:
-    """Mirror those pictures, (B, C, H, W) or (B, H, W), whose `flipped`, int64 (B,), is 1."""
-    # Both variants as bytes and in the order they are stored, and one picked each: the fastest way measured.
-    stored = pictures.movedim(1, -1) if pictures.ndim == 4 else pictures
-    picked = torch.arange(len(pictures), device=pictures.device) + len(pictures) * flipped
+def _flip(images: Tensor, flipped: Tensor) -> Tensor:
+    """Mirror those images (B, C, H, W), or masks (B, H, W), whose `flipped`, int64 (B,), is 1."""
+    # Measured fastest: make both variants, as bytes in the order they are stored, and pick one of each.
+    stored = images.movedim(1, -1) if images.ndim == 4 else images
+    picked = torch.arange(len(images), device=images.device) + len(images) * flipped
     chosen = torch.cat([stored, stored.flip(2)]).index_select(0, picked)
-    return chosen.movedim(-1, 1) if pictures.ndim == 4 else chosen
+    return chosen.movedim(-1, 1) if images.ndim == 4 else chosen
 
 
 def _sample(x: Tensor, grid: Tensor, mode: str) -> Tensor:

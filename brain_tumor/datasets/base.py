@@ -1,16 +1,16 @@
-"""What a data set declares: its facts, and its slices on disk, one row a slice, with its mask, case and class.
+"""Declare a data set: its facts, and the listing of its slices on disk.
 
-A listing is a `pandas.DataFrame` with the columns
+A listing is a `pandas.DataFrame` of one row per slice, with the columns
 
     path    the image, relative to the root, with forward slashes
-    mask    its mask, likewise; "" where the data has none
-    case    the patient's or scan's name; "" where unknown
-    slice   the slice's number within its case; -1 where unknown
-    class   the name of its class; "" where folders name none
-    part    "train", "val" or "test" where the folders say so; "" elsewhere
-    fold    the number of its fold where the folders say so; -1 elsewhere
+    mask    the image's mask, likewise; "" if the data has none
+    case    the patient's or scan's name; "" if unknown
+    slice   the slice's number within its case; -1 if unknown
+    class   the name of the slice's class; "" if no folder names one
+    part    "train", "val" or "test", as the folders name it; "" if they name none
+    fold    the number of the fold, as the folders name it; -1 if they name none
 
-and, where several cases may be one person, `person`, the name that these share.
+and, if several cases may be one person, `person`, the name that these cases share.
 """
 
 from abc import ABC, abstractmethod
@@ -24,7 +24,7 @@ import pandas as pd
 from brain_tumor.scans.images import Content, read_files
 
 COLUMNS = ["path", "mask", "case", "slice", "class", "part", "fold"]
-# Reads an image and its mask, if it has one, from their files; ValueError says what is wrong with them.
+# Reads an image and its mask, if there is one, from their files; raises a ValueError that names a bad file.
 Reader = Callable[[Path, Path | None], Content]
 
 
@@ -34,13 +34,13 @@ class Listing:
 
     Attributes:
         root: the folder that every path in `table` is relative to.
-        table: one row a slice (see the module's docstring).
-        problems: what is wrong with the files' names and pairing, a line each.
-        notes: what is worth knowing but no fault, likewise.
+        table: one row per slice (see the module's docstring).
+        problems: what is wrong with the files' names and pairing, one line each.
+        notes: worth knowing, but no fault; one line each.
         ignored: files that are neither image nor mask.
-        copies: other folders that hold the same tree again, left out.
+        copies: other folders that hold the same tree again; they are left out.
         reader: reads a slice's files.
-        patients: what is known of patients: a row a case, a column a target, texts; "" for unknown.
+        patients: properties of patients as texts, "" for unknown: one row per case, one column per target.
     """
 
     root: Path
@@ -54,14 +54,14 @@ class Listing:
 
 
 class Published(NamedTuple):
-    """A result that others have published on a data set; the report puts it beside ours.
+    """A result that others have published on a data set; the report shows it beside ours.
 
     Attributes:
         task: "segmentation" or "classification".
         model: what was trained, and by whom.
-        split: how patients were divided, as far as the source says so.
-        scores: for masks as numbers, by our names (see `brain_tumor.metrics.segmentation`); for classes as texts.
-        target: of patients; "" where the data set's classes were told apart.
+        split: how patients were divided, as far as the source describes it.
+        scores: for masks numbers, by our names (see `brain_tumor.metrics.segmentation`); for classes texts.
+        target: the target of patients; "" for the data set's classes.
     """
 
     task: str
@@ -72,11 +72,11 @@ class Published(NamedTuple):
 
 
 class Remarks(NamedTuple):
-    """What a data set has to say of a copy of itself, a line each.
+    """Remarks on a copy of a data set that only the data set's declaration can make, one line each.
 
     Attributes:
-        problems: what must be mended before the data can be trusted.
-        notes: what is worth knowing but no fault.
+        problems: to be mended before the data can be trusted.
+        notes: worth knowing, but no fault.
     """
 
     problems: list[str]
@@ -84,24 +84,23 @@ class Remarks(NamedTuple):
 
 
 class DataSet(ABC):
-    """A data set: one declaration, which everybody else asks for its facts.
+    """Declare a data set; all other rooms get its facts from here.
 
     A subclass sets what differs from the defaults below, and lists its slices. Its constructor takes the data set's
-    own settings as keywords: they stand in the configuration under `data`, beside those of
-    `brain_tumor.data.datamodule.SliceDataModule`. `cache_dir` goes to both.
+    settings as keywords. In the configuration they stand under `data`, beside those of
+    `brain_tumor.data.datamodule.SliceDataModule`; both get `cache_dir`.
 
     Attributes:
-        name: stands in records and reports.
-        sequences: what the three channels show; () where nobody knows.
-        licence: of the data, in a line; "" where it is not known.
-        target: what to tell of a slice where a user does not say (see `brain_tumor.data.targets`); None for the first
-            that the listing allows.
-        positive: the class that means a tumour; None where the classes' names say so, or none does.
+        name: the data set's name in records and reports.
+        sequences: the MRI sequences that the three channels show; () if unknown.
+        licence: of the data, in one line; "" if unknown.
+        target: the default target (see `brain_tumor.data.targets`); None for the first that the listing allows.
+        positive: the class that means a tumour; None to go by the classes' names.
         drawn: whether a program draws it in the cache, so that it shows no patients.
-        of_the_paper: whether the paper whose table the report fills was written on it.
-        first_fold: the number of the first of the folds that it is published with; None for any.
+        of_the_paper: whether it is the data of the paper whose table the report fills.
+        first_fold: the number of the first of its published folds; None if it has none.
         published: results of others.
-        root: where its files are; None where it has no place of its own.
+        root: the folder of its files; None if it has no folder.
     """
 
     name: ClassVar[str]
@@ -117,18 +116,18 @@ class DataSet(ABC):
 
     @abstractmethod
     def listing(self) -> Listing:
-        """List the slices; fetch or draw them first where they are missing.
+        """List the slices; fetch or draw missing ones first.
 
         Raises:
-            ValueError: they are not there, or not what they should be.
+            ValueError: the slices are missing and cannot be fetched, or the folder holds something else.
         """
 
     def differences(self, listing: Listing) -> list[str] | None:
-        """Hold a listing against what was published; a line for each difference, None where nothing was."""
+        """Return the differences to the published data, one line each; None if none has been published."""
         del listing
         return None
 
     def remarks(self, listing: Listing) -> Remarks:
-        """Say what only this data set can know of its listing, beside what holds for any data."""
+        """Return remarks on a listing that need knowledge of this data set."""
         del listing
         return Remarks([], [])

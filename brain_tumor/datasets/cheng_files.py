@@ -1,4 +1,4 @@
-"""The files of the tumour-type data set: slices and folds as MATLAB wrote them, alone or in the published zips."""
+"""Read the files of the tumour-type data set: slices and folds written by MATLAB, alone or in the published zips."""
 
 import hashlib
 import re
@@ -19,7 +19,7 @@ from brain_tumor.scans.images import Content
 CLASSES = {1: "meningioma", 2: "glioma", 3: "pituitary tumour"}
 FOLDS = "cvind.mat"
 SLICE = re.compile(r"^\d+\.mat$")
-UNPACKED = "unpacked"  # in the data's folder: what its zips hold
+UNPACKED = "unpacked"  # folder of the zips' content, in the data's folder
 _CUT = "cut short, or no zip"
 _BRIGHTEST = 99.9  # percentile that becomes white
 
@@ -27,10 +27,10 @@ _BRIGHTEST = 99.9  # percentile that becomes white
 def read(path: Path, mask_path: Path | None = None) -> Content:  # noqa: ARG001, one file holds both
     """Read a slice: its image in grey, and its mask.
 
-    An int16 image of any range is scaled linearly, from its lowest value, black, to its 99.9th percentile, white.
+    An int16 image of any range is scaled linearly: its lowest value becomes black, its 99.9th percentile white.
 
     Raises:
-        ValueError: the file is cut, no MATLAB file, or holds no such slice.
+        ValueError: the file is cut short, is no MATLAB file, or holds no such slice.
     """
     fields = _read_fields(path)
     image, mask = _matrix(path, fields, "image"), _matrix(path, fields, "tumorMask")
@@ -43,6 +43,7 @@ def read(path: Path, mask_path: Path | None = None) -> Content:  # noqa: ARG001,
 
 
 def _to_bytes(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """Scale an image (H, W) to 0 to 255."""
     values = image.astype(np.float64) - float(image.min())
     white = np.percentile(values, _BRIGHTEST) or values.max() or 1.0
     scaled: NDArray[np.uint8] = (values / white * 255).clip(0, 255).round().astype(np.uint8)
@@ -50,7 +51,7 @@ def _to_bytes(image: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _digest(values: NDArray[Any]) -> str:
-    """Hash values and shape: files also differ in when they were written."""
+    """Return a hash of values and shape; files with equal values still differ in the time they were written."""
     return hashlib.sha256(repr((str(values.dtype), values.shape)).encode() + values.tobytes()).hexdigest()
 
 
@@ -61,6 +62,7 @@ def facts(path: Path) -> tuple[str, str]:
 
 
 def _class(path: Path, value: Any) -> str:
+    """Return the class that a label, a matrix of one number, stands for."""
     number = np.asarray(value).ravel()
     if number.size != 1 or not np.isreal(number[0]) or float(number[0]) not in CLASSES:
         known = ", ".join(f"{label} ({name})" for label, name in CLASSES.items())
@@ -76,20 +78,24 @@ def _matrix(path: Path, fields: dict[str, Any], name: str) -> NDArray[Any]:
 
 
 def _read_fields(path: Path, only: tuple[str, ...] = ("PID", "label", "image", "tumorMask")) -> dict[str, Any]:
-    """Return fields of `cjdata`, matrices the way MATLAB shows them.
+    """Return fields of `cjdata`, with matrices turned as MATLAB shows them.
 
     Raises:
-        ValueError: the file cannot be read, or lacks one.
+        ValueError: the file cannot be read, or lacks a field.
     """
-    found = matlab.read_variable(path, "cjdata", only)
-    if missing := [name for name in only if not isinstance(found, dict) or name not in found]:
+    fields = matlab.read_variable(path, "cjdata", only)
+    if missing := [name for name in only if not isinstance(fields, dict) or name not in fields]:
         raise ValueError(f"{path}: holds no cjdata.{missing[0]}; give the published files, or files of their structure")
-    assert isinstance(found, dict)
-    return found
+    assert isinstance(fields, dict)
+    return fields
 
 
 def unpacked(root: Path) -> Path:
-    """Return the folder with the .mat files, unpacking zips into it first where there are only these."""
+    """Return the folder with the .mat files: `root`, or if it holds zips only, a folder that they are unpacked into.
+
+    Raises:
+        ValueError: a zip is damaged, or came after the others were unpacked.
+    """
     archives = sorted(path for path in root.glob("*.zip") if not is_hidden(path.name))
     if not archives or any(SLICE.match(path.name) for path in root.glob("*.mat")):
         return root
@@ -121,7 +127,7 @@ def _names(archive: Path) -> list[str]:
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Write the slices of a zip into a folder, under their own names whatever folders it has them in."""
+    """Write the slices and folds of a zip into one folder, whatever folders they have in the zip."""
     try:
         with zipfile.ZipFile(archive) as opened:
             for member in opened.infolist():

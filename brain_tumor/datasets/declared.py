@@ -1,4 +1,4 @@
-"""The data sets that this package declares: every `DataSet` in a module of this folder, without a list to keep."""
+"""Find the data sets that this package declares: every `DataSet` in a module of this folder."""
 
 import importlib
 import inspect
@@ -10,7 +10,7 @@ from brain_tumor.datasets.base import DataSet
 
 @cache
 def by_name() -> dict[str, type[DataSet]]:
-    """Return every declared data set by its name, in the order of the names."""
+    """Return every declared data set by its name, sorted by name."""
     package = importlib.import_module(__name__.rpartition(".")[0])
     names = [f"{package.__name__}.{module.name}" for module in pkgutil.iter_modules(package.__path__)]
     classes = [
@@ -19,13 +19,10 @@ def by_name() -> dict[str, type[DataSet]]:
         for value in vars(importlib.import_module(name)).values()
         if isinstance(value, type) and value.__module__ == name and issubclass(value, DataSet)
     ]
-    return {one.name: one for one in sorted(filter(_is_whole, classes), key=lambda one: one.name)}
+    datasets = [value for value in classes if not inspect.isabstract(value)]
+    return {dataset.name: dataset for dataset in sorted(datasets, key=lambda dataset: dataset.name)}
 
 
 def facts(name: str) -> type[DataSet]:
-    """Return the declaration of a data set by its name; the defaults, which know nothing, for one of a user's own."""
+    """Return the declaration of a data set by its name; `DataSet` with its defaults for a user's data set."""
     return by_name().get(name, DataSet)
-
-
-def _is_whole(declared: type[DataSet]) -> bool:
-    return not inspect.isabstract(declared)

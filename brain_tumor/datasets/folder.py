@@ -1,4 +1,4 @@
-"""List the slices of a folder of one's own, whose layout says classes, masks, parts and folds."""
+"""List the slices of a user's folder, whose layout names classes, masks, parts and folds."""
 
 import re
 from collections import defaultdict
@@ -16,12 +16,12 @@ from brain_tumor.scans.images import IMAGE_SUFFIXES
 
 
 class Folder(DataSet):
-    """A folder of a user's own: one subfolder a class, or images with masks, or both.
+    """A user's folder: one subfolder per class, or images with masks, or both.
 
     Args:
         root: the folder (see `list_slices`).
-        patient_pattern: regular expression on the file name that finds the patient, and in its group `slice` the
-            slice's number; None where names hold none.
+        patient_pattern: regular expression that finds the patient in a file name, and with its group `slice` the
+            slice's number; None if names hold no patients.
     """
 
     name = "folder"
@@ -36,7 +36,7 @@ class Folder(DataSet):
 
 
 class _Base(NamedTuple):
-    """A folder that holds a whole layout, with the part and fold that its name says, and the images below it."""
+    """A folder that holds a whole layout, with the part and fold that its name means, and the images below it."""
 
     folder: Path
     part: str
@@ -44,43 +44,50 @@ class _Base(NamedTuple):
     images: list[Path]
 
 
-class _Slices(NamedTuple):
-    """The images of a layout, each with its mask and its class, what is wrong with them, and the files looked at."""
+class _Layout(NamedTuple):
+    """The content of a layout.
 
-    pairs: dict[Path, tuple[Path | None, str]]
+    Attributes:
+        slices: each image's mask, None for none, and its class, "" for none.
+        problems: what is wrong with the images, one line each.
+        used: the files that belong to the layout.
+    """
+
+    slices: dict[Path, tuple[Path | None, str]]
     problems: list[str]
-    seen: list[Path]
+    used: list[Path]
 
 
 def list_slices(root: Path, patient_pattern: str | None = None) -> Listing:
-    """List a folder: one subfolder a class, or images with masks, or both.
+    """List a folder: one subfolder per class, or images with masks, or both.
 
-    Images lie in class folders, or where they have masks also side by side without any; masks are called as their
-    images with `_mask` appended, or lie in `masks/` under the images' names while the images lie in `images/`. All
-    of that is in `root` itself, or under `train/`, `test/` and perhaps `val/` (or `training/`, `testing/`, `valid/`,
-    `validation/`), or under folders of folds (`fold1/`, `fold_2/`, ...). Links are followed; hidden files, systems'
-    own and our results are left out (see `brain_tumor.io.walk`).
+    Images lie in class folders; images with masks may also lie side by side without class folders. A mask has its
+    image's name with `_mask` appended, or it lies in `masks/` under the name that the image has in `images/`. All that
+    is in `root` itself, or under `train/`, `test/` and perhaps `val/` (or `training/`, `testing/`, `valid/`,
+    `validation/`), or under folders of folds (`fold1/`, `fold_2/`, ...). Links are followed; hidden files, files of the
+    operating system and our results are left out (see `brain_tumor.io.walk`).
 
     Args:
-        root: the folder; its classes are named by the subfolders that hold images.
-        patient_pattern: regular expression searched in each file name; its group `patient`, or first other group than
-            `slice`, or whole match names the patient, its group `slice` the slice's number.
+        root: the folder; the subfolders that hold images name the classes.
+        patient_pattern: regular expression searched in each file name. Its group `patient` names the patient; without
+            that group its first group other than `slice`, or else the whole match. Its group `slice` is the slice's
+            number.
 
     Raises:
-        ValueError: `root` is missing, empty or of our own results, neither two classes nor masks, train/ without
-            test/, or a bad pattern.
+        ValueError: `root` is missing, empty or a folder of our results; it has neither two classes nor masks, or train/
+            without test/; or the pattern is bad.
     """
     roots.require_folder(root)
     pattern = _compile(patient_pattern)
-    files, problems, notes = roots.look(root)
+    files, problems, notes = roots.list_files(root)
     images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     rows: list[tuple[str, str, str, int, str, str, int]] = []
     unused = set(images)
     for base in _bases(root, images):
-        found = _slices(base)
-        problems += found.problems
-        unused -= set(found.seen)
-        for image, (mask, label) in found.pairs.items():
+        layout_ = _read_layout(base)
+        problems += layout_.problems
+        unused -= set(layout_.used)
+        for image, (mask, label) in layout_.slices.items():
             case, number = _patient_and_slice(pattern, image.name)
             if pattern and not case:
                 problems.append(f"{image}: data.patient_pattern={patient_pattern} finds no patient in this name")
@@ -89,22 +96,22 @@ def list_slices(root: Path, patient_pattern: str | None = None) -> Listing:
     table = pd.DataFrame(rows, columns=COLUMNS)
     classes = sorted(set(table["class"]) - {""})
     if len(classes) < 2 and not (table["mask"] != "").any():
-        if problems:  # which may be why there are no more
+        if problems:  # they may be the reason that there are no more classes
             raise ValueError(problems[0] + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""))
         raise ValueError(
             f"data.root={root}: found {len(classes)} class folder(s) with images{_named(classes)}; at least two are "
             f"needed, such as yes/ and no/, or masks (images/ and masks/, or NAME_mask beside NAME), with files ending "
             f"in {' '.join(sorted(IMAGE_SUFFIXES))}"
         )
-    taken = {name for row in rows for name in row[:2]}
-    ignored = [name for path in files if (name := path.relative_to(root).as_posix()) not in taken]
+    listed = {name for row in rows for name in row[:2]}
+    ignored = [name for path in files if (name := path.relative_to(root).as_posix()) not in listed]
     problems += layout.mistakes(table) + layout.unread_formats(root, ignored)
     notes += [f"{roots.named(sorted(unused))}: outside of the layout, not used"] if unused else []
     return Listing(root, table, problems, notes, ignored)
 
 
 def _bases(root: Path, images: Sequence[Path]) -> list[_Base]:
-    """Return every folder that holds a whole layout."""
+    """Return every folder that holds a whole layout: those of the parts or of the folds, or else `root` itself."""
     tops = _by_top(root, images)
     parts = {name: PARTS[name.lower()] for name in tops if name.lower() in PARTS}
     if parts and not {"train", "test"} <= set(parts.values()):
@@ -118,7 +125,7 @@ def _bases(root: Path, images: Sequence[Path]) -> list[_Base]:
     return folds or [_Base(root, "", -1, list(images))]
 
 
-def _slices(base: _Base) -> _Slices:
+def _read_layout(base: _Base) -> _Layout:
     """Pair the images of a layout with their masks, and name their classes."""
     tops = _by_top(base.folder, base.images)
     home, masks_home = (_only(base.folder, tops, names) for names in (layout.IMAGES, layout.MASKS))
@@ -127,26 +134,26 @@ def _slices(base: _Base) -> _Slices:
         pairs, problems = pair(tops[home], tops[masks_home], homes, True)
         return _classified(homes[0], pairs, problems, tops[home] + tops[masks_home])
     pairs, problems = {}, []
-    for top, found in tops.items():
-        masks = [path for path in found if is_mask(path)]
-        images = [path for path in found if not is_mask(path)]
-        more, wrong = pair(images, masks, (base.folder, base.folder), False)
-        pairs |= more
-        problems += wrong if top or len(tops) == 1 else []
+    for top, paths in tops.items():
+        masks = [path for path in paths if is_mask(path)]
+        images = [path for path in paths if not is_mask(path)]
+        pairs_below, problems_below = pair(images, masks, (base.folder, base.folder), False)
+        pairs |= pairs_below
+        problems += problems_below if top or len(tops) == 1 else []
     return _classified(base.folder, pairs, problems, base.images)
 
 
-def _classified(home: Path, pairs: dict[Path, Path | None], problems: list[str], seen: list[Path]) -> _Slices:
-    """Name each image's class by its folder below `home`; what lies beside class folders has none, and is wrong."""
+def _classified(home: Path, pairs: dict[Path, Path | None], problems: list[str], used: list[Path]) -> _Layout:
+    """Name each image's class by its folder below `home`; an image beside class folders has none and is a problem."""
     tops = _by_top(home, pairs)
     beside = tops.pop("", []) if len(tops) > 1 or not any(pairs.values()) else []
     if beside:
         problems.append(f"{roots.named(beside)}: in no class folder. Move it into one, or away")
-    return _Slices({path: (pairs[path], top) for top, found in tops.items() for path in found}, problems, seen)
+    return _Layout({path: (pairs[path], top) for top, paths in tops.items() for path in paths}, problems, used)
 
 
 def _by_top(home: Path, paths: Iterable[Path]) -> dict[str, list[Path]]:
-    """Group files by the folder below `home` that they lie in, or below; "" for those in `home` itself."""
+    """Group files by the folder in `home` that they lie in or below; "" for files in `home` itself."""
     groups: dict[str, list[Path]] = defaultdict(list)
     for path in paths:
         top, *rest = path.relative_to(home).parts
@@ -155,19 +162,21 @@ def _by_top(home: Path, paths: Iterable[Path]) -> dict[str, list[Path]]:
 
 
 def _only(folder: Path, tops: dict[str, list[Path]], names: frozenset[str]) -> str:
-    """Return the one folder that is called by one of some names, in upper or lower case; "" for none.
+    """Return the one folder that has one of some names, in upper or lower case; "" for none.
 
     Raises:
-        ValueError: there are several.
+        ValueError: several folders have such a name.
     """
-    found = [name for name in tops if name.lower() in names]
-    if len(found) > 1:
-        raise ValueError(f"{folder}: holds {'/, '.join(found)}/, which mean the same. Put their files into one folder")
-    return found[0] if found else ""
+    matches = [name for name in tops if name.lower() in names]
+    if len(matches) > 1:
+        raise ValueError(
+            f"{folder}: holds {'/, '.join(matches)}/, which mean the same. Put their files into one folder"
+        )
+    return matches[0] if matches else ""
 
 
 def _patient_and_slice(pattern: re.Pattern[str] | None, name: str) -> tuple[str, int]:
-    """Return the patient, "" where the name holds none, and the slice's number, -1 where it holds none."""
+    """Return the patient, "" if a file's name holds none, and the slice's number, -1 if it holds none."""
     match = pattern.search(name) if pattern else None
     if match is None:
         return "", -1

@@ -1,4 +1,4 @@
-"""List slices that are laid out like the LGG Segmentation Dataset."""
+"""List slices in the layout of the LGG Segmentation Dataset."""
 
 import re
 from collections import defaultdict
@@ -19,12 +19,12 @@ _Side = dict[int, Path]
 def list_slices(root: Path) -> Listing:
     """List `kaggle_3m/<case>/<case>_<slice>.tif` and `..._mask.tif`.
 
-    `root` is `kaggle_3m` itself or a folder that holds it. The published archive holds the tree twice
-    (`kaggle_3m/` and `lgg-mri-segmentation/kaggle_3m/`); the first one found is read, others are named in `copies`,
-    and must hold the same slices.
+    `root` is `kaggle_3m` itself or a folder that holds it. The published archive holds the tree twice (`kaggle_3m/` and
+    `lgg-mri-segmentation/kaggle_3m/`). The first one is read; others are named in `copies`, and must hold the same
+    slices.
 
     Raises:
-        ValueError: `root` is missing, one of our own results, or no slice lies under it.
+        ValueError: `root` is missing, is a folder of our results, or holds no slice.
     """
     trees = find_trees(root)
     if not trees:
@@ -33,7 +33,7 @@ def list_slices(root: Path) -> Listing:
             "Point data.root at the unpacked LGG Segmentation Dataset"
         )
     tree, *copies = trees
-    files, problems, notes = roots.look(tree)
+    files, problems, notes = roots.list_files(tree)
     problems += [
         f"{copy}: holds other slices than {tree}, which would be read alone. Give one of them as data.root"
         for copy in copies
@@ -45,31 +45,31 @@ def list_slices(root: Path) -> Listing:
         case, *rest = path.relative_to(tree).parts
         if len(rest) == 1 and path.suffix.lower() in _SUFFIXES and _NUMBERED.match(path.stem):
             cases[case].append(path)
-    for case, found in sorted(cases.items()):
-        images, masks, wrong = _sides(found)
-        problems += wrong
+    for case, paths in sorted(cases.items()):
+        images, masks, problems_of_case = _sides(paths)
+        problems += problems_of_case
         for number in sorted(images.keys() & masks.keys()):
             image, mask = (side[number].relative_to(tree).as_posix() for side in (images, masks))
             rows.append((image, mask, case, number, "", "", -1))
-    known = {path for found in cases.values() for path in found}
-    # Beside the cases lies what describes them, such as data.csv.
+    listed = {path for paths in cases.values() for path in paths}
+    # Files beside the cases describe them, such as data.csv.
     ignored = [
         path.relative_to(tree).as_posix()
         for path in files
-        if path not in known and (path.parent != tree or path.suffix.lower() in _SUFFIXES)
+        if path not in listed and (path.parent != tree or path.suffix.lower() in _SUFFIXES)
     ]
     return Listing(tree, pd.DataFrame(rows, columns=COLUMNS), problems, notes, ignored, copies)
 
 
 def _sides(files: Iterable[Path]) -> tuple[_Side, _Side, list[str]]:
-    """Return a case's images and masks by their numbers, and what is wrong with them, a line each."""
+    """Return a case's images and masks by their numbers, and what is wrong with them, one line each."""
     images: _Side = {}
     masks: _Side = {}
     problems: list[str] = []
     stems: dict[str, Path] = {}
     for path in files:
         match = _NUMBERED.match(path.stem)
-        assert match, "is called so"
+        assert match, "the caller has matched the name"
         stems.setdefault(match["stem"], path)
         side, number = (masks if match["mask"] else images), int(match["number"])
         if number in side:
@@ -84,7 +84,7 @@ def _sides(files: Iterable[Path]) -> tuple[_Side, _Side, list[str]]:
 
 
 def find_trees(root: Path) -> list[Path]:
-    """Return every folder at or under `root` that is laid out like `kaggle_3m`, the shallowest first.
+    """Return every folder at or under `root` with the layout of `kaggle_3m`, the shallowest first.
 
     Raises:
         ValueError: as for `roots.require_folder`.
@@ -96,5 +96,5 @@ def find_trees(root: Path) -> list[Path]:
 
 def _masks(tree: Path) -> set[str]:
     """Name the masks in the case folders of a tree."""
-    found = (path.relative_to(tree).parts for path in tree.glob("*/*_mask.[tT][iI][fF]"))
-    return {"/".join(parts) for parts in found if not any(map(is_hidden, parts))}
+    masks = (path.relative_to(tree).parts for path in tree.glob("*/*_mask.[tT][iI][fF]"))
+    return {"/".join(parts) for parts in masks if not any(map(is_hidden, parts))}

@@ -1,4 +1,4 @@
-"""What a folder's layout may get wrong, so that files are left out, or folders taken for classes that are none."""
+"""Find mistakes in a folder's layout, by which files are left out or folders are mistaken for classes."""
 
 import re
 import unicodedata
@@ -32,7 +32,7 @@ _OTHER_FORMATS = (
 
 
 def mistakes(table: pd.DataFrame) -> list[str]:
-    """Name folders that the layout would take for classes, though they mean something else; a line each.
+    """Report folders that look like classes by the layout, but mean something else; one line each.
 
     Args:
         table: columns `path` and `class` (see `brain_tumor.datasets.base`).
@@ -42,32 +42,33 @@ def mistakes(table: pd.DataFrame) -> list[str]:
     for name in classes:
         alike[re.sub(r"[\s_]", "", unicodedata.normalize("NFKC", name)).casefold()].append(name)
     problems = [
-        f"{'/ and '.join(names)}/: two classes by upper and lower case, blanks or underscores only; call both alike"
+        f"{'/ and '.join(names)}/: two classes by upper and lower case, blanks or underscores only; give both one name"
         for names in alike.values()
         if len(names) > 1
     ]
-    problems += [line for name in classes if (line := _no_class(name))]
+    problems += [line for name in classes if (line := _other_meaning(name))]
     for name, inside in _inside(table).items():
-        if masks := sorted(own for own in inside if own.lower() in MASKS | _TRUTHS):
+        if masks := sorted(folder for folder in inside if folder.lower() in MASKS | _TRUTHS):
             problems.append(f"{name}/: holds {'/, '.join(masks)}/; give masks/{name}/ and images/{name}/ instead")
         elif again := sorted(inside & (set(classes) - {name})):
             problems.append(f"{name}/: holds {'/, '.join(again)}/ again, which are classes beside it. Keep one of both")
-        elif parts := sorted(own for own in inside if own.lower() in PARTS or FOLD.match(own)):
+        elif parts := sorted(folder for folder in inside if folder.lower() in PARTS or FOLD.match(folder)):
             problems.append(f"{name}/: holds {'/, '.join(parts)}/; turn it round, with the classes inside of these")
         elif len(inside) == 2 and positive.guess(sorted(inside)) and len(classes) > 1:
-            problems.append(f"{name}/: holds {'/, '.join(sorted(inside))}/, which look like the classes. Give these")
+            names = "/, ".join(sorted(inside))
+            problems.append(f"{name}/: holds {names}/, which look like the classes. Give this folder as data.root")
     return problems + _masks_by_other_names(table["path"])
 
 
 def unread_formats(root: Path, ignored: Iterable[str]) -> list[str]:
-    """Name, in one line, files in the layout's folders that hold pictures of formats which are not read."""
-    found = [root / name for name in ignored if "/" in name and name.lower().endswith(_OTHER_FORMATS)]
+    """Report, in one line, image files in the layout's folders whose formats are not read."""
+    paths = [root / name for name in ignored if "/" in name and name.lower().endswith(_OTHER_FORMATS)]
     read = " ".join(sorted(IMAGE_SUFFIXES))
-    return [f"{roots.named(found)}: only {read} are read. Convert it, or take it away"] if found else []
+    return [f"{roots.named(paths)}: only {read} are read. Convert it, or take it away"] if paths else []
 
 
-def _no_class(name: str) -> str:
-    """Say of a folder what else than a class its name means; "" for nothing."""
+def _other_meaning(name: str) -> str:
+    """Return a line that says what a folder's name means instead of a class; "" for a name of a class."""
     plain = re.sub(r"[\s_-]", "", name).casefold()
     if plain in IMAGES | MASKS | _TRUTHS:
         return f"{name}/: no class by its name. Where images have masks, give them in images/ and masks/ side by side"
@@ -77,20 +78,20 @@ def _no_class(name: str) -> str:
 
 
 def _masks_by_other_names(paths: Iterable[str]) -> list[str]:
-    """Name, in one line, images that are called as masks of other images are, though not as `pairing` knows them."""
+    """Report, in one line, images named like masks of other images, but not in the way that `pairing` reads."""
     stems = {path.rpartition(".")[0] for path in paths}
-    found = []
+    masks = []
     for stem in sorted(stems):
         folder, slash, name = stem.rpartition("/")
         match = _MASK_NAME.match(name)
         if match and f"{folder}{slash}{match['before'] or match['after']}" in stems:
-            found.append(stem)
+            masks.append(stem)
     line = "called as the mask of another image there; masks are called NAME_mask"
-    return [f"{roots.named(found)}: {line}"] if found else []
+    return [f"{roots.named(masks)}: {line}"] if masks else []
 
 
 def _inside(table: pd.DataFrame) -> dict[str, set[str]]:
-    """Return the folders that lie directly in each class folder."""
+    """Return the names of the folders directly in each class folder, by class."""
     inside: dict[str, set[str]] = defaultdict(set)
     for path, name in zip(table["path"], table["class"], strict=True):
         folders = path.split("/")[:-1]

@@ -1,4 +1,4 @@
-"""The LGG Segmentation Dataset: fetch it, list it, and hold a copy of it against the published files.
+"""Fetch and list the LGG Segmentation Dataset, and compare a copy of it with the published files.
 
 Buda, Saha, Mazurowski, "Association of genomic subtypes of lower-grade gliomas with shape features automatically
 extracted by a deep learning algorithm", Computers in Biology and Medicine 2019; CC BY-NC-SA 4.0.
@@ -20,26 +20,26 @@ from brain_tumor.datasets.base import DataSet, Listing, Published
 from brain_tumor.io import atomic
 
 HANDLE = "mateuszbuda/lgg-mri-segmentation"
-# Columns of data.csv that say what kind a patient's tumour is; codes without a published legend.
+# Columns of data.csv with the type of a patient's tumour, as codes without a published legend.
 TARGETS = (
     "histological_type", "neoplasm_histologic_grade", "RNASeqCluster", "MethylationCluster", "miRNACluster",
     "CNCluster", "RPPACluster", "OncosignCluster", "COCCluster",
 )  # fmt: skip
-BYTES = 8  # of each SHA-256 kept in the package: 64 bits tell any accidental change
+BYTES = 8  # of each SHA-256 are stored in the package; 64 bits show any accidental change
 
 
 class Lgg(DataSet):
     """The LGG Segmentation Dataset: 3,929 slices of 110 patients, the paper's data.
 
     Args:
-        root: the folder that holds `kaggle_3m/`, or `kaggle_3m` itself; fetched where it is missing.
+        root: the folder that holds `kaggle_3m/`, or `kaggle_3m` itself; fetched if it is missing.
     """
 
     name = "lgg"
     sequences = ("t1", "flair", "t1ce")
     licence = "CC BY-NC-SA 4.0 (LGG Segmentation Dataset; Buda, Saha, Mazurowski 2019)"
     of_the_paper = True
-    # Dice a volume by the authors over all 110 patients and by human readers, and areas of a target of patients.
+    # Dice per volume by the authors over all 110 patients and by human readers, and AUROC for a target of patients.
     published = (
         Published(
             "segmentation",
@@ -62,13 +62,13 @@ class Lgg(DataSet):
         self.root: Path = Path(root).expanduser()
 
     def listing(self) -> Listing:
-        """List the slices, with what is known of the patients; fetch the data set first where it is missing."""
+        """List the slices with the patients' properties; fetch the data set first if it is missing."""
         fetch(self.root)
         listing = kaggle_3m.list_slices(self.root)
         return replace(listing, patients=patients(listing.root, set(listing.table["case"])))
 
     def differences(self, listing: Listing) -> list[str]:
-        """Hold every file against the published ones."""
+        """Compare every file with the published one."""
         return compare(listing.root)
 
 
@@ -76,7 +76,7 @@ def fetch(root: Path) -> None:
     """Download the data set into `root` with kagglehub, unless it is there.
 
     Raises:
-        ValueError: `root` holds something else, or the download failed; says how to fetch it by hand.
+        ValueError: `root` holds something else, or the download failed; the message says how to fetch it by hand.
     """
     by_hand = f"Download it in a browser from kaggle.com/datasets/{HANDLE}, unzip it, and give the folder as data.root"
     if _filled(root):
@@ -96,7 +96,7 @@ def fetch(root: Path) -> None:
                     root.rmdir()
                 temporary.rename(root)
         except Exception as error:
-            # kagglehub lets through whatever its HTTP client, its unzipper and Kaggle's servers raise.
+            # kagglehub raises whatever its HTTP client, its unzipper and Kaggle's servers raise.
             reason = " ".join(str(error).split())[:120] or type(error).__name__
             raise ValueError(
                 f"data.root={root}: the LGG data is not there and cannot be fetched ({reason}). {by_hand}"
@@ -104,28 +104,32 @@ def fetch(root: Path) -> None:
 
 
 def patients(tree: Path, cases: set[str]) -> pd.DataFrame:
-    """Read what the data set's data.csv, in the tree or beside it, says of each patient's tumour.
+    """Read the types of the patients' tumours from data.csv, which lies in the tree or beside it.
+
+    Args:
+        tree: the `kaggle_3m` folder.
+        cases: the cases to return.
 
     Returns:
-        One row a case and one column each of `TARGETS`: codes as text, "" for none; no column without the file.
+        One row per case and one column for each of `TARGETS`: codes as text, "" for none; no columns without the file.
 
     Raises:
-        ValueError: the file is damaged, or has other columns.
+        ValueError: the file is damaged, or lacks a column.
     """
     path = next((path for path in (tree / "data.csv", tree.parent / "data.csv") if path.is_file()), None)
     if path is None:
         return pd.DataFrame(index=sorted(cases))
     try:
         separator = ";" if ";" in path.read_text().partition("\n")[0] else ","
-        found = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
+        table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: damaged or unreadable ({' '.join(str(error).split())}). Restore it") from error
-    if missing := {"Patient", *TARGETS} - set(found):
+    if missing := {"Patient", *TARGETS} - set(table):
         raise ValueError(f"{path}: has no column {min(missing)}. Restore the published file, or remove it")
-    # A case is its patient's name and a date.
+    # A case's name is its patient's name and a date.
     names = pd.Series({case: case.rpartition("_")[0] for case in sorted(cases)})
-    values = found.drop_duplicates("Patient").set_index("Patient")[list(TARGETS)].reindex(names).fillna("")
-    # Some files have written codes with a decimal point.
+    values = table.drop_duplicates("Patient").set_index("Patient")[list(TARGETS)].reindex(names).fillna("")
+    # In some copies of the file, codes have a decimal point.
     plain: pd.DataFrame = values.apply(lambda column: column.str.strip().str.removesuffix(".0")).set_axis(names.index)
     return plain
 
@@ -149,7 +153,7 @@ def published() -> dict[str, str]:
 
 
 def compare(tree: Path) -> list[str]:
-    """Hold `tree` (a `kaggle_3m` folder) against the published files; return a line for each difference."""
+    """Return the differences between `tree` (a `kaggle_3m` folder) and the published files, one line each."""
     expected = published()
     present = {path.relative_to(tree).as_posix(): path for path in tree.glob("*/*") if path.is_file()}
 

@@ -1,8 +1,8 @@
-"""Generate brain MRI phantoms in the very layout of the LGG data, so that everything runs without a download.
+"""Draw brain MRI phantoms in the layout of the LGG data, so that everything runs without a download.
 
 Each case is a small volume of axial slices with the three sequences of the LGG data (pre-contrast T1, FLAIR,
 post-contrast T1 in red, green and blue): scalp, skull, CSF, folded grey and white matter, ventricles, white-matter
-lesions that are no tumours, and one ellipsoid tumour over a contiguous run of slices. Size, place, contrast and
+lesions that are not tumours, and one ellipsoid tumour over a contiguous run of slices. Size, place, contrast and
 enhancement of the tumour, the noise and the bias field differ from case to case.
 """
 
@@ -24,7 +24,7 @@ from brain_tumor.io import atomic
 Array = NDArray[np.float32]
 
 FORMAT = 1  # raised whenever the same seed would draw other pixels
-PIXELS = 256
+PIXELS = 256  # side of a slice
 _AXIS = np.linspace(-0.92, 0.92, PIXELS, dtype=np.float32)
 _Y, _X = np.meshgrid(_AXIS, _AXIS, indexing="ij")
 # Brightness of each tissue in the three sequences, from 0 to 1.
@@ -36,12 +36,12 @@ _WHITE = (0.58, 0.42, 0.62)
 
 
 class Phantom(DataSet):
-    """Phantoms generated from a seed, on the disk as the LGG data lies there.
+    """Phantoms drawn from a seed, stored like the LGG data.
 
     Args:
-        cases: how many, of 20 to 40 slices each.
+        cases: how many cases, of 20 to 40 slices each.
         phantom_seed: of the generator.
-        cache_dir: where they are drawn.
+        cache_dir: the folder that phantoms are written below.
     """
 
     name = "phantom"
@@ -55,12 +55,12 @@ class Phantom(DataSet):
         self.cache_dir = Path(cache_dir).expanduser()
 
     def listing(self) -> Listing:
-        """List the phantoms, drawing them first where they are missing."""
+        """List the phantoms; draw missing ones first."""
         return kaggle_3m.list_slices(generate(self.cache_dir, self.cases, self.phantom_seed))
 
 
 def generate(cache_dir: Path, cases: int, seed: int) -> Path:
-    """Write `cases` cases, if they are not there yet, and return the folder that holds `kaggle_3m/`.
+    """Write so many cases, unless they exist, and return the folder that holds `kaggle_3m/`.
 
     Raises:
         ValueError: fewer than one case.
@@ -81,7 +81,7 @@ def generate(cache_dir: Path, cases: int, seed: int) -> Path:
 
 def write_case(tree: Path, seed: int, number: int) -> None:
     """Draw one case and write its slices and masks as TIFF files."""
-    case = f"PHANTOM{seed or ''}_{number:04d}_20000101"  # patients of another seed are others
+    case = f"PHANTOM{seed or ''}_{number:04d}_20000101"  # phantoms of another seed are other patients
     folder = tree / case
     folder.mkdir(parents=True)
     for index, (image, mask) in enumerate(draw_case(seed, number), start=1):
@@ -90,7 +90,7 @@ def write_case(tree: Path, seed: int, number: int) -> None:
 
 
 def draw_case(seed: int, number: int) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """Draw one case: a list of images uint8 (256, 256, 3) and masks uint8 (256, 256) of 0 and 255, bottom to top."""
+    """Draw one case: images uint8 (256, 256, 3) and masks uint8 (256, 256) of 0 and 255, from bottom to top."""
     rng = np.random.default_rng([seed, number])
     count = int(rng.integers(20, 41))
     head = _Head(rng)
@@ -123,7 +123,7 @@ class _Head:
         self.lesions = int(rng.integers(0, 7))
 
     def draw(self, z: float, rng: np.random.Generator) -> tuple[Array, NDArray[np.bool_]]:
-        """Return the tissue's brightness (256, 256, 3) and where the brain is (256, 256)."""
+        """Return the tissue's brightness (256, 256, 3), from 0 to 1, and the brain's mask, bool (256, 256)."""
         size = np.sqrt(max(1 - (z / 1.08) ** 2, 0.05))
         x, y = _rotate(_X - self.centre[0], _Y - self.centre[1], self.angle)
         radius = np.hypot(x / (self.width * size), y / (self.length * size)) + 0.06 * self.outline

@@ -1,4 +1,4 @@
-"""Which of two classes is the positive one, where their names cannot be mistaken."""
+"""Guess which of two classes is positive, if their names are unmistakable."""
 
 import re
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _NEGATIVE = frozenset(
 
 
 def guess(classes: Sequence[str]) -> str | None:
-    """Return the class that means a tumour; None unless there are two classes, and one's name says it has none."""
+    """Return the class that means a tumour; None unless one of two names means a tumour, and the other one none."""
     if len(classes) != 2:
         return None
     plain = [re.sub(r"[\W_]", "", name).casefold() for name in classes]

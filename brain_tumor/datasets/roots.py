@@ -1,4 +1,4 @@
-"""What lies in the folder of a data set: its files, what was left out, and whether their names can be written down."""
+"""List the files in a data set's folder, and check that it is one and that tables can hold the names."""
 
 import os
 from collections import defaultdict
@@ -12,12 +12,12 @@ _NO_TEXT = "the name is not UTF-8, as names in a zip of another system may be. R
 
 
 class Files(NamedTuple):
-    """What lies below a root.
+    """The files below a data set's root.
 
     Attributes:
-        files: all files that are input, in the order of their paths.
-        problems: what is missing there, a line each: a data set must not be trained on without it.
-        notes: what was left out on purpose, a line each.
+        files: all input files, in the order of their paths.
+        problems: files that cannot be read, one line each; a data set must not be trained on without them.
+        notes: files that were left out on purpose, one line each.
     """
 
     files: list[Path]
@@ -26,10 +26,10 @@ class Files(NamedTuple):
 
 
 def require_folder(root: Path) -> None:
-    """Refuse a data set's root that is no folder, an empty one, or one of our own results.
+    """Refuse a data set's root that is no folder, is empty, or holds our results.
 
     Raises:
-        ValueError: it is, or its name cannot be written down.
+        ValueError: the root is such a folder, or its name is not UTF-8.
     """
     if not _is_text(root):
         raise ValueError(f"data.root={printable(root)}: {_NO_TEXT}")
@@ -40,29 +40,29 @@ def require_folder(root: Path) -> None:
     walk.refuse_results(root, "data.root")
 
 
-def look(root: Path) -> Files:
-    """List the files of a data set (see `brain_tumor.io.walk`), without those whose names no table could hold."""
-    found = walk.walk(root)
+def list_files(root: Path) -> Files:
+    """List the files of a data set (see `brain_tumor.io.walk`), without those whose names no table can hold."""
+    walked = walk.walk(root)
     missing: dict[str, list[Path]] = defaultdict(list)
     notes: list[str] = []
-    for path, reason in found.skipped.items():
+    for path, reason in walked.skipped.items():
         if reason.startswith(("the same folder", "results of")):
             notes.append(f"{printable(path)}: {reason}; it is not counted")
         else:
             missing[reason].append(path)
-    missing[_NO_TEXT] = [path for path in found.files if not _is_text(path)]
+    missing[_NO_TEXT] = [path for path in walked.files if not _is_text(path)]
     problems = [f"{named(paths)}: {reason}" for reason, paths in missing.items() if paths]
-    return Files([path for path in found.files if _is_text(path)], problems, notes)
+    return Files([path for path in walked.files if _is_text(path)], problems, notes)
 
 
 def named(paths: Iterable[str | Path]) -> str:
-    """Name the first of some paths, and say how many more there are."""
+    """Return the first of some paths, and how many more there are."""
     first, *rest = (printable(path) for path in paths)
     return f"{first} (and {len(rest)} more)" if rest else first
 
 
 def printable(path: str | Path) -> str:
-    """Write a path with those bytes escaped that are not UTF-8."""
+    """Return a path as text, with those bytes escaped that are not UTF-8."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 

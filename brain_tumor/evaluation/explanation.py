@@ -15,7 +15,7 @@ from brain_tumor.io.tables import columns
 from brain_tumor.metrics import classification, heat_maps, plots
 from brain_tumor.models import gradcam
 from brain_tumor.models.classifier import Classifier
-from brain_tumor.models.task import Picture, Task
+from brain_tumor.models.task import Task, TitledFigure
 from brain_tumor.scans.images import unfit
 from brain_tumor.tracking.open import open_tracker
 
@@ -38,7 +38,7 @@ class Explanation(NamedTuple):
 
     record: dict[str, Any]
     table: pd.DataFrame
-    pictures: list[Picture]
+    pictures: list[TitledFigure]
 
 
 def refuse_misfit(method: str, model: Task, data: SliceDataModule, positive: str | None) -> None:
@@ -177,7 +177,7 @@ def _spread(table: pd.DataFrame) -> _Rows:
 
 def _picture(
     method: str, maps: Iterable[heat_maps.Map], rows: _Rows, table: pd.DataFrame, data: SliceDataModule
-) -> Picture:
+) -> TitledFigure:
     """Draw the heat maps of rows over their slices."""
-    figure = plots.heat_maps(table.loc[rows], *data.originals(rows), list(maps))
-    return Picture(f"where it looks: {method}", figure, f"{method}.png")
+    figure = plots.heat_maps(table.loc[rows], *data.decoded.originals(rows), list(maps))
+    return TitledFigure(f"where it looks: {method}", figure, f"{method}.png")

@@ -1,1 +1,1 @@
-"""The task that all trainings share, classifier and segmenter, and what they are made of."""
+"""The task that all trainings share, classifier and segmenter, and their parts."""

@@ -1,6 +1,6 @@
-"""What comes before a head or a decoder: torchvision's ResNets, and the plain network they are measured against.
+"""Build backbones: torchvision's ResNets, and the plain network that the paper compares them with.
 
-Every other module asks here for networks, their names, their parts and their ImageNet weights, and knows no library.
+Every other module gets networks, their names, their parts and their ImageNet weights here, and knows no library.
 """
 
 from collections import OrderedDict
@@ -12,10 +12,10 @@ from torch import nn
 from torchvision import models
 
 from brain_tumor.models import weights as weights_
-from brain_tumor.models.weights import Pretrained, State, Weights
+from brain_tumor.models.weights import Pretrained, State, WeightsOrigin
 
 PLAIN = "cnn"
-STRIDE = 32  # of a ResNet: so many pixels of an image's side become one of its last feature maps
+STRIDE = 32  # of a ResNet: 32 pixels along an image's side become one pixel of the last feature maps
 _BLOCKS = [f"layer{number}" for number in range(1, 5)]
 _HEAD = "fc"  # the classification layer
 
@@ -25,7 +25,7 @@ def names() -> list[str]:
     return sorted(models.list_models(module=models, include=["resnet*", "resnext*", "wide_resnet*"]))
 
 
-def build(name: str, weights: str) -> tuple[nn.Module, int, Weights]:
+def build(name: str, weights: str) -> tuple[nn.Module, int, WeightsOrigin]:
     """Build a ResNet without its classification layer, and load its weights; or the plain network.
 
     Args:
@@ -37,13 +37,13 @@ def build(name: str, weights: str) -> tuple[nn.Module, int, Weights]:
         came from.
 
     Raises:
-        ValueError: unknown name, weights that cannot be fetched, or a file that does not fit.
+        ValueError: the name is unknown, or the weights cannot be fetched or do not fit.
     """
     if name == PLAIN:
         if weights not in {"none", "auto"}:
             raise ValueError(f"model.weights={weights}: the plain network starts at random; leave it out")
         network, width = _plain()
-        return network.to(memory_format=torch.channels_last), width, Weights(weights)
+        return network.to(memory_format=torch.channels_last), width, WeightsOrigin(weights)
     if name not in names():
         raise ValueError(
             f"model.backbone={name}: not a torchvision ResNet; choose one of {', '.join([PLAIN, *names()])}"
@@ -51,15 +51,15 @@ def build(name: str, weights: str) -> tuple[nn.Module, int, Weights]:
     network = models.get_model(name, weights=None)
     width = cast("nn.Linear", network.fc).in_features
     network.fc = nn.Identity()
-    source = load(network, name, weights)
-    return network.to(memory_format=torch.channels_last), width, source
+    origin = load(network, name, weights)
+    return network.to(memory_format=torch.channels_last), width, origin
 
 
-def load(network: nn.Module, name: str, weights: str) -> Weights:
-    """Copy weights into a ResNet that was built elsewhere, such as in a decoder's library.
+def load(network: nn.Module, name: str, weights: str) -> WeightsOrigin:
+    """Copy weights into a ResNet that another library has built, such as a decoder's.
 
     Args:
-        network: without its classification layer, its tensors named as here.
+        network: without its classification layer, with torchvision's names of tensors.
         name: one of `names`.
         weights: see `brain_tumor.models.weights.find`.
 
@@ -67,7 +67,7 @@ def load(network: nn.Module, name: str, weights: str) -> Weights:
         Where the weights came from.
 
     Raises:
-        ValueError: weights that cannot be fetched, or a file that does not fit.
+        ValueError: the weights cannot be fetched or do not fit.
     """
     return weights_.load(network, _pretrained(name), weights)
 
@@ -75,12 +75,16 @@ def load(network: nn.Module, name: str, weights: str) -> Weights:
 def divide(network: nn.Module, last: Sequence[str]) -> tuple[nn.Module, nn.Module]:
     """Divide a ResNet before the first of its `last` blocks.
 
+    Args:
+        network: a ResNet without its classification layer.
+        last: names of its last blocks, in any order.
+
     Returns:
-        Images (B, 3, H, W) to feature maps (B, C, H', W'), and these to features (B, D); both share their tensors with
-        the network.
+        A network from images (B, 3, H, W) to feature maps (B, C, H', W'), and one from these to features (B, D); both
+        share their tensors with the given network.
 
     Raises:
-        ValueError: these are not the last of its four blocks.
+        ValueError: `last` does not name the last of the four blocks.
     """
     if not last or sorted(last) != _BLOCKS[-len(last) :]:
         raise ValueError(
@@ -96,13 +100,13 @@ def divide(network: nn.Module, last: Sequence[str]) -> tuple[nn.Module, nn.Modul
 
 
 def last_block(network: nn.Module) -> nn.Module | None:
-    """Return what gives a ResNet's last feature maps, (B, C, H', W'); None for a network that has no such block."""
+    """Return the layer that gives a ResNet's last feature maps (B, C, H', W'); None for another network."""
     block = getattr(network, _BLOCKS[-1], None)
     return block[-1] if isinstance(block, nn.Sequential) else None
 
 
 def _pretrained(name: str) -> Pretrained:
-    """Return torchvision's ImageNet weights of a ResNet: IMAGENET1K_V1, those of the paper's time."""
+    """Return torchvision's ImageNet weights of a ResNet: IMAGENET1K_V1, as in the paper's time."""
     choice = models.get_model_weights(name)["IMAGENET1K_V1"]
 
     def read() -> State:
@@ -115,7 +119,10 @@ def _pretrained(name: str) -> Pretrained:
 def _plain() -> tuple[nn.Module, int]:
     """Build the network of the paper's section II.B and Fig. 1: convolution and max-pooling, twice.
 
-    The paper gives no sizes. Its two fully connected layers and the output layer are the head's three.
+    The paper gives no sizes. Its two fully connected layers and its output layer are the three layers of the head.
+
+    Returns:
+        The network (images (B, 3, H, W) to features (B, D)), and D.
     """
     layers: list[nn.Module] = []
     for inputs, outputs in ((3, 32), (32, 64)):

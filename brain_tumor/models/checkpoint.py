@@ -1,4 +1,4 @@
-"""Write checkpoints whole or not at all, and load a task's, and only a task's."""
+"""Write checkpoints completely or not at all, and load those of this program safely."""
 
 import pickle
 from pathlib import Path
@@ -12,19 +12,19 @@ from brain_tumor.io import atomic
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
-    """Write beside the checkpoint and rename: a process killed while it writes leaves the last one as it was.
+    """Write a checkpoint beside the last one, then rename it, so that a killed process leaves the last one intact.
 
-    Lightning's own writes into the system's temporary folder, from where a move to another disk is a slow copy.
+    Lightning's class writes into the system's temporary folder; moving a file from there to another disk is slow.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint, complete or not at all."""
         with atomic.file(Path(path)) as temporary:
             super().save_checkpoint(checkpoint, temporary, storage_options)
 
 
 def read_safely(path: Path) -> Any:
-    """Read a file that torch has saved, tensors and plain values only: nothing in it is executed.
+    """Read a file saved by torch that holds only tensors and plain values; nothing in it is executed.
 
     Raises:
         ValueError: the file is damaged, or holds anything else.
@@ -38,7 +38,7 @@ def read_safely(path: Path) -> Any:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return a checkpoint's content; nothing in it is executed.
+    """Return the content of a checkpoint; nothing in it is executed.
 
     Raises:
         ValueError: the file is missing, damaged, or no checkpoint of this program.
@@ -52,19 +52,19 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def load(model: nn.Module, path: Path) -> None:
-    """Copy the weights of a checkpoint into `model`.
+    """Copy the weights of a checkpoint into a model.
 
     Raises:
-        ValueError: the file cannot be read (see `read`), or is of another model.
+        ValueError: the file cannot be read (see `read`), or belongs to another model.
     """
     content = read(path)
     given, expected = content["state_dict"], model.state_dict()
-    unlike = [name for name in expected if name not in given or given[name].shape != expected[name].shape]
-    unlike += [name for name in given if name not in expected]
-    if unlike:
+    different = [name for name in expected if name not in given or given[name].shape != expected[name].shape]
+    different += [name for name in given if name not in expected]
+    if different:
         trained = content["hyper_parameters"]
         raise ValueError(
             f"{path}: a checkpoint of another model ({trained.get('backbone') or trained.get('encoder')} for "
-            f"{trained.get('num_classes')} classes); {len(unlike)} tensors differ, such as {unlike[0]}"
+            f"{trained.get('num_classes')} classes); {len(different)} tensors differ, such as {different[0]}"
         )
     model.load_state_dict(given)

@@ -13,7 +13,8 @@ from brain_tumor.data.batches import Batch
 from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.metrics import binary, classification, patients, plots, shape
 from brain_tumor.models import backbone as backbones
-from brain_tumor.models.task import OptimizerFactory, Picture, Task
+from brain_tumor.models.optimizers import OptimizerFactory
+from brain_tumor.models.task import Task, TitledFigure
 
 STRATEGIES = ("finetune", "freeze", "partial")
 
@@ -21,27 +22,27 @@ STRATEGIES = ("finetune", "freeze", "partial")
 class Classifier(Task):
     """Classify images (B, 3, H, W) into logits (B, num_classes).
 
-    The head is the paper's Linear-ReLU-Dropout-Linear-Dropout-Linear (section VI); its sizes, which the paper does
-    not give, are those of the authors' published code.
+    The head is the paper's Linear-ReLU-Dropout-Linear-Dropout-Linear (section VI). The paper does not give its sizes;
+    they are those of the authors' published code.
 
     Args:
         backbone: a ResNet's name (see `brain_tumor.models.backbone.names`), or "cnn" for a plain network of two
             convolutions.
         strategy: "finetune" trains everything (the paper's strategy 2), "freeze" the head alone (strategy 1): the
             backbone gets no gradient, its batch norms keep their statistics, and the optimizer never sees it. "partial"
-            trains the last blocks and the head, and treats what comes before as "freeze" does.
+            trains the last blocks and the head, and treats the blocks before as "freeze" does.
         trained: with "partial", the last blocks, such as "layer4" or ["layer3", "layer4"].
         weights: see `brain_tumor.models.weights.find`.
         num_classes: number of logits.
         hidden: widths of the head's two hidden layers.
         dropout: probability of both dropout layers.
-        optimizer: as the following three for `Task`.
+        optimizer: as the following three, an argument of `Task`.
         monitored: the part that the validation loop runs on.
         seed: of dropout and augmentation.
         schedule: of the learning rate.
 
     Raises:
-        ValueError: a value out of range, or weights that do not fit.
+        ValueError: a value is out of range, or the weights do not fit.
     """
 
     kind = "classification"
@@ -67,7 +68,7 @@ class Classifier(Task):
         if strategy not in STRATEGIES:
             raise ValueError(f"model.strategy={strategy}: choose one of {', '.join(STRATEGIES)}")
         if strategy != "finetune" and backbone == backbones.PLAIN:
-            raise ValueError(f"model.strategy={strategy}: {backbone} starts at random and has nothing worth keeping")
+            raise ValueError(f"model.strategy={strategy}: {backbone} starts at random, so nothing is worth freezing")
         if not 0 <= dropout < 1:
             raise ValueError(f"model.dropout={dropout}: must be at least 0 and below 1")
         if len(hidden) != 2 or min(hidden) < 1:
@@ -87,7 +88,7 @@ class Classifier(Task):
         if self.frozen_part is not None:
             self.frozen_part.requires_grad_(False)
         self.num_classes = num_classes
-        self.train()  # modules are born in training mode, a frozen backbone must not be
+        self.train()  # a module starts in training mode, but a frozen backbone must not
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, num_classes) for float images (B, 3, H, W)."""
@@ -104,7 +105,7 @@ class Classifier(Task):
         return features
 
     def train(self, mode: bool = True) -> "Classifier":
-        """Switch to training, except for what is frozen: its batch norms keep their statistics."""
+        """Switch to training mode, except for the frozen part, whose batch norms keep their statistics."""
         super().train(mode)
         if self.frozen_part is not None:
             self.frozen_part.eval()
@@ -112,13 +113,13 @@ class Classifier(Task):
 
     @property
     def frozen_part(self) -> nn.Module | None:
-        """The backbone, or its first blocks."""
+        """The backbone or its first blocks; None with "finetune"."""
         return self._parts[0]
 
     def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the batch's mean cross-entropy and its logits (B, num_classes)."""
         logits = self.head(self._parts[1](batch.inputs)) if batch.cached else self(batch.inputs)
-        # Cross-entropy in float32 whatever the precision of the layers before it.
+        # Cross-entropy is computed in float32, whatever the precision of the layers before it.
         logits = logits.float()
         return F.cross_entropy(logits, batch.labels), logits
 
@@ -129,7 +130,7 @@ class Classifier(Task):
 
     def probabilities(self, outcomes: Tensor) -> Tensor:
         """Return the softmax of logits (n, C)."""
-        # In double precision the probabilities of one slice add up to 1 to the last digit that is written.
+        # In double precision, a slice's probabilities add up to 1 to the last digit that is written.
         return torch.softmax(outcomes.double(), dim=1)
 
     def predict_outcomes(self, outputs: Tensor) -> tuple[Tensor, None]:
@@ -143,7 +144,7 @@ class Classifier(Task):
         return classification.score_probabilities(tested, data.classes, self.probabilities(logits), data.positive)
 
     def baselines(self, data: SliceDataModule) -> dict[str, Any]:
-        """Score image-free baselines: they know classes, positions, neighbours or the tumour's outline."""
+        """Score image-free baselines: they use the classes, positions, neighbours or the tumour's outline alone."""
         scores = classification.score_baselines(data.table, data.classes, data.positive)
         train, test = (data.table.iloc[data.rows[part]] for part in ("train", "test"))
         if data.decoded.masks is not None and patients.one_label_each(pd.concat([train, test])):
@@ -154,34 +155,34 @@ class Classifier(Task):
                 )
         return scores
 
-    def pictures(self, data: SliceDataModule, predictions: pd.DataFrame) -> Iterator[Picture]:
+    def pictures(self, data: SliceDataModule, predictions: pd.DataFrame) -> Iterator[TitledFigure]:
         """Draw the confusion matrix, and the slices that the classifier is most confidently wrong about."""
         probabilities = torch.tensor(classification.probabilities_of(predictions).to_numpy())
         labels = torch.tensor(predictions["label"].to_numpy())
         counts = binary.confusion_matrix(probabilities, labels)
-        yield Picture("confusion matrix", plots.confusion(counts, data.classes))
+        yield TitledFigure("confusion matrix", plots.confusion(counts, data.classes))
         wrong = plots.wrong(predictions)
         if len(wrong):
-            figure = plots.slices(wrong, *data.pixels(wrong.index.to_numpy()), data.classes)
-            yield Picture("confidently wrong", figure, "wrong.png")
+            figure = plots.slices(wrong, *data.decoded.pixels(wrong.index.to_numpy()), data.classes)
+            yield TitledFigure("confidently wrong", figure, "wrong.png")
 
     @property
     def hyperparameters(self) -> dict[str, bool | int | float | str]:
-        """What the record and the dashboard say of the classifier."""
+        """The settings of the classifier that the record and the dashboard show."""
         settings = {name: self.hparams[name] for name in ("backbone", "strategy", "dropout")}
         if self.hparams["strategy"] == "partial":
             settings["trained"] = ", ".join(_names(self.hparams["trained"]))
         return {**super().hyperparameters, **settings, "hidden": ", ".join(map(str, self.hparams["hidden"]))}
 
     def compile_network(self, mode: str | None) -> None:
-        """Compile what is passed through in every step."""
+        """Compile the trained part of the backbone."""
         self._parts[1].compile(mode=mode)
 
 
 def _divide(
     backbone: nn.Module, strategy: str, trained: str | Sequence[str] | None
 ) -> tuple[nn.Module | None, nn.Module]:
-    """Return what is frozen of a backbone, and what is trained of it."""
+    """Return the frozen part of a backbone, None for none, and the trained part."""
     if (trained is not None) != (strategy == "partial"):
         raise ValueError(
             f"model.trained={trained}: goes with model.strategy=partial, such as layer4 or [layer3,layer4]"

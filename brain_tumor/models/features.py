@@ -1,9 +1,10 @@
-"""Compute once an image the output of a network's frozen part, and keep it on disk for every run that needs it.
+"""Compute the output of a network's frozen part once per image, and store it on disk for all runs that need it.
 
-    <cache_dir>/features/<key>.npy   float32 (N, D), or maps (N, H, W, D); flipped images have a file of their own
+    <cache_dir>/features/<key>.npy           float32 (N, D), or maps (N, H, W, D)
+    <cache_dir>/features/<key>-flipped.npy   the same for flipped images
 
-The output of a frozen part never changes, so training needs it only. The key is made of the backbone's tensors,
-the decoded slices, normalization, precision and device; splits, seeds, heads and optimizers share one file.
+The output of a frozen part never changes, so training needs no images. The key is a hash of the backbone's tensors, the
+decoded slices, normalization, precision and device; splits, seeds, heads and optimizers share one file.
 """
 
 import hashlib
@@ -25,26 +26,26 @@ from brain_tumor.io import atomic
 from brain_tumor.models import precision as precision_
 
 log = logging.getLogger(__name__)
-_MUCH = 10**9  # bytes
+_MUCH = 10**9  # bytes; larger files are mentioned in the log
 FORMAT = 1  # raised whenever the same key would hold other numbers
 
 
 def cached(part: nn.Module, data: SliceDataModule, precision: str, device: torch.device) -> list[Tensor] | None:
-    """Return the features of every image and, where training flips, of every flipped image.
+    """Return the features of every image and, if training flips, of every flipped image.
 
     Args:
-        part: a task's `frozen_part`, images (B, 3, H, W) to features (B, D) or maps (B, D, H, W).
+        part: a task's `frozen_part`, from images (B, 3, H, W) to features (B, D) or maps (B, D, H, W).
         data: set up.
         precision: Lightning's name; only "32-true" and the mixed ones can be cached.
         device: to compute on.
 
     Returns:
-        float32 (N, D) or (N, H, W, D), of the images and perhaps of the flipped ones; on `device` where that has room,
-        else memory-mapped. None, with a warning in the log, where the transforms do more than flip or the
-        precision changes the weights.
+        float32 (N, D) or (N, H, W, D), of the images and perhaps of the flipped ones; on `device` if that has room,
+        else memory-mapped. None, with a warning in the log, if the transforms do more than flip or the precision
+        changes the weights.
 
     Raises:
-        ValueError: the disk has no room for them.
+        ValueError: the disk has no room for the features.
     """
     if not data.transforms.only_flips:
         log.warning(
@@ -73,10 +74,10 @@ def cached(part: nn.Module, data: SliceDataModule, precision: str, device: torch
 def _key(part: nn.Module, data: SliceDataModule, precision: str, device: torch.device) -> str:
     transforms = data.transforms
     normalization = (transforms.mean.tolist(), transforms.std.tolist()) if transforms.normalize else None
-    # A transform of the user's own changes images, too; the flip does not, since either variant has its file.
+    # A user's transform class may change images, too. The flip is left out, since both variants have files.
     others = {name: value for name, value in transforms.hyperparameters.items() if name not in {"flip", "missing"}}
     shown = (type(transforms).__module__, type(transforms).__name__, others, normalization)
-    # Another GPU, thread count or library version may round otherwise; such files must not be shared.
+    # Another GPU, thread count or library version may round differently, so these must not share a file.
     unit = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.get_num_threads()
     machine = (device.type, unit, torch.__version__)
     content = hashlib.sha256(repr((FORMAT, data.decoded.key, shown, precision, machine)).encode())
@@ -86,7 +87,7 @@ def _key(part: nn.Module, data: SliceDataModule, precision: str, device: torch.d
     return content.hexdigest()[:16]
 
 
-@torch.no_grad()  # inference_mode would leave tensors moved to a GPU here unfit for training
+@torch.no_grad()  # with inference_mode, tensors moved to a GPU here could not be used in training
 def _extract(
     part: nn.Module, data: SliceDataModule, precision: str, device: torch.device, flipped: bool, path: Path
 ) -> None:
@@ -94,34 +95,39 @@ def _extract(
     transforms = data.transforms.to(device).eval()
     title = "features of flipped images" if flipped else "features"
     batches = torch.split(data.store.images, data.eval_batch_size(device))
-    kept: NDArray[np.float32] | None = None
+    features: NDArray[np.float32] | None = None
     with atomic.file(path) as temporary:
         done = 0
         for images in tqdm(batches, title, unit=" batches", leave=False, disable=None):
             inputs = transforms(images.to(device))
             with precision_.autocast(precision, device):
                 output = part(inputs.flip(-1) if flipped else inputs).float().cpu()
-            # Maps lie as convolutions want them, the features of a place side by side.
+            # Maps are stored channels last, as convolutions want them.
             stored = (output.permute(0, 2, 3, 1) if output.ndim == 4 else output).numpy()
-            if kept is None:
+            if features is None:
                 shape = (len(data.store.images), *stored.shape[1:])
-                following = bool(data.transforms.flip) and not flipped  # the flipped ones, which need as much again
-                _require_room(path.parent, 4 * math.prod(shape) * (1 + following))
-                kept = open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
-            kept[done : done + len(stored)] = stored
+                follows = bool(data.transforms.flip) and not flipped  # the file of flipped images needs as much again
+                _require_room(path.parent, 4 * math.prod(shape) * (1 + follows))
+                features = open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+            features[done : done + len(stored)] = stored
             done += len(stored)
-        assert isinstance(kept, np.memmap), "there are images"
-        kept.flush()
-        del kept  # Windows renames no file that is mapped
+        assert isinstance(features, np.memmap), "there are images"
+        features.flush()
+        del features  # Windows cannot rename a mapped file
 
 
 def _require_room(folder: Path, needed: int) -> None:
-    """Say how much will be kept where that is much, and refuse what does not fit."""
+    """Refuse what does not fit on the disk, and log the size of large files.
+
+    Args:
+        folder: where the features will be stored.
+        needed: bytes.
+    """
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise ValueError(
             f"cache_dir={folder.parent}: the features take {needed / 1e9:.1f} GB, and {free / 1e9:.1f} are free there. "
-            "Make room, choose another cache_dir, or take the long way by cache_features=false"
+            "Make room, choose another cache_dir, or train without stored features by cache_features=false"
         )
     if needed > _MUCH:
-        log.info("features: %.1f GB are kept in %s", needed / 1e9, folder)
+        log.info("features: %.1f GB are stored in %s", needed / 1e9, folder)

@@ -1,4 +1,4 @@
-"""What a classifier goes by: Grad-CAM (Selvaraju et al. 2017) at the last block of its backbone."""
+"""Explain a classifier by Grad-CAM (Selvaraju et al. 2017) at the last block of its backbone."""
 
 from collections.abc import Callable, Iterator
 
@@ -17,17 +17,20 @@ from brain_tumor.scans.images import unfit
 def heat_maps(
     model: Classifier, data: SliceDataModule, rows: NDArray[np.intp], target: int, device: torch.device
 ) -> Iterator[NDArray[np.float32]]:
-    """Yield for each slice how much each place speaks for a class: float32 (H, W) of its file, from 0 up, unscaled.
+    """Yield each slice's heat map, which shows how much each pixel speaks for a class.
 
-    Computed in float32, whatever the precision the model was trained in, with the class's logit as what is explained,
-    and brought from the last block's grid to the file's size by bilinear interpolation.
+    The class's logit is explained. Maps are computed in float32, whatever precision the model was trained in, and
+    brought from the last block's grid to the file's size by bilinear interpolation.
 
     Args:
         model: a classifier with a ResNet as its backbone, frozen or not.
         data: set up.
-        rows: (n,) of the data's table.
-        target: the class.
+        rows: (n,), the slices' rows in the data's table.
+        target: the number of the class.
         device: to compute on.
+
+    Yields:
+        float32 (H, W) at the file's size, 0 or above, not scaled to a common maximum.
 
     Raises:
         ValueError: the backbone has no block of feature maps.
@@ -41,22 +44,22 @@ def heat_maps(
 
 
 def explainer(model: Classifier, target: int, size: int) -> Callable[[Tensor], NDArray[np.float32]]:
-    """Return what turns transformed images (B, 3, size, size) into heat maps, float32 (B, size, size).
+    """Return the function from transformed images float32 (B, 3, size, size) to heat maps float32 (B, size, size).
 
     Args:
         model: as for `heat_maps`, in eval mode.
-        target: the class.
-        size: of the images.
+        target: the number of the class.
+        size: side of the images, in pixels.
 
     Raises:
-        ValueError: as for `heat_maps`.
+        ValueError: the backbone has no block of feature maps.
     """
     from captum.attr import LayerAttribution, LayerGradCam
 
     block = backbones.last_block(model.backbone)
     if block is None:
-        raise ValueError(f"explain=gradcam: {model.hparams['backbone']} has no block layer4 to look at")
-    # Not the model itself: a frozen one computes its features without gradients.
+        raise ValueError(f"explain=gradcam: {model.hparams['backbone']} has no block layer4 to explain")
+    # Not the model itself, since that computes frozen features without gradients.
     method = LayerGradCam(nn.Sequential(model.backbone, model.head), block)
 
     def explain(images: Tensor) -> NDArray[np.float32]:

@@ -1,6 +1,6 @@
-"""Hold masks against the truth of a data module, as its files have it."""
+"""Compare masks with the true ones of a data module, at the files' sizes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,31 +16,52 @@ Mask = NDArray[np.uint8]
 
 
 def thirds(data: SliceDataModule) -> tuple[float, float]:
-    """Divide the tumour slices of the whole data set, whatever the split, into thirds (see `segmentation.terciles`)."""
+    """Return the areas, in pixels, that divide the tumour slices of the whole data set, not of a part, into thirds."""
     positive = np.flatnonzero(data.table["positive"])
     return segmentation.terciles(np.array([data.decoded.original_mask(int(row)).sum() for row in positive]))
 
 
 def compare(data: SliceDataModule, row: int, predicted: Mask) -> dict[str, float]:
-    """Compare a predicted mask with the truth of a row of the data's table (see `segmentation.compare`)."""
+    """Compare a predicted mask, uint8 (H, W), with the true one of a row (see `segmentation.compare`)."""
     return segmentation.compare(predicted, data.decoded.original_mask(row))
 
 
 def compare_all(data: SliceDataModule, tested: pd.DataFrame, predicted: Callable[[int], Mask]) -> pd.DataFrame:
-    """Compare a mask of each place in `tested` with the truth; one row a slice, with its case."""
-    found = [compare(data, int(row), predicted(place)) for place, row in enumerate(tested.index)]
-    return pd.DataFrame(found).assign(case=units(tested))
+    """Compare the masks of tested slices with the true ones.
+
+    Args:
+        data: set up, as for all functions here.
+        tested: rows of the data's table.
+        predicted: returns the mask of the slice at a place in `tested`.
+
+    Returns:
+        One row per slice: the values of `segmentation.compare`, and `case` (see `units`).
+    """
+    values = [compare(data, int(row), predicted(place)) for place, row in enumerate(tested.index)]
+    return pd.DataFrame(values).assign(case=units(tested))
 
 
 def units(tested: pd.DataFrame) -> NDArray[np.object_]:
-    """Name whose slices belong together: the person's where the data tells, else the case's."""
+    """Return whose each slice is (n,): the person's name where the data has it, else the case's."""
     return tested.get("person", tested["case"]).to_numpy()
+
+
+def sizes(tested: pd.DataFrame) -> list[tuple[int, int]]:
+    """Return the height and width of each slice's file, in pixels."""
+    return list(zip(tested["height"].astype(int), tested["width"].astype(int), strict=True))
 
 
 def by_class(
     slices: pd.DataFrame, tested: pd.DataFrame, classes: list[str], areas: tuple[float, float]
 ) -> dict[str, Interval]:
-    """Return the Dice a tumour slice of each class, averaged over its patients."""
+    """Return the mean Dice per tumour slice of each class, averaged over its patients.
+
+    Args:
+        slices: the slices' values as `compare_all` returns them.
+        tested: the same slices' rows of the data's table.
+        classes: class names.
+        areas: see `thirds`.
+    """
     labels = tested["label"].to_numpy()
     return {
         f"dice_slice({name})": segmentation.score(slices[labels == label], areas)["dice_slice"]
@@ -52,60 +73,101 @@ def by_class(
 def keep_largest(
     data: SliceDataModule, tested: pd.DataFrame, slices: pd.DataFrame, predicted: Callable[[int], Mask]
 ) -> pd.DataFrame:
-    """Compare again where a patient's volume has more than one component, with the largest alone.
+    """Keep the largest component of each patient's volume, and compare the changed masks again.
 
-    A patient whose slices have no order, or several sizes, stays as it is.
+    A patient whose slices have no order, or several sizes, stays unchanged.
 
     Args:
         data: set up.
-        tested: the slices.
-        slices: `compare_all`'s values of them.
-        predicted: returns the mask of a place in `tested`.
-    """
-    found = slices.to_dict("records")
-    if (tested["slice"] >= 0).all():
-        for places in segmentation.volumes(list(tested["case"]), list(tested["slice"])):
-            masks = [predicted(place) for place in places]
-            if len({mask.shape for mask in masks}) > 1:
-                continue
-            for place, mask, kept in zip(places, masks, segmentation.largest_component(np.stack(masks)), strict=True):
-                if not np.array_equal(mask, kept):
-                    found[place] |= compare(data, int(tested.index[place]), kept)  # type: ignore[arg-type]
-    return pd.DataFrame(found)
-
-
-def guess(data: SliceDataModule, tested: pd.DataFrame) -> dict[str, Callable[[int], Mask]]:
-    """Mark tested slices without a look at them: with nothing, with the mean at their height, with a neighbour's mask.
-
-    What a data set without an order of slices, or a split without neighbours, does not allow is left out.
+        tested: rows of the data's table.
+        slices: the slices' values as `compare_all` returns them.
+        predicted: returns the mask of the slice at a place in `tested`.
 
     Returns:
-        By name what returns the mask of a place in `tested`: all of them at once would grow with the data.
+        `slices` with the values of the cleaned masks.
     """
-    sizes = list(zip(tested["height"].astype(int), tested["width"].astype(int), strict=True))
-    guesses: dict[str, Callable[[int], Mask]] = {"empty": lambda place: np.zeros(sizes[place], np.uint8)}
-    if (data.table["slice"] >= 0).all():
-        assert data.decoded.masks is not None
-        known = mask_baselines.by_height(data.table, data.decoded.masks)
+    values = slices.to_dict("records")
+    if (tested["slice"] < 0).any():
+        return pd.DataFrame(values)
+    for places in segmentation.volumes(list(tested["case"]), list(tested["slice"])):
+        masks = [predicted(place) for place in places]
+        if len({mask.shape for mask in masks}) > 1:
+            continue
+        for place, mask, cleaned in zip(places, masks, segmentation.largest_component(np.stack(masks)), strict=True):
+            if not np.array_equal(mask, cleaned):
+                values[place] |= compare(data, int(tested.index[place]), cleaned)  # type: ignore[arg-type]
+    return pd.DataFrame(values)
 
-        def mean(place: int) -> Mask:
-            return (unfit(known.means[known.places[place]], *sizes[place]) >= known.threshold).astype(np.uint8)
 
-        guesses["mean_mask"] = mean
-        nearest = baselines.nearest_rows(data.table.iloc[data.rows["train"]], tested)
+def examples(data: SliceDataModule, predictions: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Choose the largest tumour slices of `count` patients, evenly spread from the best to the worst Dice.
 
-        def neighbour(place: int) -> Mask:
-            row = nearest[place]
-            empty = np.zeros(sizes[place], np.uint8)
-            return empty if row is None else _resized(data.decoded.original_mask(row), *sizes[place])
+    Args:
+        data: set up.
+        predictions: the table of `brain_tumor.models.segmenter.Segmenter.score`.
+        count: how many patients at most.
 
-        if any(row is not None for row in nearest):
-            guesses["nearest_mask"] = neighbour
-    return guesses
+    Returns:
+        Rows of `predictions`, with the Dice of the patient's volume in `volume`; none without tumour slices.
+    """
+    tumours = predictions[predictions["area"] > 0]
+    if not len(tumours):
+        return tumours
+    unit = "case" if (tumours["case"] != "").all() else "path"
+    volumes = segmentation.patients(predictions.assign(case=predictions[unit]), thirds(data))
+    ranked = volumes.dropna(subset="dice").sort_values("dice", ascending=False)
+    places = np.linspace(0, len(ranked) - 1, min(count, len(ranked))).round().astype(int)
+    largest = tumours.groupby(unit)["area"].idxmax()
+    rows = largest[ranked["case"].iloc[places]].to_numpy()
+    return predictions.loc[rows].assign(volume=ranked["dice"].iloc[places].to_numpy())
+
+
+def image_free(data: SliceDataModule, tested: pd.DataFrame) -> dict[str, Callable[[int], Mask]]:
+    """Predict masks of tested slices without their images: empty, the mean at the same height, or a neighbour's.
+
+    The last two need data with an order of slices, and copies need neighbours in training; without, they are left out.
+
+    Returns:
+        For each baseline, the function that returns the mask of the slice at a place in `tested`. Masks are made one at
+        a time, since all of them would take memory that grows with the data.
+    """
+    shapes = sizes(tested)
+    baselines_: dict[str, Callable[[int], Mask]] = {"empty": lambda place: np.zeros(shapes[place], np.uint8)}
+    if (data.table["slice"] < 0).any():
+        return baselines_
+    baselines_["mean_mask"] = _mean_masks(data, shapes)
+    nearest = baselines.nearest_rows(data.table.iloc[data.rows["train"]], tested)
+    if any(row is not None for row in nearest):
+        baselines_["nearest_mask"] = _nearest_masks(data, shapes, nearest)
+    return baselines_
+
+
+def _mean_masks(data: SliceDataModule, shapes: list[tuple[int, int]]) -> Callable[[int], Mask]:
+    """Return the function that gives the mean training mask at a tested slice's height, thresholded."""
+    assert data.decoded.masks is not None, "a segmenter's data has masks"
+    means = mask_baselines.by_height(data.table, data.decoded.masks)
+
+    def mask_of(place: int) -> Mask:
+        return (unfit(means.means[means.places[place]], *shapes[place]) >= means.threshold).astype(np.uint8)
+
+    return mask_of
+
+
+def _nearest_masks(
+    data: SliceDataModule, shapes: list[tuple[int, int]], nearest: Sequence[int | None]
+) -> Callable[[int], Mask]:
+    """Return the function that copies the mask of the nearest training slice of the same patient; empty without one."""
+
+    def mask_of(place: int) -> Mask:
+        row = nearest[place]
+        empty = np.zeros(shapes[place], np.uint8)
+        return empty if row is None else _resized(data.decoded.original_mask(row), *shapes[place])
+
+    return mask_of
 
 
 def _resized(mask: Mask, height: int, width: int) -> Mask:
-    """Bring a patient's neighbouring mask to a slice's size, where that differs."""
+    """Resize a mask to (height, width), in pixels, if it has another size."""
     if mask.shape == (height, width):
         return mask
     return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))

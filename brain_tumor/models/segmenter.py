@@ -17,18 +17,20 @@ from brain_tumor.io import run_lengths
 from brain_tumor.metrics import classification, plots, segmentation
 from brain_tumor.models import backbone as backbones
 from brain_tumor.models import mask_scores
-from brain_tumor.models.task import OptimizerFactory, Picture, Task
+from brain_tumor.models.optimizers import OptimizerFactory
+from brain_tumor.models.task import Task, TitledFigure
 from brain_tumor.scans.images import unfit
 
 if TYPE_CHECKING:
     from segmentation_models_pytorch.base import SegmentationModel
 
 Mask = NDArray[np.uint8]
+# The scores that are also given for masks with the largest component kept.
 _CLEANED = {"dice", "dice_median", "dice_slice", "dice_pooled", "empty_clean", "false_pixels"}
 _DRAWN = 8  # patients in overlays.png
 STRATEGIES = ("finetune", "freeze")
 LOSSES = ("dice_ce", "dice", "ce")
-# Of segmentation-models-pytorch, each with what makes it small enough for two cores.
+# Classes of segmentation-models-pytorch, with the settings that make them small enough for two cores.
 DECODERS: dict[str, tuple[str, dict[str, Any]]] = {
     "unet": ("Unet", {"decoder_channels": (128, 64, 32, 16, 8)}),
     "unetplusplus": ("UnetPlusPlus", {"decoder_channels": (128, 64, 32, 16, 8)}),
@@ -42,20 +44,20 @@ class Segmenter(Task):
 
     Args:
         encoder: a ResNet's name (see `brain_tumor.models.backbone.names`).
-        num_classes: of the data; the network segments one thing, whatever their number.
+        num_classes: of the data; unused, since the network always segments the tumour alone.
         decoder: "unet" (Ronneberger 2015), "unetplusplus" (Zhou 2018), "fpn" (Kirillov 2017) or "deeplabv3plus"
             (Chen 2018).
-        strategy: "finetune" trains everything, "freeze" the decoder alone.
+        strategy: "finetune" trains everything, "freeze" trains the decoder alone.
         weights: of the encoder (see `brain_tumor.models.weights.find`).
         loss: "dice" (1 - the soft Dice of the whole batch), "ce" (the pixels' mean binary cross-entropy), or
             "dice_ce", their sum.
-        optimizer: as the following three for `Task`.
+        optimizer: as the following three, an argument of `Task`.
         monitored: the part that the validation loop runs on.
         seed: of augmentation.
         schedule: of the learning rate.
 
     Raises:
-        ValueError: a value out of range, or weights that do not fit.
+        ValueError: a value is out of range, or the weights do not fit.
     """
 
     kind = "segmentation"
@@ -93,7 +95,7 @@ class Segmenter(Task):
         self.frozen = strategy == "freeze"
         self.network.encoder.requires_grad_(not self.frozen)
         self.loss = loss
-        self._tested: dict[int, dict[str, Any]] = {}  # the last test's numbers and mask of each slice, by its row
+        self._tested: dict[int, dict[str, Any]] = {}  # the last test's scores and mask of each slice, by its row
         self.train()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -102,14 +104,14 @@ class Segmenter(Task):
         return logits
 
     def train(self, mode: bool = True) -> "Segmenter":
-        """Switch to training, except for a frozen encoder: its batch norms keep their statistics."""
+        """Switch to training mode, except for a frozen encoder, whose batch norms keep their statistics."""
         super().train(mode)
         if self.frozen:
             self.network.encoder.eval()
         return self
 
     def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the loss, and of each slice the loss and its true, false and missed pixels (B, 4)."""
+        """Return the loss, and for each slice the loss and its true, false and missed pixels: float32 (B, 4)."""
         assert batch.masks is not None, "the data module serves masks to a task that uses them"
         logits, truth = self(batch.inputs).float(), batch.masks.float()
         loss = self._loss(logits, truth)
@@ -119,9 +121,9 @@ class Segmenter(Task):
         return loss, torch.stack([loss.detach().expand(len(logits)), *counts], 1)
 
     def test_step(self, batch: Batch) -> None:
-        """Score a batch at its files' own size, and keep of each slice its numbers and run lengths, but no map."""
+        """Score a batch at its files' sizes; store each slice's scores and run lengths, which are small, but no map."""
         maps = pixel_probabilities(self(batch.inputs).float())
-        self._outputs["test"].append((batch.rows, surest(maps), batch.labels))
+        self._outputs.add("test", batch, surest(maps))
         data: SliceDataModule = self.trainer.datamodule  # type: ignore[attr-defined]
         for row, values in zip(batch.rows.tolist(), maps.float().cpu().numpy(), strict=True):
             height, width = (int(data.table[name].iloc[row]) for name in ("height", "width"))
@@ -129,63 +131,58 @@ class Segmenter(Task):
             self._tested[row] = {**mask_scores.compare(data, row, mask), "run_lengths": run_lengths.to_kaggle(mask)}
 
     def on_test_epoch_start(self) -> None:
-        """Forget an earlier test."""
+        """Forget the results of an earlier test."""
         self._tested = {}
 
     def on_test_epoch_end(self) -> None:
-        """Gather what was kept of each slice from all processes."""
+        """Gather the scores and run lengths of all slices from all processes."""
         super().on_test_epoch_end()
         if self.trainer.world_size > 1:
             parts: list[Any] = [None] * self.trainer.world_size
             torch.distributed.all_gather_object(parts, self._tested)
-            self._tested = {row: line for part in parts for row, line in part.items()}
+            self._tested = {row: result for part in parts for row, result in part.items()}
 
     def _loss(self, logits: Tensor, truth: Tensor) -> Tensor:
         total = torch.zeros((), device=logits.device)
         if self.loss in {"ce", "dice_ce"}:
             total = total + F.binary_cross_entropy_with_logits(logits, truth)
         if self.loss in {"dice", "dice_ce"}:
-            sure = torch.sigmoid(logits)
-            # Over the batch, not a slice, so that slices without a tumour have a gradient; 1 keeps it from 0 / 0.
-            total = total + 1 - (2 * (sure * truth).sum() + 1) / (sure.sum() + truth.sum() + 1)
+            soft = torch.sigmoid(logits)
+            # Over the batch, not per slice, so that slices without a tumour have a gradient; 1 prevents 0 / 0.
+            total = total + 1 - (2 * (soft * truth).sum() + 1) / (soft.sum() + truth.sum() + 1)
         return total
 
     def curves(self, outcomes: Tensor, labels: Tensor) -> dict[str, Tensor]:  # noqa: ARG002, a classifier's
-        """Return the mean loss and the Dice over all pixels of the part, at the network's size."""
+        """Return the mean loss and the Dice over all pixels of a part, at the network's size."""
         loss, hit, false, missed = outcomes.unbind(1)
         both = 2 * hit.sum() + false.sum() + missed.sum()
         return {"loss": loss.mean(), "dice": 2 * hit.sum() / both.clamp(min=1)}
 
     def probabilities(self, outcomes: Tensor) -> Tensor:
-        """Return how sure the surest pixel (n,) is that there is no tumour, and that there is: (n, 2)."""
-        sure = outcomes.double()
-        return torch.stack([1 - sure, sure], 1)
+        """Return the slices' probabilities of no tumour and of a tumour (n, 2), from those of the surest pixel (n,)."""
+        tumour = outcomes.double()
+        return torch.stack([1 - tumour, tumour], 1)
 
     def predict_outcomes(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what a test makes of logits (n, H, W): the slices' probabilities, and the pixels'."""
+        """Return the probabilities (n, 2) of slices and (n, H, W) of pixels from logits (n, H, W), as in a test."""
         maps = pixel_probabilities(outputs)
         return self.probabilities(surest(maps)), maps.float()
 
     def score(self, data: SliceDataModule) -> tuple[dict[str, Any], pd.DataFrame]:
-        """Score the masks at the files' own size, as they are and cleaned, and the slices as a detector would be.
+        """Score the masks at the files' sizes, as predicted and cleaned, and the slices as a detector would be scored.
 
-        Cleaned is a patient's volume with its largest component kept. A slice's probability is its surest pixel's.
+        Cleaning keeps the largest component of a patient's volume. A slice's probability is that of its surest pixel.
         """
-        rows, sure = self.predictions
+        rows = self.predictions[0]
         tested, areas = data.table.iloc[rows.numpy()], mask_scores.thirds(data)
-        kept = pd.DataFrame([self._tested[row] for row in rows.tolist()]).assign(case=mask_scores.units(tested))
-        slices, lengths = kept.drop(columns="run_lengths"), kept["run_lengths"].tolist()
-        sizes = list(zip(tested["height"].astype(int), tested["width"].astype(int), strict=True))
+        results = pd.DataFrame([self._tested[row] for row in rows.tolist()]).assign(case=mask_scores.units(tested))
+        slices, lengths = results.drop(columns="run_lengths"), results["run_lengths"].tolist()
+        sizes = mask_scores.sizes(tested)
         cleaned = mask_scores.keep_largest(
             data, tested, slices, lambda place: run_lengths.from_kaggle(lengths[place], *sizes[place])
         )
-        chances = self.probabilities(sure)
-        if data.classes == TUMOUR_CLASSES:
-            detection, columns = classification.score_probabilities(tested, data.classes, chances, data.positive)
-        else:  # the data's classes are kinds of tumours
-            detection = mask_scores.by_class(slices, tested, data.classes, areas)
-            columns = classification.predictions(tested, chances.numpy(), TUMOUR_CLASSES)
         largest = segmentation.score(cleaned, areas)
+        detection, columns = self._score_slices(data, tested, slices, areas)
         scores = {
             **segmentation.score(slices, areas),
             **{f"largest_{name}": value for name, value in largest.items() if name in _CLEANED},
@@ -196,35 +193,42 @@ class Segmenter(Task):
         compared = slices.drop(columns="case").set_index(columns.index)
         return scores, columns.join(compared).assign(run_lengths=lengths)
 
+    def _score_slices(
+        self, data: SliceDataModule, tested: pd.DataFrame, slices: pd.DataFrame, areas: tuple[float, float]
+    ) -> tuple[dict[str, Any], pd.DataFrame]:
+        """Score the slices' probabilities, or the masks per class if the data's classes are types of tumours.
+
+        Returns:
+            The scores, and the table for predictions.csv.
+        """
+        probabilities = self.probabilities(self.predictions[1])
+        if data.classes == TUMOUR_CLASSES:
+            return classification.score_probabilities(tested, data.classes, probabilities, data.positive)
+        scores = mask_scores.by_class(slices, tested, data.classes, areas)
+        return scores, classification.predictions(tested, probabilities.numpy(), TUMOUR_CLASSES)
+
     def baselines(self, data: SliceDataModule) -> dict[str, Any]:
         """Score image-free baselines in the same way: empty masks, the mean at the same height, and copies."""
         tested, areas = data.table.iloc[data.rows["test"]], mask_scores.thirds(data)
-        guesses = mask_scores.guess(data, tested)
-        compared = {name: mask_scores.compare_all(data, tested, guess) for name, guess in guesses.items()}
+        baselines = mask_scores.image_free(data, tested)
+        compared = {name: mask_scores.compare_all(data, tested, mask_of) for name, mask_of in baselines.items()}
         return {name: segmentation.score(table, areas) for name, table in compared.items()}
 
-    def pictures(self, data: SliceDataModule, predictions: pd.DataFrame) -> Iterator[Picture]:
-        """Draw truth and prediction on the largest slice of the best, median and worst patients' tumours."""
-        tumours = predictions[predictions["area"] > 0]
-        if not len(tumours):
+    def pictures(self, data: SliceDataModule, predictions: pd.DataFrame) -> Iterator[TitledFigure]:
+        """Draw truth and prediction on the largest slice of patients from the best to the worst Dice."""
+        chosen = mask_scores.examples(data, predictions, _DRAWN)
+        if not len(chosen):
             return
-        unit = "case" if (tumours["case"] != "").all() else "path"
-        volumes = segmentation.patients(predictions.assign(case=predictions[unit]), mask_scores.thirds(data))
-        ranked = volumes.dropna(subset="dice").sort_values("dice", ascending=False)
-        places = np.linspace(0, len(ranked) - 1, min(_DRAWN, len(ranked))).round().astype(int)
-        largest = tumours.groupby(unit)["area"].idxmax()
-        rows = largest[ranked["case"].iloc[places]].to_numpy()
-        chosen = predictions.loc[rows].assign(volume=ranked["dice"].iloc[places].to_numpy())
-        images, truths = data.originals(rows)
+        images, truths = data.decoded.originals(chosen.index.to_numpy())
         predicted = [
             run_lengths.from_kaggle(text, *truth.shape)
             for text, truth in zip(chosen["run_lengths"], truths, strict=True)
         ]
-        yield Picture("overlays", plots.overlays(chosen, images, truths, predicted), "overlays.png")
+        yield TitledFigure("overlays", plots.overlays(chosen, images, truths, predicted), "overlays.png")
 
     @property
     def hyperparameters(self) -> dict[str, bool | int | float | str]:
-        """What the record and the dashboard say of the segmenter."""
+        """The settings of the segmenter that the record and the dashboard show."""
         settings = {name: self.hparams[name] for name in ("strategy", "decoder", "loss")}
         return {**super().hyperparameters, "backbone": self.hparams["encoder"], **settings}
 
@@ -239,12 +243,12 @@ def pixel_probabilities(logits: Tensor) -> Tensor:
 
 
 def surest(maps: Tensor) -> Tensor:
-    """Return a slice's probability of a tumour, which is that of its surest pixel: (n,) from maps (n, H, W)."""
+    """Return the slices' probabilities of a tumour (n,), each that of its surest pixel, from maps (n, H, W)."""
     return maps.amax((1, 2))
 
 
 def _build(encoder: str, decoder: str) -> "SegmentationModel":
-    # Imported late: it brings timm, and only segmenters need it.
+    # Imported late, since it imports timm, and only segmenters need it.
     import segmentation_models_pytorch as smp
 
     name, settings = DECODERS[decoder]

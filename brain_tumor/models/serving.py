@@ -1,4 +1,4 @@
-"""Serve slices to a trained network without a trainer."""
+"""Serve slices to a trained network in a loop without a trainer."""
 
 from collections.abc import Iterator
 
@@ -12,9 +12,16 @@ from brain_tumor.data.datamodule import SliceDataModule
 
 
 def batches(data: SliceDataModule, rows: NDArray[np.intp], device: torch.device, title: str) -> Iterator[Batch]:
-    """Serve rows of the data in order, as a test sees them, with a progress bar of that title."""
+    """Yield batches of slices in order, transformed as in a test, and show a progress bar.
+
+    Args:
+        data: set up; its store is placed on the device.
+        rows: (n,), the slices' rows in the data's table.
+        device: to put the batches on.
+        title: of the progress bar.
+    """
     data.store.place(device)
     data.transforms.eval()
-    parts = torch.split(torch.tensor(rows), data.eval_batch_size(device))
-    for part in tqdm(parts, title, unit=" batches", leave=False, disable=None):
-        yield data.store.batch(part, device)
+    chunks = torch.split(torch.tensor(rows), data.eval_batch_size(device))
+    for chunk in tqdm(chunks, title, unit=" batches", leave=False, disable=None):
+        yield data.store.batch(chunk, device)

@@ -1,4 +1,4 @@
-"""Where a backbone's weights come from."""
+"""Find and load a backbone's first weights: ImageNet's, a file's, or those of a finished run."""
 
 import hashlib
 import re
@@ -21,15 +21,15 @@ _REACHABLE_SECONDS = 4
 
 
 class Pretrained(NamedTuple):
-    """A network's ImageNet weights, as the library has them that the network is from (see `models.backbone`).
+    """A network's ImageNet weights, as its library publishes them (see `models.backbone`).
 
     Attributes:
         network: the network's name.
-        title: what records call the weights.
+        title: the weights' name in records.
         address: of their file, whose name ends in the first digits of its SHA-256.
-        publisher: the library.
-        read: returns them from torch's cache.
-        unused: prefix of the tensors that belong to the classification layer, which is left out.
+        publisher: the library's name.
+        read: returns the state dict from torch's cache.
+        unused: prefix of the tensors of the classification layer, which is left out.
     """
 
     network: str
@@ -41,16 +41,16 @@ class Pretrained(NamedTuple):
 
 
 @dataclass
-class Weights:
-    """Where a backbone's weights came from; stands in the record of every run.
+class WeightsOrigin:
+    """The origin of a backbone's first weights; it stands in the record of every run (`runs.record.Weights`).
 
     Attributes:
-        requested: what was asked for: "auto", "imagenet", "none", a path, or "run:" and a run's folder.
-        source: what it became: "imagenet", "none", "file" or "run".
+        requested: the setting: "auto", "imagenet", "none", a path, or "run:" and a run's folder.
+        source: what was loaded: "imagenet", "none", "file" or "run".
         detail: the library's name of the ImageNet weights, the file's SHA-256, or the run's id; "" for a random start.
-        missing: backbone tensors that the file lacks and that stay at their random start.
-        overlap: patients of our test part whom the run was trained on, where that was allowed.
-        warning: what the reader of any number from this run must know; "" where there is nothing.
+        missing: backbone tensors that the file lacks; they keep their random start.
+        overlap: tested patients whom the run was trained on, where that was allowed.
+        warning: what a reader of this run's scores must know; "" if there is nothing.
     """
 
     requested: str = "none"
@@ -62,122 +62,125 @@ class Weights:
 
     @property
     def folder(self) -> Path:
-        """The folder of the run that they come from."""
+        """The folder of the run that the weights come from."""
         assert self.source == "run"
         return Path(self.requested.removeprefix(RUN)).expanduser()
 
     def refuse_leakage(self, tested: pd.DataFrame, allow: bool) -> None:
-        """Refuse to test whom the run that gave the weights was trained on, or where that is allowed note it.
+        """Refuse to test patients whom the run that gave the weights was trained on, or note them if that is allowed.
 
         Args:
             tested: the slices of the test part (see `brain_tumor.runs.leakage.refuse`).
-            allow: note it instead of refusing.
+            allow: note them in `overlap` and `warning` instead of refusing.
 
         Raises:
-            ValueError: somebody stands on both sides, and that is not allowed.
+            ValueError: there are such patients, and that is not allowed.
         """
         if self.source != "run":
             return
         self.overlap = leakage.refuse(self.folder, tested, allow)
         if self.overlap:
-            leak = (
+            leakage_note = (
                 f"{len(self.overlap)} of the patients tested were trained on in {self.folder}, which gave the weights"
             )
-            self.warning = "; ".join(filter(None, [self.warning, leak]))
+            self.warning = "; ".join(filter(None, [self.warning, leakage_note]))
 
     def record(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the fields as plain values, for the record."""
         return asdict(self)
 
 
-def load(network: nn.Module, pretrained: Pretrained, weights: str) -> Weights:
-    """Copy into a network without its classification layer what `weights` asks for; return where it came from.
+def load(network: nn.Module, pretrained: Pretrained, weights: str) -> WeightsOrigin:
+    """Copy the weights that a setting asks for into a network without its classification layer.
 
     Args:
         network: its tensors are named as in the weights.
         pretrained: its ImageNet weights.
-        weights: see `find`.
+        weights: the setting (see `find`).
+
+    Returns:
+        Where the weights came from.
 
     Raises:
-        ValueError: weights that cannot be fetched or read, or are another network's.
+        ValueError: the weights cannot be fetched or read, or belong to another network.
     """
-    state, source = find(pretrained, weights)
+    state, origin = find(pretrained, weights)
     if state is not None:
-        source.missing = copy_into(network, state, weights, pretrained.unused)
-        if source.missing:
-            source.warning = (
-                f"{weights} lacks {len(source.missing)} of the backbone's tensors ({few(source.missing)}): "
+        origin.missing = copy_into(network, state, weights, pretrained.unused)
+        if origin.missing:
+            origin.warning = (
+                f"{weights} lacks {len(origin.missing)} of the backbone's tensors ({few(origin.missing)}): "
                 "these keep their random start"
             )
-    return source
+    return origin
 
 
-def find(pretrained: Pretrained, weights: str) -> tuple[State | None, Weights]:
-    """Return the state dict that `weights` asks for, None for a random start, and where it came from.
+def find(pretrained: Pretrained, weights: str) -> tuple[State | None, WeightsOrigin]:
+    """Return the state dict that a setting asks for, and its origin; None for a random start.
 
     Args:
         pretrained: the network's ImageNet weights.
-        weights: "imagenet" for those, "none" for a random start, "auto" for ImageNet where cached or reachable within
-            seconds and a random start with a warning elsewhere, "run:" and a finished run's folder for what it has
-            made of its backbone, or the path of a state dict.
+        weights: "imagenet" for those; "none" for a random start; "auto" for ImageNet's if they are cached or reachable
+            within seconds, and else for a random start with a warning; "run:" and a folder for the backbone of a
+            finished run; or the path of a state dict.
 
     Raises:
-        ValueError: weights that cannot be fetched, or a file or run that cannot be read.
+        ValueError: the weights cannot be fetched, or the file or run cannot be read.
     """
     if weights == "none":
-        return None, Weights()
+        return None, WeightsOrigin()
     if weights in {"auto", "imagenet"}:
         return _imagenet(pretrained, weights)
     if weights.startswith(RUN):
-        return _of_run(weights)
+        return _read_run(weights)
     path = Path(weights).expanduser()
     if not path.is_file():
         raise ValueError(
             f"model.weights={weights}: no such file. Give imagenet, none, auto, run:FOLDER, or the path of a state dict"
         )
-    return _state_dict(path), Weights(weights, "file", hashlib.sha256(path.read_bytes()).hexdigest())
+    return _read_state_dict(path), WeightsOrigin(weights, "file", hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def copy_into(network: nn.Module, state: State, origin: str, unused: str) -> list[str]:
-    """Copy `state` into `network`; return the names it lacks.
+def copy_into(network: nn.Module, state: State, requested: str, unused: str) -> list[str]:
+    """Copy a state dict into a network; return the names of the network's tensors that it lacks.
 
     Args:
         network: without its classification layer.
         state: names to tensors.
-        origin: what `state` was asked for as.
-        unused: prefix of the names in `state` that are skipped: its classification layer's.
+        requested: the setting that `state` comes from, for messages.
+        unused: prefix of the names in `state` that are skipped: those of the classification layer.
 
     Raises:
-        ValueError: the tensors are another network's.
+        ValueError: the tensors belong to another network.
     """
     expected = network.state_dict()
     given = {name: value for name, value in state.items() if not name.startswith(unused)}
-    foreign = [name for name in given if name not in expected]
-    if foreign:
-        raise ValueError(f"model.weights={origin}: weights of another model; unknown: {few(foreign)}")
-    unlike = [
+    unknown = [name for name in given if name not in expected]
+    if unknown:
+        raise ValueError(f"model.weights={requested}: weights of another model; unknown: {few(unknown)}")
+    misshapen = [
         f"{name} {tuple(value.shape)} instead of {tuple(expected[name].shape)}"
         for name, value in given.items()
         if value.shape != expected[name].shape
     ]
-    if unlike:
-        raise ValueError(f"model.weights={origin}: weights of another model; {few(unlike)}")
+    if misshapen:
+        raise ValueError(f"model.weights={requested}: weights of another model; {few(misshapen)}")
     if not given:
-        raise ValueError(f"model.weights={origin}: holds no tensor of the backbone")
+        raise ValueError(f"model.weights={requested}: holds no tensor of the backbone")
     network.load_state_dict(given, strict=False)
     return [name for name in expected if name not in given and not name.endswith("num_batches_tracked")]
 
 
 def few(names: list[str]) -> str:
-    """Name the first three, and say how many more there are."""
+    """Return the first three names, and how many more there are."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _imagenet(pretrained: Pretrained, weights: str) -> tuple[State | None, Weights]:
-    """Return a network's ImageNet weights; where they cannot be had, refuse, or start at random for "auto"."""
+def _imagenet(pretrained: Pretrained, weights: str) -> tuple[State | None, WeightsOrigin]:
+    """Return a network's ImageNet weights; if they are not to be had, refuse, or for "auto" start at random."""
     try:
         _fetch(pretrained)
-        return pretrained.read(), Weights(weights, "imagenet", pretrained.title)
+        return pretrained.read(), WeightsOrigin(weights, "imagenet", pretrained.title)
     except OSError as error:
         if weights == "imagenet":
             raise ValueError(
@@ -185,14 +188,14 @@ def _imagenet(pretrained: Pretrained, weights: str) -> tuple[State | None, Weigh
                 f"into {_hub_folder()}, give its path as model.weights, or choose none"
             ) from error
     warning = (
-        f"ImageNet weights are neither cached nor reachable: {pretrained.network} starts at random, which is another "
-        "experiment than transfer learning"
+        f"ImageNet weights are neither cached nor reachable: {pretrained.network} starts at random, which is not "
+        "transfer learning"
     )
-    return None, Weights(weights, warning=warning)
+    return None, WeightsOrigin(weights, warning=warning)
 
 
 def _fetch(pretrained: Pretrained) -> None:
-    """Download ImageNet weights into torch's cache, unless a file of that name is there, whoever has put it there."""
+    """Download ImageNet weights into torch's cache, unless it has a file of that name, even one put there by hand."""
     name = Path(pretrained.address).name
     if (_hub_folder() / name).exists():
         return
@@ -207,21 +210,21 @@ def _hub_folder() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints"
 
 
-def _of_run(weights: str) -> tuple[State, Weights]:
-    """Return the backbone that a run has trained, or has started from and kept frozen."""
-    source = Weights(weights, "run")
-    trained = record.read(source.folder)
-    source.detail, source.warning = trained["id"], trained["weights"]["warning"]
-    path = source.folder / "checkpoints" / f"{trained['test']['checkpoint']}.ckpt"
+def _read_run(weights: str) -> tuple[State, WeightsOrigin]:
+    """Return the backbone of a finished run, whether trained or frozen, from the checkpoint that its test scored."""
+    origin = WeightsOrigin(weights, "run")
+    run = record.read(origin.folder)
+    origin.detail, origin.warning = run["id"], run["weights"]["warning"]
+    path = origin.folder / "checkpoints" / f"{run['test']['checkpoint']}.ckpt"
     state = {}
     for name, value in checkpoint.read(path)["state_dict"].items():
         for prefix in ("backbone.", "network.encoder."):  # a classifier's, a segmenter's
             if name.startswith(prefix):
                 state[name.removeprefix(prefix)] = value
-    return state, source
+    return state, origin
 
 
-def _state_dict(path: Path) -> State:
+def _read_state_dict(path: Path) -> State:
     state = checkpoint.read_safely(path)
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"model.weights={path}: not a state dict; it must map names to tensors, as state_dict() gives")

@@ -63,7 +63,7 @@ class Split(TypedDict):
 
 
 class Weights(TypedDict):
-    """Where the network started from (see `brain_tumor.models.weights.Weights`)."""
+    """Where the network started from (see `brain_tumor.models.weights.WeightsOrigin`)."""
 
     requested: str
     source: str

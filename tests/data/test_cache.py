@@ -35,7 +35,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def _load(root: Path, cache_dir: Path) -> cache.Slices:
+def _load(root: Path, cache_dir: Path) -> cache.DecodedSlices:
     return cache.load(list_slices(root), 32, cache_dir)
 
 

@@ -12,7 +12,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from brain_tumor.io import tables
-from brain_tumor.models.weights import Weights
+from brain_tumor.models.weights import WeightsOrigin
 from brain_tumor.runs import class_names, identity, leakage, record, run_folder
 from tests.conftest import REPOSITORY
 
@@ -145,7 +145,7 @@ def test_who_was_trained_on_is_known_by_name_and_by_image(tmp_path: Path) -> Non
     tables.write_csv(tmp_path / "split.csv", split.drop(columns="digest"))
     assert leakage.refuse(tmp_path, tested, allow=True) == ["P1"]
     # Where it is allowed, the weights say so.
-    weights = Weights(f"run:{tmp_path}", "run", warning="partial")
+    weights = WeightsOrigin(f"run:{tmp_path}", "run", warning="partial")
     weights.refuse_leakage(tested, allow=True)
     assert weights.overlap == ["P1"]
     assert weights.warning.startswith("partial; 1 of the patients tested were trained on in")
