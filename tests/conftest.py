@@ -3,8 +3,7 @@
 import os
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.datasets import phantom
 from brain_tumor.datasets.base import DataSet
+from tests.warm import Interpreter
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # A ResNet on small images for a moment: what every training in the tests shares.
@@ -45,24 +45,19 @@ def phantoms(cache_dir: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def command(cache_dir: Path) -> Command:
+def command(cache_dir: Path) -> Iterator[Command]:
     """Run `python -m brain_tumor.<verb> ...` in a folder; float32 and one thread unless told otherwise."""
+    interpreter = Interpreter(environment(cache_dir), ["-W", "error::DeprecationWarning:brain_tumor"])
 
     def run(verb: str, *arguments: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-        finished = subprocess.run(
-            [sys.executable, "-W", "error::DeprecationWarning:brain_tumor", "-m", f"brain_tumor.{verb}", *arguments],
-            cwd=cwd,
-            env=environment(cache_dir),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        finished = interpreter.run(f"brain_tumor.{verb}", arguments, cwd)
         if check:
             assert finished.returncode == 0, finished.stdout + finished.stderr
             assert "Warning: " not in finished.stderr, finished.stderr  # our own is in capitals
         return finished
 
-    return run
+    yield run
+    interpreter.close()
 
 
 @pytest.fixture(scope="session")
