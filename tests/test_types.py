@@ -294,6 +294,18 @@ def test_crops_come_from_runs_that_were_tested_on_them(localizers: list[Path]) -
         oracle.serve_masks()
 
 
+def test_what_a_run_has_inherited_counts_as_seen(localizers: list[Path], tmp_path: Path) -> None:
+    first = localizers[0]
+    tested = tables.read_csv(first / "predictions.csv")["case"]
+    for name in ("predictions.csv", "split.csv"):
+        shutil.copy(first / name, tmp_path)
+    assert set(crops.read_runs(f"run:{tmp_path}").flagged) == set(tables.read_csv(first / "predictions.csv")["path"])
+    tables.write_csv(tmp_path / "inherited.csv", pd.DataFrame({"case": tested.unique()[:1], "digest": ""}))
+    predicted = crops.read_runs(f"run:{tmp_path}")
+    assert tested.iloc[0] in predicted.trained
+    assert len(predicted.flagged) == int((tested != tested.iloc[0]).sum())
+
+
 def test_a_crop_shows_the_tumour_at_the_files_own_size(localizers: list[Path]) -> None:
     data = _cropped(localizers, crop_margin=0.0)
     assert data.decoded.masks is not None

@@ -3,6 +3,11 @@
 Importing this module gives Hydra its resolvers `run_name` and `run_folder`.
 """
 
+import atexit
+import os
+import shutil
+import tempfile
+from functools import cache
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -101,11 +106,22 @@ def _run_folder(output_dir: str, name: str, resume: bool, *, _root_: DictConfig)
     new_name = f"{name}-{run_id}"
     if resume or not processes.is_global_zero():
         folder = run_folder.find(Path(output_dir), run_id)
+        if folder is None and not resume:
+            # The first process has still to make the folder, and would make another where one is there.
+            return os.path.relpath(_temporary_folder(), output_dir)
         return folder.name if folder else new_name
     job_number = HydraConfig.get().job.num if processes.is_multirun() else 0
     if (run_id, job_number) not in _reserved:
         _reserved[run_id, job_number] = run_folder.make_new(Path(output_dir), new_name).name
     return _reserved[run_id, job_number]
+
+
+@cache
+def _temporary_folder() -> str:
+    """Make a folder for what Hydra writes in a process that is told where to train; it goes with the process."""
+    folder = tempfile.mkdtemp(prefix="brain_tumor-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 OmegaConf.register_new_resolver("run_name", _run_name, replace=True)

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from brain_tumor.io import run_lengths, tables
+from brain_tumor.runs import leakage
 
 CROPS = ("none", "tumour")
 Box = tuple[int, int, int, int]  # top, left, bottom and right, the last two excluded
@@ -137,7 +138,7 @@ def identify(masks: str | Sequence[str] | None) -> str:
 def read_runs(masks: str | Sequence[str]) -> Predicted:
     """Read what runs predict for the slices that they were tested on.
 
-    Predictions for a patient whom the run was trained on do not count.
+    Predictions for a patient whom the run, or one it started from, was trained on do not count.
 
     Args:
         masks: "run:FOLDER", or several.
@@ -156,10 +157,10 @@ def read_runs(masks: str | Sequence[str]) -> Predicted:
 
 def _add_run(predicted: Predicted, folder: Path) -> None:
     try:
-        predictions, split = (tables.read_csv(folder / name) for name in ("predictions.csv", "split.csv"))
+        predictions, seen = tables.read_csv(folder / "predictions.csv"), leakage.trained_on(folder)
     except ValueError as error:
         raise ValueError(f"data.masks=run:{folder}: no finished run there ({' '.join(str(error).split())})") from error
-    trained = set(split["case"][split["part"].isin(["train", "val"])]) - {""}
+    trained = set(seen["case"]) - {""}
     predicted.trained.update(trained)
     honest = predictions[~predictions["case"].isin(trained)]
     if "run_lengths" in honest:
