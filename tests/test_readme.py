@@ -6,7 +6,6 @@ import re
 import shlex
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +13,7 @@ import pytest
 
 from brain_tumor.benchmark import measure
 from brain_tumor.runs import record
-from tests.conftest import environment
+from tests.conftest import environment, unpack
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT.joinpath("README.md").read_text()
@@ -100,8 +99,7 @@ def test_the_optimizers_numbers_are_the_reports() -> None:
 
 
 def test_the_packed_runs_are_the_reports(tmp_path: Path) -> None:
-    with tarfile.open(REPORT / "runs.tar.xz") as packed:
-        packed.extractall(tmp_path, filter="data")
+    unpack(REPORT / "runs.tar.xz", tmp_path)
     runs = pd.read_csv(REPORT / "runs.csv", index_col="folder")
     for folder in (tmp_path / "lgg-runs").iterdir():
         assert record.final(record.read(folder)) == pytest.approx(runs.loc[folder.name, "accuracy"])

@@ -3,7 +3,6 @@
 import json
 import math
 import shutil
-import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from brain_tumor.inference import trained
 from brain_tumor.io import run_lengths, tables
 from brain_tumor.metrics import bootstrap, classification, patients, shape
 from brain_tumor.runs import record
-from tests.conftest import Command, data_of, run_folder
+from tests.conftest import Command, data_of, run_folder, unpack
 from tests.mat import write_set
 
 ROWS = [("0", "meningioma"), ("1", "glioma"), ("2", "pituitary tumour")]
@@ -411,8 +410,7 @@ def test_the_tables_of_the_docs_are_the_reports() -> None:
 
 
 def test_the_packed_runs_are_the_reports(tmp_path: Path) -> None:
-    with tarfile.open(DOCS / "results" / "types" / "runs.tar.xz") as packed:
-        packed.extractall(tmp_path, filter="data")
+    unpack(DOCS / "results" / "types" / "runs.tar.xz", tmp_path)
     folders = sorted((tmp_path / "types-runs").iterdir())
     assert len(folders) > 130
     assert all(record.load(folder / "results.json")["id"] in folder.name for folder in folders)

@@ -1,14 +1,13 @@
 """Records and run folders of yesterday stay readable, and what is no record is refused in one line."""
 
 import json
-import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from brain_tumor.runs import record
-from tests.conftest import REPOSITORY, Command
+from tests.conftest import REPOSITORY, Command, unpack
 
 # Three runs that revision 0205860 has trained: frozen by slice, frozen by patient with a validation part, and
 # fine-tuned on train/ and test/ folders of three classes. Their backbones are a pattern of thirteen numbers, and the
@@ -27,8 +26,7 @@ RECORDS = REPOSITORY / "docs" / "results" / "records"
 
 
 def _unpacked(archive: Path, home: Path) -> Path:
-    with tarfile.open(archive) as opened:
-        opened.extractall(home, filter="data")
+    unpack(archive, home)
     return home
 
 
