@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,9 @@ from hydra import compose, initialize_config_dir
 
 from brain_tumor import export, predict, verify
 from brain_tumor.config import typed
+from brain_tumor.data import opening
+from brain_tumor.data.transforms import Transforms
+from brain_tumor.datasets.base import COLUMNS, DataSet, Listing
 from brain_tumor.evaluation import evaluation
 from brain_tumor.inference import trained
 from brain_tumor.inference.onnx_run import OnnxRun
@@ -22,8 +26,9 @@ from brain_tumor.report.compose import compose as compose_report
 from brain_tumor.report.page import markdown
 from brain_tumor.report.runs import collect
 from brain_tumor.runs import record
+from brain_tumor.training import changed
 from tests import toy_data
-from tests.conftest import Command, run_folder
+from tests.conftest import Command, data_of, run_folder
 
 DATA = ["data=custom", "data._target_=my_data.Spots", "+data.root=spots"]
 SMALL = ["data.split=patient", "data.size=32", "data.batch_size=16", "model=cnn", "trainer.max_epochs=3"]
@@ -114,6 +119,55 @@ def test_it_is_reported(place: Path) -> None:
 def test_mistakes_end_in_one_line(arguments: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}"):
         _verify(*arguments)
+
+
+def _declared(changes: dict[str, Any]) -> type[DataSet]:
+    return type("Other", (toy_data.Spots,), changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "lgg"}, "name=lgg: is that of the data set brain_tumor.datasets.lgg.Lgg; choose another name"),
+        ({"name": ""}, "name=: give the data set a name"),
+        ({"sequences": ("flair",)}, "sequences=flair: name one for each of the three channels, or none"),
+    ],
+)
+def test_a_declaration_that_would_be_mistaken_is_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=rf"Other.{re.escape(message)}$"):
+        data_of(_declared(changes), root=str(tmp_path), cache_dir=str(tmp_path), transforms=Transforms())
+
+
+def test_a_data_set_without_a_name_or_slices_is_refused(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"root": str(tmp_path), "cache_dir": str(tmp_path), "transforms": Transforms()}
+
+    class Nameless(DataSet):
+        def listing(self) -> Listing:
+            return Listing(tmp_path, pd.DataFrame(columns=COLUMNS))
+
+    with pytest.raises(ValueError, match=r"Nameless.name=: give the data set a name$"):
+        opening.build(Nameless, {"cache_dir": str(tmp_path)}, "data", transforms=Transforms())
+    empty = _declared({"listing": lambda _: Listing(tmp_path, pd.DataFrame(columns=COLUMNS))})
+    with pytest.raises(ValueError, match="no slices are listed there"):
+        data_of(empty, **settings).setup()
+    with pytest.raises(ValueError, match="a listing lacks the columns fold, part"):
+        Listing(tmp_path, pd.DataFrame(columns=COLUMNS[:-2]))
+
+
+def test_a_finished_run_is_of_the_data_wherever_its_files_are_named(place: Path) -> None:
+    """A data set of one's own may call the setting of its folder otherwise."""
+    config = {**record.read(place / "run")["config"]}
+    lines = "import my_data\n\nclass Spots(my_data.Spots):\n    def __init__(self, *, home: str) -> None:\n"
+    (place / "at_home.py").write_text(f"{lines}        super().__init__(root=home)\n")
+    moved = {key: value for key, value in config["data"].items() if key != "root"}
+    moved |= {"_target_": "at_home.Spots", "home": "spots"}
+    changed.refuse_changed({**config, "data": moved}, place / "run")
+    path = place / "spots" / "0" / "1.png"
+    before = path.read_bytes()
+    path.write_bytes((place / "spots" / "0" / "3.png").read_bytes())
+    with pytest.raises(ValueError, match="finished before, but its data has changed since"):
+        changed.refuse_changed({**config, "data": moved}, place / "run")
+    path.write_bytes(before)
 
 
 def test_data_that_nobody_has_published_is_not_held_against_it(place: Path) -> None:

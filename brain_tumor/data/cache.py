@@ -114,6 +114,10 @@ def load(listing: Listing, size: int, cache_dir: Path, crop: Crop | None = None)
     """
     if listing.problems:
         raise ValueError(summarise(listing.problems))
+    if listing.table.empty:
+        raise ValueError(
+            f"{listing.root}: no slices are listed there, so that there is nothing to train on or to score"
+        )
     home = cache_dir / "slices"
     home.mkdir(parents=True, exist_ok=True)
     stamp = home / f"{_stamp(listing, size, crop)}.key"

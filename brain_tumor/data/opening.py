@@ -8,6 +8,7 @@ from typing import Any
 from brain_tumor.config import typed
 from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.data.transforms import Transforms
+from brain_tumor.datasets import declared as declarations
 from brain_tumor.datasets.base import DataSet
 from brain_tumor.runs import class_names
 
@@ -50,6 +51,7 @@ def build(declared: type[DataSet], settings: Mapping[str, Any], place: str, **gi
     Raises:
         ValueError: a setting is unknown or missing, or a value is out of range.
     """
+    _refuse_mistakable(declared)
     values = {name: value for name, value in settings.items() if name not in {"_target_", "_convert_"}}
     of_dataset, of_module = _parameters(declared), _parameters(SliceDataModule)
     try:
@@ -59,6 +61,25 @@ def build(declared: type[DataSet], settings: Mapping[str, Any], place: str, **gi
     except TypeError as error:
         refused = re.sub(r"^\w+\.__init__\(\) ", "", str(error))
         raise ValueError(f"{place}: {refused}") from error
+
+
+def _refuse_mistakable(dataset: type[DataSet]) -> None:
+    """Refuse a declaration whose runs would pass for others, since records know a data set by its name alone.
+
+    Raises:
+        ValueError: the data set has no name or that of another one, or does not name three channels.
+    """
+    place, name = f"{dataset.__module__}.{dataset.__name__}", getattr(dataset, "name", "")
+    if not name:
+        raise ValueError(f"{place}.name={name}: give the data set a name")
+    known = declarations.by_name().get(name, dataset)
+    if known is not dataset:
+        raise ValueError(
+            f"{place}.name={name}: is that of the data set {known.__module__}.{known.__name__}; choose another name"
+        )
+    if len(dataset.sequences) not in {0, 3}:
+        shown = ", ".join(dataset.sequences)
+        raise ValueError(f"{place}.sequences={shown}: name one for each of the three channels, or none")
 
 
 def _parameters(constructed: type) -> set[str]:

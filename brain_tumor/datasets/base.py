@@ -52,6 +52,15 @@ class Listing:
     reader: Reader = read_files
     patients: pd.DataFrame = field(default_factory=pd.DataFrame)
 
+    def __post_init__(self) -> None:
+        """Refuse a table that lacks columns.
+
+        Raises:
+            ValueError: it does.
+        """
+        if missing := sorted(set(COLUMNS) - set(self.table)):
+            raise ValueError(f"{self.root}: a listing lacks the columns {', '.join(missing)}")
+
 
 class Published(NamedTuple):
     """A result that others have published on a data set; the report shows it beside ours.

@@ -134,7 +134,7 @@ class Predictor:
 
     def _conclude(self, case: Slices, output: Outputs, detected: Outputs | None) -> Prediction:
         """Make the prediction of a case from the outputs of the run and the detector."""
-        columns_: dict[str, Any] = {
+        values: dict[str, Any] = {
             "slice": np.arange(len(case.images)),
             "position_mm": case.grid.positions if case.grid else np.nan,
             **dict(zip(columns(self.run.classes), output.probabilities.T, strict=True)),
@@ -146,12 +146,12 @@ class Predictor:
         if output.maps is not None:
             flagged = np.stack([_on_grid(case, pixels) >= _PIXEL for pixels in output.maps])
             if detected is not None:
-                columns_ |= self._empty(flagged, detected)
-            columns_["area_px"] = flagged.sum((1, 2))
+                values |= self._empty(flagged, detected)
+            values["area_px"] = flagged.sum((1, 2))
             height, width = case.millimetres
-            columns_["area_mm2"] = columns_["area_px"] * height * width if case.grid else np.nan
+            values["area_mm2"] = values["area_px"] * height * width if case.grid else np.nan
             masks = flagged.astype(np.uint8)
-        table = pd.DataFrame(columns_)
+        table = pd.DataFrame(values)
         prediction = Prediction(table, masks, self.run.classes, self.run.positive, self.threshold, lines)
         prediction.doubts += doubts.overruled(case, prediction)
         return prediction

@@ -70,13 +70,16 @@ def _refuse_other_masks(masks: str | None, folder: Path) -> None:
 
 def _refuse_other_data(config: dict[str, Any], folder: Path) -> None:
     """Refuse other slices than the run in a folder was trained on; note files that have only moved."""
-    root = Path(config["data"].get("root") or "").expanduser()
-    if not config["data"].get("root") or not root.is_dir():
+    data = parts.open_data(config)
+    root, begun = data.dataset.root, run_folder.begun(folder)
+    if data.dataset.drawn or (root is not None and not root.is_dir()):
         return
-    begun, files = run_folder.begun(folder), walk.stamp(root)
-    if begun.get("files") == files:
+    files = "" if root is None else walk.stamp(root)
+    if files and begun.get("files") == files:
         return
-    data, finished = parts.make_data(config), record.read(folder)
+    data.prepare_data()
+    data.setup()
+    finished = record.read(folder)
     key = finished["data"]["key"]
     if not data.is_content(key, finished["hyperparameters"]["size"]):
         raise _changed(folder, f"its data has changed since (content {key}, now {data.key}); restore it")

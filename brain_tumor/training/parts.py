@@ -8,9 +8,14 @@ from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.models.task import Task
 
 
+def open_data(config: dict[str, Any]) -> SliceDataModule:
+    """Build the data module with its transforms; nothing is read yet."""
+    return opening.open_data(config, typed.make(config, "transforms"), config["seed"])
+
+
 def make_data(config: dict[str, Any]) -> SliceDataModule:
     """Build the data module with its transforms, and set it up."""
-    data = opening.open_data(config, typed.make(config, "transforms"), config["seed"])
+    data = open_data(config)
     data.prepare_data()
     data.setup()
     return data
