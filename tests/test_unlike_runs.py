@@ -10,7 +10,7 @@ import pytest
 from brain_tumor.data import crops, targets
 from brain_tumor.evaluation import scored_data
 from brain_tumor.runs import record, run_folder
-from brain_tumor.training import changed, refuse
+from brain_tumor.training import changed, parts, refuse
 
 
 def test_a_finished_run_has_started_from_the_same_weights(tmp_path: Path) -> None:
@@ -29,6 +29,8 @@ def test_a_finished_run_has_started_from_the_same_weights(tmp_path: Path) -> Non
 def test_a_finished_run_has_seen_the_same_masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its own data has not changed, only what another run says of it."""
     monkeypatch.setattr(record, "read", lambda _: {"weights": {"detail": ""}})
+    its_own = SimpleNamespace(dataset=SimpleNamespace(root=tmp_path / "elsewhere", drawn=False))
+    monkeypatch.setattr(parts, "open_data", lambda _: its_own)
     localizer = tmp_path / "localizer"
     localizer.mkdir()
     (localizer / "predictions.csv").write_text("first")

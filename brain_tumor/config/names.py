@@ -81,6 +81,8 @@ def _run_name(*, _root_: DictConfig) -> str:
         split = "cases"
     if data.get("fold") is not None:
         split = f"fold{data.fold}" + (f"of{data.folds}" if data.get("folds") else "")
+    if data.get("inner_fold") is not None:
+        split += f"-inner{data.inner_fold}of{data.inner_folds}"
     target = data.get("target")
     parts = [
         choices["data"],

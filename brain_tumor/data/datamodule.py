@@ -30,13 +30,15 @@ class SliceDataModule(L.LightningDataModule):
         cache_dir: the folder of decoded slices, which all runs share.
         target: what slices are labelled with (see `brain_tumor.data.targets`); None for the data set's default.
         positive: the class that means a tumour; None to go by the data set's declaration or by the classes' names.
-        split: as the following six, a setting of `brain_tumor.data.split.Split`.
+        split: as the following eight, a setting of `brain_tumor.data.split.Split`.
         test_fraction: share of the slices, or patients, to test.
         val_fraction: share of the training part to validate on; 0, as in the paper, for none.
         split_seed: of the split's draw.
         folds: how many folds to divide the patients into.
         fold: the fold to test.
         test_cases: the patients to test.
+        inner_folds: how many folds to divide the other patients than those of `fold` into.
+        inner_fold: the inner fold to test.
         min_patients: a target of patients leaves out classes with fewer.
         crop: "tumour" shows the surroundings of the tumour's mask only, "none" the whole slice.
         crop_margin: width added on each side of a crop, as a share of the mask's longer side.
@@ -82,6 +84,8 @@ class SliceDataModule(L.LightningDataModule):
         folds: int | None = None,
         fold: int | None = None,
         test_cases: Sequence[str] | None = None,
+        inner_folds: int | None = None,
+        inner_fold: int | None = None,
         min_patients: int = 10,
         crop: str = "none",
         crop_margin: float = 0.2,
@@ -103,7 +107,9 @@ class SliceDataModule(L.LightningDataModule):
         self.cache_dir = Path(cache_dir).expanduser()
         self.target, self.min_patients = target, min_patients
         self.positive = dataset.positive if positive is None and target == dataset.target else positive
-        self.split = Split(split, test_fraction, val_fraction, split_seed, folds, fold, test_cases)
+        self.split = Split(
+            split, test_fraction, val_fraction, split_seed, folds, fold, test_cases, inner_folds, inner_fold
+        )
         self.crop, self.crop_margin, self.masks = crop, crop_margin, masks
         self.empty = empty
         self.batch_size, self._eval_batch_size = batch_size, eval_batch_size

@@ -19,7 +19,7 @@ def hyperparameters(data: SliceDataModule) -> dict[str, bool | int | float | str
     return {
         "data": data.dataset.name,
         "split": data.drawn["method"],
-        "fold": -1 if data.split.fold is None else data.split.fold,
+        "fold": -1 if data.drawn["fold"] is None else data.drawn["fold"],
         "split_seed": data.split.split_seed,
         "test_fraction": data.split.test_fraction,
         "val_fraction": data.split.val_fraction,
@@ -55,7 +55,8 @@ def describe(data: SliceDataModule) -> dict[str, Any]:
 
 def describe_split(data: SliceDataModule) -> dict[str, Any]:
     """Return how the split was drawn, and the counts of each part."""
-    dropped = int((_labelled(data)["part"] == "").sum())
+    inner = data.split.inner_folds is not None  # then a row without a part is one of the outer fold
+    dropped = 0 if inner else int((_labelled(data)["part"] == "").sum())
     parts = {part: _count(data, data.table.iloc[rows]) for part, rows in data.rows.items()}
     shared = _patients_on_both_sides(data.table)
     return {**data.drawn, "duplicates_dropped": dropped, "patients_on_both_sides": shared, **parts}

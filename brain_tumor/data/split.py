@@ -29,6 +29,9 @@ class Split:
         folds: divide the patients into so many folds instead, with similar labels in each, and test one fold.
         fold: the fold to test: from 0 to `folds` - 1, or with "given" a number that the data has.
         test_cases: test exactly these patients instead.
+        inner_folds: leave out the patients of `fold`, divide the others into so many folds, and test one of these:
+            a choice between settings is then made without the patients that test it (nested cross-validation).
+        inner_fold: the inner fold to test, from 0 to `inner_folds` - 1.
 
     Raises:
         ValueError: a value is out of range, or settings exclude each other.
@@ -41,6 +44,8 @@ class Split:
     folds: int | None = None
     fold: int | None = None
     test_cases: Sequence[str | int] | None = None
+    inner_folds: int | None = None
+    inner_fold: int | None = None
 
     def __post_init__(self) -> None:
         if self.split is not None and self.split not in METHODS:
@@ -53,25 +58,27 @@ class Split:
             raise ValueError("data.folds and data.test_cases: each says who is tested; give one of them")
         if (self.folds is not None or self.test_cases is not None) and self.split in {"given", "none"}:
             raise ValueError(f"data.split={self.split}: leaves nothing to data.folds or data.test_cases; leave it out")
-        if self.folds is not None and (self.folds < 2 or self.fold is None or not 0 <= self.fold < self.folds):
-            raise ValueError(
-                f"data.folds={self.folds} data.fold={self.fold}: give at least 2 folds, and a fold from 0 to folds - 1"
-            )
+        _refuse_folds("", self.folds, self.fold)
+        _refuse_folds("inner_", self.inner_folds, self.inner_fold)
+        if self.inner_folds is not None and self.folds is None:
+            raise ValueError(f"data.inner_folds={self.inner_folds}: divides what data.folds trains on; give that, too")
         if self.folds is None and self.fold is not None and self.split not in {None, "given"}:
             raise ValueError(
                 f"data.fold={self.fold}: of how many? Give data.folds, or data.split=given for the data's own"
             )
 
     def method(self, table: pd.DataFrame) -> str:
-        """Return the rule for these slices: "slice", "patient", "given", "none", "folds" or "cases"."""
+        """Return the rule for these slices: "slice", "patient", "given", "none", "folds", "inner folds" or "cases"."""
         if self.folds is not None:
-            return "folds"
+            return "folds" if self.inner_folds is None else "inner folds"
         if self.test_cases is not None:
             return "cases"
         return self.split or ("given" if _is_given(table) else "slice")
 
     def draw(self, table: pd.DataFrame, labels: NDArray[np.int64]) -> NDArray[np.str_]:
-        """Return the part of every row: "train", "val" or "test"; "" for a row whose duplicate has a later part.
+        """Return the part of every row: "train", "val", "test" or "", which is left out.
+
+        Left out are rows whose duplicate has a later part, and with inner folds the rows of the outer one.
 
         Args:
             table: columns `case`, `digest`, `part`, `fold` and perhaps `person` (see `brain_tumor.datasets.base`).
@@ -87,22 +94,37 @@ class Split:
             parts = _given(table, self.fold)
         else:
             parts = np.where(self._tested(table, labels, method), "test", "train").astype("<U5")
+        if method == "inner folds":
+            parts = self._inner_parts(table, labels, parts)
         if self.val_fraction > 0:
             self._take_validation(parts, table, method)
         return parts
 
     def describe(self, table: pd.DataFrame) -> dict[str, Any]:
-        """Return the rule, for the record."""
-        return {"method": self.method(table), "seed": self.split_seed, "folds": self.folds, "fold": self.fold}
+        """Return the rule, for the record: with inner folds, `folds` and `fold` are theirs, since one of them is tested."""
+        drawn = {"method": self.method(table), "seed": self.split_seed, "folds": self.folds, "fold": self.fold}
+        if self.inner_folds is None:
+            return drawn
+        outer = {"outer_folds": self.folds, "outer_fold": self.fold}
+        return {**drawn, "folds": self.inner_folds, "fold": self.inner_fold, **outer}
 
     def _tested(self, table: pd.DataFrame, labels: NDArray[np.int64], method: str) -> NDArray[np.bool_]:
-        if method == "folds":
+        if method in {"folds", "inner folds"}:
             assert self.folds is not None
             assert self.fold is not None
             return np.equal(_folds(table, labels, self.folds, self.split_seed), self.fold)
         if method == "cases":
             return _named(table, [str(name) for name in self.test_cases or ()])  # 101 is given as a number
         return _fraction(table, method, self.test_fraction, np.random.default_rng(self.split_seed))
+
+    def _inner_parts(self, table: pd.DataFrame, labels: NDArray[np.int64], parts: NDArray[np.str_]) -> NDArray[np.str_]:
+        """Return the parts of the inner folds: of the rows that `parts` trains on, the others are left out."""
+        assert self.inner_folds is not None
+        rows = np.flatnonzero(parts == "train")
+        folds = _folds(table.iloc[rows], labels[rows], self.inner_folds, self.split_seed)
+        inner = np.full(len(parts), "", dtype="<U5")
+        inner[rows] = np.where(folds == self.inner_fold, "test", "train")
+        return inner
 
     def _take_validation(self, parts: NDArray[np.str_], table: pd.DataFrame, method: str) -> None:
         if (parts == "val").any():
@@ -114,6 +136,17 @@ class Split:
         generator = np.random.default_rng([self.split_seed, 1])
         chosen = _fraction(table.iloc[train], "slice" if by_slice else "patient", self.val_fraction, generator)
         parts[train[chosen]] = "val"
+
+
+def _refuse_folds(prefix: str, folds: int | None, fold: int | None) -> None:
+    """Refuse a number of folds that leaves none to train on, or a fold that is not one of them."""
+    if folds is not None and (folds < 2 or fold is None or not 0 <= fold < folds):
+        raise ValueError(
+            f"data.{prefix}folds={folds} data.{prefix}fold={fold}: give at least 2 folds, and a fold from 0 to "
+            f"{prefix}folds - 1"
+        )
+    if prefix and folds is None and fold is not None:
+        raise ValueError(f"data.{prefix}fold={fold}: of how many? Give data.{prefix}folds")
 
 
 def _is_given(table: pd.DataFrame) -> bool:

@@ -80,7 +80,13 @@ class Run:
             weights=_SOURCES[weights["source"]] + ", partial" * bool(weights["missing"]),
             title=", ".join(filter(None, words)),
             minutes=(timing["setup_seconds"] + timing["fit_seconds"] + timing["test_seconds"]) / 60,
-            tested_on=(split["method"], split["seed"], settings.get("test_fraction"), settings.get("val_fraction")),
+            tested_on=(
+                split["method"],
+                split["seed"],
+                split.get("outer_fold"),
+                settings.get("test_fraction"),
+                settings.get("val_fraction"),
+            ),
         )
 
     @property
@@ -114,7 +120,8 @@ class Run:
         model = {**config["model"], "weights": [weights["source"], weights["detail"]]}
         # An earlier version changed the configured momentum, so that one configuration may mean two momenta.
         optimizer = {**config["optimizer"], "used": self.record["hyperparameters"].get("momentum_used")}
-        data = {**config["data"], "root": self.record["data"]["key"]} | ({"fold": None} if "fold" in differ else {})
+        tested = "fold" if config["data"].get("inner_fold") is None else "inner_fold"
+        data = {**config["data"], "root": self.record["data"]["key"]} | ({tested: None} if "fold" in differ else {})
         seed = {"seed": 0} if "seed" in differ else {}
         return identity.run_id({**config, **seed, "model": model, "optimizer": optimizer, "data": data})
 

@@ -19,6 +19,7 @@ _IMMATERIAL = {
 NEUTRAL: dict[str, Any] = {
     "data.target": None, "data.positive": None,
     "data.folds": None, "data.fold": None, "data.test_cases": None, "data.empty": None,
+    "data.inner_folds": None, "data.inner_fold": None,
     "data.min_patients": 10, "data.crop": "none", "data.crop_margin": 0.2, "data.masks": None,
     "schedule": "constant", "model.trained": None, "transforms.missing": 0,
 }  # fmt: skip

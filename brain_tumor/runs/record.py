@@ -55,6 +55,8 @@ class Split(TypedDict):
     seed: int
     folds: int | None
     fold: int | None
+    outer_folds: NotRequired[int]  # with inner folds, `folds` and `fold` are theirs
+    outer_fold: NotRequired[int]
     duplicates_dropped: int
     patients_on_both_sides: NotRequired[int]  # older records lack it
     train: Count

@@ -133,6 +133,9 @@ def split_title(split: Split) -> str:
     """Return how a run's data was divided."""
     if split["method"] == "folds":
         return f"fold {split['fold']} of {split['folds']} by patient"
+    if split["method"] == "inner folds":
+        outer = f"what fold {split['outer_fold']} of {split['outer_folds']} trains on"
+        return f"inner fold {split['fold']} of {split['folds']} by patient, of {outer}"
     if split["method"] == "cases":
         return "split by named patients"
     return f"split by {split['method']}" if split["fold"] is None else f"given fold {split['fold']}"

@@ -21,7 +21,7 @@ from brain_tumor.data import cache
 from brain_tumor.data.reading import read
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.datasets import kaggle_3m
-from brain_tumor.datasets.base import Listing
+from brain_tumor.datasets.base import COLUMNS, Listing
 from brain_tumor.datasets.folder import Folder, list_slices
 from brain_tumor.datasets.lgg import Lgg
 from brain_tumor.scans.images import Content, fit_image, fit_mask, read_files
@@ -188,7 +188,7 @@ def test_reads_in_order_and_not_far_ahead(tmp_path: Path) -> None:
         return Content(np.full((4, 4, 3), int(path.stem), np.uint8), path.stem)
 
     count = 40 * (os.cpu_count() or 1)
-    table = pd.DataFrame({"path": [f"{number % 256}.png" for number in range(count)], "mask": ""})
+    table = pd.DataFrame({"path": [f"{number % 256}.png" for number in range(count)], "mask": ""}, columns=COLUMNS)
     digests = []
     for result in read(Listing(tmp_path, table, reader=slow), 4, "reading"):
         assert not isinstance(result, ValueError)

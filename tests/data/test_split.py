@@ -146,6 +146,21 @@ def test_folds_keep_equal_files_together_and_leave_room_for_validation() -> None
         assert parts[0] == parts[-1]
 
 
+def test_inner_folds_test_all_but_the_outer_folds_patients_once() -> None:
+    table, labels = _varied()
+    outer = Split(folds=5, fold=2).draw(table, labels)
+    inner = [Split(folds=5, fold=2, inner_folds=3, inner_fold=fold).draw(table, labels) for fold in range(3)]
+    for parts in inner:
+        assert set(parts) == {"train", "test", ""}
+        np.testing.assert_array_equal(parts == "", outer == "test")
+        assert table.assign(part=parts).groupby("case")["part"].nunique().max() == 1
+    np.testing.assert_array_equal(np.sum([parts == "test" for parts in inner], axis=0), outer == "train")
+    split = Split(folds=5, fold=2, inner_folds=3, inner_fold=1, val_fraction=0.2)
+    assert set(split.draw(table, labels)) == {"train", "val", "test", ""}
+    said = {"method": "inner folds", "seed": 0, "folds": 3, "fold": 1, "outer_folds": 5, "outer_fold": 2}
+    assert split.describe(table) == said
+
+
 def test_named_patients_are_tested() -> None:
     table, labels = _varied(20)
     parts = Split(test_cases=["c3", "c7"]).draw(table, labels)
@@ -190,6 +205,9 @@ def test_a_validation_folder_is_the_validation_part() -> None:
         ({"folds": 5}, "data.folds=5 data.fold=None: give"),
         ({"folds": 5, "fold": 5}, "a fold from 0 to folds - 1"),
         ({"fold": 2}, "data.fold=2: of how many"),
+        ({"folds": 5, "fold": 0, "inner_folds": 3}, "data.inner_folds=3 data.inner_fold=None: give"),
+        ({"folds": 5, "fold": 0, "inner_fold": 1}, "data.inner_fold=1: of how many"),
+        ({"inner_folds": 3, "inner_fold": 0}, "data.inner_folds=3: divides what data.folds trains on"),
         ({"folds": 5, "fold": 0, "test_cases": ["c1"]}, "each says who is tested"),
         ({"folds": 5, "fold": 0, "split": "given"}, "data.split=given: leaves nothing to data.folds"),
         ({"split": "half"}, "data.split=half: choose one of"),
