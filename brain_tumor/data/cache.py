@@ -49,12 +49,14 @@ class DecodedSlices:
             the mask has any foreground at its file's size), `height` and `width` (in pixels, before resizing).
         images: uint8 (N, size, size, 3), memory-mapped.
         masks: uint8 (N, size, size) of 0 and 1, memory-mapped; None for data without masks.
+        folder: holds them in the cache.
     """
 
     key: str
     facts: pd.DataFrame
     images: NDArray[np.uint8]
     masks: NDArray[np.uint8] | None
+    folder: Path
     _packed: NDArray[np.uint8] | None
 
     def original_mask(self, row: int) -> NDArray[np.uint8]:
@@ -215,9 +217,9 @@ def _open(home: Path, key: str) -> DecodedSlices:
     # Copy-on-write: torch wants writable memory, and the file stays as it is.
     images = np.load(folder / "images.npy", mmap_mode="c")
     if not (folder / "masks.npy").exists():
-        return DecodedSlices(key, facts, images, None, None)
+        return DecodedSlices(key, facts, images, None, folder, None)
     packed = np.memmap(folder / "originals.bin", dtype=np.uint8, mode="r")
-    return DecodedSlices(key, facts, images, np.load(folder / "masks.npy", mmap_mode="c"), packed)
+    return DecodedSlices(key, facts, images, np.load(folder / "masks.npy", mmap_mode="c"), folder, packed)
 
 
 def _key_of(crop: Crop | None) -> str:

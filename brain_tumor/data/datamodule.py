@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
 from brain_tumor.data import batches, cache, crops, labelling, settings, targets
+from brain_tumor.data import intensities as intensities_
 from brain_tumor.data.batches import Balanced, Batch, Rows
 from brain_tumor.data.split import Split
 from brain_tumor.data.store import Store
@@ -49,6 +50,8 @@ class SliceDataModule(L.LightningDataModule):
         batch_size: of training.
         eval_batch_size: of validation, test and features; changes speed, not results. None for a fast one.
         size: side of the square images, in pixels.
+        intensities: "file" shows grey levels as the files have them; "volume" standardizes each sequence of a volume
+            (see `brain_tumor.scans.standardization`). A slice whose case or number is unknown is its own volume.
         resident: whether to hold all images in the device's memory: True, False, or "auto" for a GPU with room for
             them; changes speed, not results.
         seed: of the order of training batches.
@@ -94,14 +97,15 @@ class SliceDataModule(L.LightningDataModule):
         batch_size: int = 8,
         eval_batch_size: int | None = None,
         size: int = 224,
+        intensities: str = "file",
         resident: bool | str = "auto",
         seed: int = 0,
     ) -> None:
         super().__init__()
         target = dataset.target if target is None else target
         settings.check(
-            target, crop, masks, empty, resident, batch_size=batch_size, eval_batch_size=eval_batch_size, size=size,
-            min_patients=min_patients, crop_margin=crop_margin,
+            target, crop, masks, empty, resident, intensities, batch_size=batch_size, eval_batch_size=eval_batch_size,
+            size=size, min_patients=min_patients, crop_margin=crop_margin,
         )  # fmt: skip
         self.dataset, self.transforms = dataset, transforms
         self.cache_dir = Path(cache_dir).expanduser()
@@ -113,7 +117,7 @@ class SliceDataModule(L.LightningDataModule):
         self.crop, self.crop_margin, self.masks = crop, crop_margin, masks
         self.empty = empty
         self.batch_size, self._eval_batch_size = batch_size, eval_batch_size
-        self.size, self.resident, self.seed = size, resident, seed
+        self.size, self.intensities, self.resident, self.seed = size, intensities, resident, seed
         self.tested = "test"
         self._decoded: cache.DecodedSlices | None = None
 
@@ -142,6 +146,7 @@ class SliceDataModule(L.LightningDataModule):
         return listing, cache.load(listing, self.size, self.cache_dir, crop), predicted
 
     def _open(self) -> None:
+        settings.refuse_misfit(self.intensities, self.crop, self.transforms)
         listing, decoded, predicted = self._load()
         if self.empty is not None and decoded.masks is None:
             raise ValueError(f"data.empty={self.empty}: this data has no masks that tell empty slices; leave it out")
@@ -155,7 +160,16 @@ class SliceDataModule(L.LightningDataModule):
         images = torch.from_numpy(decoded.images).permute(0, 3, 1, 2)
         labels = torch.tensor(self.table["label"].to_numpy())
         self.store = Store(images, labels, self.transforms, self.resident)
+        if self.intensities == "volume":
+            self._standardize(decoded)
         self._decoded = decoded
+
+    def _standardize(self, decoded: cache.DecodedSlices) -> None:
+        """Have the store standardize intensities, and strip heads if the transforms do."""
+        volumes, strips = intensities_.volumes(self.table), self.transforms.strip > 0
+        self.store.statistics = torch.from_numpy(intensities_.statistics(decoded, volumes, strips))
+        self.store.volumes = torch.from_numpy(volumes)
+        self.store.depths = torch.from_numpy(intensities_.depths(decoded)) if strips else None
 
     def serve_masks(self) -> None:
         """Put masks into every batch from now on.
@@ -240,15 +254,15 @@ class SliceDataModule(L.LightningDataModule):
         self,
         batch: Tensor,
         dataloader_idx: int,  # noqa: ARG002, Lightning's signature
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Gather the images and masks of a batch of rows int64 (B,), unless the device has them."""
+    ) -> tuple[Tensor | None, ...]:
+        """Gather the slices of a batch of rows int64 (B,), unless the device has them."""
         return batch, *self.store.gather(batch)
 
     def on_after_batch_transfer(
         self,
-        batch: tuple[Tensor, Tensor | None, Tensor | None],
+        batch: tuple[Tensor, Tensor | None, Tensor | None, Tensor | None],
         dataloader_idx: int,  # noqa: ARG002, Lightning's signature
     ) -> Batch:
-        """Turn rows and their images and masks into a batch, transformed, on the device."""
+        """Turn rows and what was gathered for them into a batch, transformed, on the device."""
         self.transforms.train(self.trainer is not None and self.trainer.training)
         return self.store.assemble(*batch)

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from brain_tumor.data import crops, targets
+from brain_tumor.data import crops, intensities, targets
+from brain_tumor.data.transforms import Transforms
 
 LEAST = {
     "batch_size": 1,
@@ -19,16 +20,18 @@ def check(
     masks: str | Sequence[str] | None,
     empty: float | None,
     resident: bool | str,
+    scaling: str,
     **numbers: float | None,
 ) -> None:
     """Refuse values out of range, and settings that exclude each other.
 
     Args:
-        target: as the following four, a setting of `brain_tumor.data.datamodule.SliceDataModule`.
+        target: as the following, a setting of `brain_tumor.data.datamodule.SliceDataModule`.
         crop: likewise.
         masks: likewise.
         empty: likewise.
         resident: likewise.
+        scaling: likewise, `intensities`.
         numbers: the settings named in `LEAST`; None is always allowed.
 
     Raises:
@@ -43,5 +46,29 @@ def check(
         raise ValueError(f"data.crop={crop}: choose one of {', '.join(crops.CROPS)}")
     if masks is not None and crop == "none" and not targets.is_of_patients(target):
         raise ValueError("data.masks: goes with data.crop=tumour, or with a target of patients")
+    if scaling not in intensities.CHOICES:
+        raise ValueError(f"data.intensities={scaling}: choose one of {', '.join(intensities.CHOICES)}")
     if resident not in (True, False, "auto"):
         raise ValueError(f"data.resident={resident}: choose one of auto, true, false")
+
+
+def refuse_misfit(scaling: str, crop: str, transforms: Transforms) -> None:
+    """Refuse transforms that the data's intensities do not allow.
+
+    Args:
+        scaling: as the next one, a setting of `brain_tumor.data.datamodule.SliceDataModule`, `intensities`.
+        crop: likewise.
+        transforms: of the slices.
+
+    Raises:
+        ValueError: a setting cannot be used.
+    """
+    if scaling == "volume" and not transforms.normalize:
+        raise ValueError("data.intensities=volume: standardizes; set transforms.normalize=true, or leave it out")
+    if scaling == "volume" and crop != "none":
+        raise ValueError(f"data.intensities=volume: needs whole slices, not data.crop={crop}")
+    if transforms.strip and scaling != "volume":
+        raise ValueError(
+            f"transforms.strip={transforms.strip}: without its skull a slice is scaled otherwise; set "
+            "data.intensities=volume, too"
+        )

@@ -101,7 +101,7 @@ class Split:
         return parts
 
     def describe(self, table: pd.DataFrame) -> dict[str, Any]:
-        """Return the rule, for the record: with inner folds, `folds` and `fold` are theirs, since one of them is tested."""
+        """Return the rule, for the record; with inner folds, `folds` and `fold` are theirs."""
         drawn = {"method": self.method(table), "seed": self.split_seed, "folds": self.folds, "fold": self.fold}
         if self.inner_folds is None:
             return drawn

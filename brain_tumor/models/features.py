@@ -81,6 +81,9 @@ def _key(part: nn.Module, data: SliceDataModule, precision: str, device: torch.d
     unit = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.get_num_threads()
     machine = (device.type, unit, torch.__version__)
     content = hashlib.sha256(repr((FORMAT, data.decoded.key, shown, precision, machine)).encode())
+    standards = data.store.statistics_of(torch.arange(len(data.store.images)))
+    if standards is not None:
+        content.update(standards.numpy().tobytes())
     for name, tensor in part.state_dict().items():
         content.update(name.encode())
         content.update(tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -94,12 +97,15 @@ def _extract(
     part = part.to(device).eval()
     transforms = data.transforms.to(device).eval()
     title = "features of flipped images" if flipped else "features"
-    batches = torch.split(data.store.images, data.eval_batch_size(device))
+    batches = torch.split(torch.arange(len(data.store.images)), data.eval_batch_size(device))
     features: NDArray[np.float32] | None = None
     with atomic.file(path) as temporary:
         done = 0
-        for images in tqdm(batches, title, unit=" batches", leave=False, disable=None):
-            inputs = transforms(images.to(device))
+        for rows in tqdm(batches, title, unit=" batches", leave=False, disable=None):
+            statistics = data.store.statistics_of(rows)
+            inputs = transforms(
+                data.store.images[rows].to(device), None if statistics is None else statistics.to(device)
+            )
             with precision_.autocast(precision, device):
                 output = part(inputs.flip(-1) if flipped else inputs).float().cpu()
             # Maps are stored channels last, as convolutions want them.

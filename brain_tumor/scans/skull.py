@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from brain_tumor.scans.head import outline
+
 _SIDE = 96  # pixels of the longer side of a resized slice: a skull is two to three of them thick
 _FEWEST_PIXELS = 48  # of a slice's shorter side: with fewer, its skull is thinner than a pixel
 _SLICES = 9  # of a case that are measured
@@ -122,7 +124,7 @@ def _measure(image: NDArray[np.uint8], millimetres: tuple[float, float]) -> tupl
         where there is no head, or the picture cuts most of its outline.
     """
     signal, least = _signal(image, millimetres)
-    head = _largest(np.any(signal > least, axis=-1))
+    head = outline(np.any(signal > least, axis=-1))
     if head.mean() < _LEAST_HEAD or head.sum() > _BOX * np.prod(np.ptp(np.nonzero(head), axis=1) + 1):
         return None
     profiles = _profiles(head, signal)
@@ -159,15 +161,6 @@ def _signal(
             signals.append((channel - low).clip(0) / above)
             least.append(max(_LEAST_SIGNAL, 4 * noise / above))
     return np.stack(signals, -1) if signals else np.zeros((*small.shape[:2], 1)), np.array(least or [1.0])
-
-
-def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Close gaps of a mask, fill its holes, drop what is thin, and keep the largest part."""
-    closed = ndimage.binary_closing(np.pad(mask, 4), iterations=3)
-    opened = ndimage.binary_opening(ndimage.binary_fill_holes(closed), iterations=3)[4:-4, 4:-4]
-    parts, count = ndimage.label(opened)
-    largest: NDArray[np.bool_] = parts == 1 + np.bincount(parts.ravel())[1:].argmax() if count else opened
-    return largest
 
 
 def _profiles(head: NDArray[np.bool_], signal: NDArray[np.float64]) -> NDArray[np.float64]:

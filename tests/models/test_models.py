@@ -307,9 +307,9 @@ def test_features_are_computed_once_and_shared(
 def test_features_of_other_transforms_are_others(make: Make, data: SliceDataModule) -> None:
     class Darker(Transforms):
         def together(
-            self, images: torch.Tensor, masks: torch.Tensor | None
+            self, images: torch.Tensor, masks: torch.Tensor | None, *of_volumes: torch.Tensor | None
         ) -> tuple[torch.Tensor, torch.Tensor | None]:
-            shown, masks = super().together(images, masks)
+            shown, masks = super().together(images, masks, *of_volumes)
             return shown * 0.5, masks
 
     device, part = torch.device("cpu"), make(strategy="freeze").backbone

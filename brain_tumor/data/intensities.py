@@ -1,0 +1,97 @@
+"""Measure the intensities of volumes in decoded slices, once, next to the cached slices.
+
+<cache_dir>/slices/<key>/depths-<format>.npy     uint8 (N, size, size): how deep pixels lie under the head's outline
+<cache_dir>/slices/<key>/intensities-<hash>.npy  float32 (V, D, 3, 4): what the intensities of volumes are
+                                                 standardized by, whole (0) and stripped at D - 1 depths
+"""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from brain_tumor.data.cache import DecodedSlices
+from brain_tumor.io import atomic
+from brain_tumor.scans import head, standardization
+
+CHOICES = ("file", "volume")
+FORMAT = 1  # raised whenever the same slices would give other numbers
+_STRIPPED = (0.04, 0.08)  # least and largest depth of a strip, as a share of the slice's side: scalp and skull, or more
+_STRIPS = 10
+
+
+def strip_depths(size: int) -> NDArray[np.int64]:
+    """Return the depths in pixels, ascending, at which slices of a size are stripped."""
+    low, high = _STRIPPED
+    return np.linspace(low * size, high * size, _STRIPS).round().astype(np.int64)
+
+
+def volumes(table: pd.DataFrame) -> NDArray[np.int64]:
+    """Return the number of each slice's volume (N,): that of its case, or its own where a case's slices have no order.
+
+    Args:
+        table: columns `case` and `slice` (see `brain_tumor.datasets.base`).
+    """
+    ordered = (table["case"] != "") & (table["slice"] >= 0).groupby(table["case"]).transform("all")
+    alone = pd.Series([f"\0{row}" for row in range(len(table))], table.index)
+    return pd.factorize(table["case"].where(ordered, alone))[0].astype(np.int64)
+
+
+def depths(decoded: DecodedSlices) -> NDArray[np.uint8]:
+    """Return how deep every pixel lies under its head's outline (see `head.depth`): uint8 (N, size, size), mapped."""
+
+    def fill(path: Path) -> None:
+        array = open_memmap(path, mode="w+", dtype=np.uint8, shape=decoded.images.shape[:3])
+        for row, image in enumerate(tqdm(decoded.images, "outlines", unit=" slices", leave=False, disable=None)):
+            array[row] = head.depth(image)
+        array.flush()
+
+    array: NDArray[np.uint8] = _kept(decoded.folder / f"depths-{FORMAT}.npy", fill)
+    return array
+
+
+def statistics(decoded: DecodedSlices, numbers: NDArray[np.int64], strips: bool) -> NDArray[np.float32]:
+    """Return what the intensities of volumes are standardized by (see `standardization.statistics`).
+
+    Args:
+        decoded: the slices.
+        numbers: int64 (N,), each slice's volume.
+        strips: whether they are also stripped.
+
+    Returns:
+        float32 (V, D, 3, 4), memory-mapped; D is 1, or one more than `strip_depths` has depths.
+    """
+    size = decoded.images.shape[1]
+    edges = strip_depths(size) if strips else np.empty(0, np.int64)
+    deep = depths(decoded) if strips else None
+    order = np.argsort(numbers, kind="stable")
+    parts = np.split(order, np.cumsum(np.bincount(numbers))[:-1])
+
+    def fill(path: Path) -> None:
+        array = open_memmap(path, mode="w+", dtype=np.float32, shape=(len(parts), len(edges) + 1, 3, 4))
+        for number, rows in enumerate(tqdm(parts, "intensities", unit=" volumes", leave=False, disable=None)):
+            # Its layer is the number of strips that a pixel survives.
+            layers = None if deep is None else np.searchsorted(edges, deep[rows], side="left").astype(np.uint8)
+            counts = standardization.count(decoded.images[rows], layers, len(edges) + 1)
+            array[number] = standardization.statistics(counts)
+        array.flush()
+
+    content = hashlib.sha256(repr((FORMAT, numbers.tolist(), edges.tolist())).encode()).hexdigest()[:16]
+    measured: NDArray[np.float32] = _kept(decoded.folder / f"intensities-{content}.npy", fill)
+    return measured
+
+
+def _kept(path: Path, fill: Callable[[Path], None]) -> Any:
+    """Return the array in a file, copy-on-write since torch wants writable memory; fill the file first if missing."""
+    with FileLock(path.with_suffix(".lock")):
+        if not path.exists():
+            with atomic.file(path) as temporary:
+                fill(temporary)
+    return np.load(path, mmap_mode="c")
