@@ -21,6 +21,7 @@ from brain_tumor import predict
 from brain_tumor.config import errors, typed
 from brain_tumor.inference import opening
 from brain_tumor.inference.base import Outputs
+from brain_tumor.scans.fitted import Fitted
 from tests.odd import LESION, Array, Disguise, Given, Head, nib
 
 _DARK, _BRIGHT = 40, 180  # of 255: air is below, a lesion above
@@ -36,7 +37,7 @@ class Exact:
     """
 
     name, kind, sequences, skull, crop, size, batch = "exact", "folder", (), None, None, _SIZE, 64
-    threshold, threshold_origin = 0.5, "default"
+    threshold, threshold_origin, intensities = 0.5, "default", "file"
 
     def __init__(
         self,
@@ -57,16 +58,16 @@ class Exact:
     def network(self) -> "Exact":
         return self
 
-    def __call__(self, fitted: NDArray[np.uint8]) -> Outputs:
-        grey = fitted.mean(-1)
+    def __call__(self, fitted: Fitted) -> Outputs:
+        grey = fitted.images.mean(-1)
         self.seen.append(grey)
         maps = (grey > _BRIGHT).astype(np.float32)
         chance = maps.any((1, 2)).astype(float)
         place = self.classes.index(self.positive) if self.positive else 1
         chances = np.stack([chance if place == 0 else 1 - chance, 1 - chance if place == 0 else chance], -1)
-        return Outputs(chances, maps if self.task == "segmentation" else None, np.full(len(fitted), np.nan))
+        return Outputs(chances, maps if self.task == "segmentation" else None, np.full(len(grey), np.nan))
 
-    def explain(self, fitted: NDArray[np.uint8], target: int) -> NDArray[np.float32] | None:
+    def explain(self, fitted: Fitted, target: int) -> NDArray[np.float32] | None:
         return None
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_tumor.inference.base import Network, Outputs
+from brain_tumor.scans.fitted import Fitted
 
 Say = Callable[[NDArray[np.uint8]], Outputs]
 
@@ -27,6 +28,7 @@ class Told:
     threshold_origin: str = "default"
     size: int = 32
     crop: str | None = None
+    intensities: str = "file"
     temperatures: dict[str, float] = field(default_factory=dict)
 
     def digest(self) -> str:
@@ -44,11 +46,11 @@ class _Network:
     say: Say
     batch: int = 4
 
-    def __call__(self, fitted: NDArray[np.uint8]) -> Outputs:
-        return self.say(fitted)
+    def __call__(self, fitted: Fitted) -> Outputs:
+        return self.say(fitted.images)
 
-    def explain(self, fitted: NDArray[np.uint8], target: int) -> NDArray[np.float32]:
-        return np.full(fitted.shape[:3], target, np.float32)
+    def explain(self, fitted: Fitted, target: int) -> NDArray[np.float32]:
+        return np.full(fitted.images.shape[:3], target, np.float32)
 
 
 def brightness(fitted: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from brain_tumor.benchmark.bench import Bench
 from brain_tumor.benchmark.loops import rate
@@ -19,13 +18,14 @@ from brain_tumor.inference.onnx_run import OnnxRun
 from brain_tumor.inference.torch_network import TorchNetwork
 from brain_tumor.models.segmenter import Segmenter
 from brain_tumor.models.task import Task
+from brain_tumor.scans.fitted import Fitted
 
 _SLICES = 64
 
 
 def exported(bench: Bench) -> Iterator[Row]:
     """Measure images per second of classifiers and a U-Net: as an ONNX file, and with torch in two precisions."""
-    fitted = np.ascontiguousarray(bench.data.decoded.images[bench.data.rows["test"][:_SLICES]])
+    fitted = Fitted(np.ascontiguousarray(bench.data.decoded.images[bench.data.rows["test"][:_SLICES]]))
     unet = "resunet18"
     builders: dict[str, Callable[[], Task]] = {name: partial(bench.build, name, "finetune") for name in bench.models}
     builders[unet] = partial(Segmenter, encoder="resnet18", num_classes=2, weights="none")
@@ -38,7 +38,7 @@ def exported(bench: Bench) -> Iterator[Row]:
             yield alone(f"{name} predicts: {side}", "images/s", speeds)
 
 
-def _rate(network: Network, fitted: NDArray[np.uint8], device: torch.device) -> float:
+def _rate(network: Network, fitted: Fitted, device: torch.device) -> float:
     return rate(lambda: len(network(fitted).probabilities), device)
 
 

@@ -52,6 +52,7 @@ class SliceDataModule(L.LightningDataModule):
         size: side of the square images, in pixels.
         intensities: "file" shows grey levels as the files have them; "volume" standardizes each sequence of a volume
             (see `brain_tumor.scans.standardization`). A slice whose case or number is unknown is its own volume.
+        skull: "keep", or "remove" to see heads as skull-stripped volumes show them, by one mask per volume.
         resident: whether to hold all images in the device's memory: True, False, or "auto" for a GPU with room for
             them; changes speed, not results.
         seed: of the order of training batches.
@@ -98,14 +99,15 @@ class SliceDataModule(L.LightningDataModule):
         eval_batch_size: int | None = None,
         size: int = 224,
         intensities: str = "file",
+        skull: str = "keep",
         resident: bool | str = "auto",
         seed: int = 0,
     ) -> None:
         super().__init__()
         target = dataset.target if target is None else target
         settings.check(
-            target, crop, masks, empty, resident, intensities, batch_size=batch_size, eval_batch_size=eval_batch_size,
-            size=size, min_patients=min_patients, crop_margin=crop_margin,
+            target, crop, masks, empty, resident, intensities, skull, batch_size=batch_size,
+            eval_batch_size=eval_batch_size, size=size, min_patients=min_patients, crop_margin=crop_margin,
         )  # fmt: skip
         self.dataset, self.transforms = dataset, transforms
         self.cache_dir = Path(cache_dir).expanduser()
@@ -117,7 +119,8 @@ class SliceDataModule(L.LightningDataModule):
         self.crop, self.crop_margin, self.masks = crop, crop_margin, masks
         self.empty = empty
         self.batch_size, self._eval_batch_size = batch_size, eval_batch_size
-        self.size, self.intensities, self.resident, self.seed = size, intensities, resident, seed
+        self.size, self.resident, self.seed = size, resident, seed
+        self.intensities, self.skull = intensities, skull
         self.tested = "test"
         self._decoded: cache.DecodedSlices | None = None
 
@@ -156,6 +159,8 @@ class SliceDataModule(L.LightningDataModule):
         )  # fmt: skip
         self.table, self.classes, self.positive, self.rows, self.drawn, self.left_out, self.key = labelled
         self.localized = set(predicted.flagged)
+        if self.skull == "remove":
+            decoded = intensities_.without_skulls(decoded, self.table)
         # Stored channels last; this view is (N, 3, size, size) without a copy.
         images = torch.from_numpy(decoded.images).permute(0, 3, 1, 2)
         labels = torch.tensor(self.table["label"].to_numpy())

@@ -27,6 +27,7 @@ def hyperparameters(data: SliceDataModule) -> dict[str, bool | int | float | str
         "empty": -1.0 if data.empty is None else float(data.empty),
         "size": data.size,
         "intensities": data.intensities,
+        **({"skull": data.skull} if data.skull != "keep" else {}),
         **({"target": str(data.target)} if targets.is_of_patients(data.target) else {}),
         **({"crop": data.crop, "crop_margin": data.crop_margin} if data.crop != "none" else {}),
         **({"masks": "truth" if data.masks is None else "run"} if _needs_tumours(data) else {}),

@@ -1,4 +1,4 @@
-"""Measure the intensities of volumes in decoded slices, once, next to the cached slices.
+"""Measure the intensities of volumes in decoded slices, and remove skulls from them, once, next to the cached slices.
 
 <cache_dir>/slices/<key>/depths-<format>.npy     uint8 (N, size, size): how deep pixels lie under the head's outline
 <cache_dir>/slices/<key>/intensities-<hash>.npy  float32 (V, D, 3, 4): what the intensities of volumes are
@@ -7,6 +7,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from tqdm import tqdm
 
 from brain_tumor.data.cache import DecodedSlices
 from brain_tumor.io import atomic
-from brain_tumor.scans import head, standardization
+from brain_tumor.scans import brain, head, standardization
 
 CHOICES = ("file", "volume")
+SKULLS = ("keep", "remove")
 FORMAT = 1  # raised whenever the same slices would give other numbers
 _STRIPPED = (0.04, 0.08)  # least and largest depth of a strip, as a share of the slice's side: scalp and skull, or more
 _STRIPS = 10
@@ -71,8 +73,7 @@ def statistics(decoded: DecodedSlices, numbers: NDArray[np.int64], strips: bool)
     size = decoded.images.shape[1]
     edges = strip_depths(size) if strips else np.empty(0, np.int64)
     deep = depths(decoded) if strips else None
-    order = np.argsort(numbers, kind="stable")
-    parts = np.split(order, np.cumsum(np.bincount(numbers))[:-1])
+    parts = _rows_of(numbers)
 
     def fill(path: Path) -> None:
         array = open_memmap(path, mode="w+", dtype=np.float32, shape=(len(parts), len(edges) + 1, 3, 4))
@@ -83,9 +84,49 @@ def statistics(decoded: DecodedSlices, numbers: NDArray[np.int64], strips: bool)
             array[number] = standardization.statistics(counts)
         array.flush()
 
-    content = hashlib.sha256(repr((FORMAT, numbers.tolist(), edges.tolist())).encode()).hexdigest()[:16]
-    measured: NDArray[np.float32] = _kept(decoded.folder / f"intensities-{content}.npy", fill)
+    name = f"intensities-{_hash(numbers.tolist(), edges.tolist())}.npy"
+    measured: NDArray[np.float32] = _kept(decoded.folder / name, fill)
     return measured
+
+
+def without_skulls(decoded: DecodedSlices, table: pd.DataFrame) -> DecodedSlices:
+    """Return the slices with their skulls removed by one mask per volume (see `brain.find`).
+
+    Each sequence is scaled so that its maximum stays 255, as files of volumes without skulls are. Masks stay whole.
+
+    Args:
+        decoded: the slices.
+        table: their rows, with the columns `case` and `slice`.
+
+    Raises:
+        ValueError: slices are not in volumes.
+    """
+    if ((table["case"] == "") | (table["slice"] < 0)).any():
+        raise ValueError("data.skull=remove: needs volumes, and this data has slices of unknown patients or numbers")
+    numbers = volumes(table)
+    parts = [rows[np.argsort(table["slice"].to_numpy()[rows], kind="stable")] for rows in _rows_of(numbers)]
+
+    def fill(path: Path) -> None:
+        array = open_memmap(path, mode="w+", dtype=np.uint8, shape=decoded.images.shape)
+        for rows in tqdm(parts, "brains", unit=" volumes", leave=False, disable=None):
+            images = decoded.images[rows]
+            images[~brain.find(images)] = 0
+            top = images.max((0, 1, 2)).clip(1)
+            array[rows] = (images * (255.0 / top)).round().astype(np.uint8)
+        array.flush()
+
+    folder = decoded.folder / f"brains-{_hash(numbers.tolist(), table['slice'].tolist())}"
+    folder.mkdir(exist_ok=True)
+    return replace(decoded, images=_kept(folder / "images.npy", fill), folder=folder)
+
+
+def _rows_of(numbers: NDArray[np.int64]) -> list[NDArray[np.intp]]:
+    """Return the rows of each volume."""
+    return np.split(np.argsort(numbers, kind="stable"), np.cumsum(np.bincount(numbers))[:-1])
+
+
+def _hash(*values: Any) -> str:
+    return hashlib.sha256(repr((FORMAT, *values)).encode()).hexdigest()[:16]
 
 
 def _kept(path: Path, fill: Callable[[Path], None]) -> Any:

@@ -21,6 +21,7 @@ def check(
     empty: float | None,
     resident: bool | str,
     scaling: str,
+    skull: str,
     **numbers: float | None,
 ) -> None:
     """Refuse values out of range, and settings that exclude each other.
@@ -32,6 +33,7 @@ def check(
         empty: likewise.
         resident: likewise.
         scaling: likewise, `intensities`.
+        skull: likewise.
         numbers: the settings named in `LEAST`; None is always allowed.
 
     Raises:
@@ -46,6 +48,8 @@ def check(
         raise ValueError(f"data.crop={crop}: choose one of {', '.join(crops.CROPS)}")
     if masks is not None and crop == "none" and not targets.is_of_patients(target):
         raise ValueError("data.masks: goes with data.crop=tumour, or with a target of patients")
+    if skull not in intensities.SKULLS:
+        raise ValueError(f"data.skull={skull}: choose one of {', '.join(intensities.SKULLS)}")
     if scaling not in intensities.CHOICES:
         raise ValueError(f"data.intensities={scaling}: choose one of {', '.join(intensities.CHOICES)}")
     if resident not in (True, False, "auto"):

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from brain_tumor.data.batches import Batch
 from brain_tumor.data.transforms import Transforms
+from brain_tumor.scans.fitted import Fitted
 
 
 class Gathered(NamedTuple):
@@ -141,6 +142,16 @@ class Store:
             features[flipped] = variants[1][places[flipped]]
         features = features.to(rows.device)
         return features.permute(0, 3, 1, 2) if features.ndim == 4 else features
+
+    def fitted(self, rows: NDArray[np.intp]) -> Fitted:
+        """Return rows (n,) as a network gets them, before its transforms."""
+        chosen = torch.from_numpy(rows)
+        images = self._take(Gathered(self.images), chosen).images
+        assert images is not None, "every data set has images"
+        statistics = self.statistics_of(chosen.to(self.labels.device))
+        return Fitted(
+            images.permute(0, 2, 3, 1).numpy(), None if statistics is None else statistics[:, 0].cpu().numpy()
+        )
 
     def sample(self, rows: NDArray[np.intp], count: int) -> Tensor:
         """Return `count` images from across some rows as training sees them: float32 (B, 3 K, size, size), on a CPU."""

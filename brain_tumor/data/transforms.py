@@ -223,4 +223,5 @@ class Transforms(nn.Module):
 
 def _by_slice(x: Tensor) -> Tensor:
     """Return images (B, 3 K, H, W) as (B, K, 3, H, W)."""
-    return x.view(len(x), -1, SEQUENCES, *x.shape[2:])
+    # Not `len`, which would fix the batch size of an exported network.
+    return x.view(x.shape[0], x.shape[1] // SEQUENCES, SEQUENCES, *x.shape[2:])

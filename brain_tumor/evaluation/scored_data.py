@@ -23,7 +23,7 @@ def open_data(run: Trained, scored: Trained, config: dict[str, Any]) -> tuple[Sl
     is_other = "_target_" in config["data"]
     size = config["data"]["size"] if scored is run else None
     settings = config, size or scored.size, scored.transforms()
-    data = _other_data(*settings) if is_other else _test_data(run, *settings)
+    data = _other_data(scored, *settings) if is_other else _test_data(run, scored, *settings)
     tested = data.table.iloc[data.rows["test"]]
     if scored is not run:  # a detector has its own classes, whatever the data's are called
         return data, leakage.refuse(scored.folder, tested, config["allow_overlap"])
@@ -38,11 +38,18 @@ def open_data(run: Trained, scored: Trained, config: dict[str, Any]) -> tuple[Sl
     return data, leakage.refuse(run.folder, tested, config["allow_overlap"]) if is_other else []
 
 
-def _test_data(run: Trained, config: dict[str, Any], size: int, transforms: Transforms) -> SliceDataModule:
+def _shown(scored: Trained, config: dict[str, Any]) -> dict[str, Any]:
+    """Return the data settings by which slices are shown to the scored run."""
+    return {"intensities": scored.intensities, "skull": config["skull"]}
+
+
+def _test_data(
+    run: Trained, scored: Trained, config: dict[str, Any], size: int, transforms: Transforms
+) -> SliceDataModule:
     """Open the data that the run was tested on."""
     if config["classes"] or config["data"]["size"]:
         raise ValueError("classes and data.size are for other data: name it by data=... as well")
-    data = run.data(cache_dir=config["cache_dir"], size=size, transforms=transforms)
+    data = run.data(cache_dir=config["cache_dir"], size=size, transforms=transforms, **_shown(scored, config))
     data.prepare_data()
     data.setup()
     if not data.is_content(run.record["data"]["key"], run.size):
@@ -52,9 +59,9 @@ def _test_data(run: Trained, config: dict[str, Any], size: int, transforms: Tran
     return data
 
 
-def _other_data(config: dict[str, Any], size: int, transforms: Transforms) -> SliceDataModule:
+def _other_data(scored: Trained, config: dict[str, Any], size: int, transforms: Transforms) -> SliceDataModule:
     """Open other data, all of which is scored."""
-    settings = {**config["data"], "split": "none", "size": size}
+    settings = {**config["data"], "split": "none", "size": size, **_shown(scored, config)}
     data = opening.open_data({"data": settings}, transforms)
     data.prepare_data()
     data.setup()

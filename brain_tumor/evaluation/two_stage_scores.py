@@ -32,7 +32,7 @@ def probabilities(detector: Run, data: SliceDataModule, rows: NDArray[np.intp]) 
             f"detector={detector.name}: sees {two_stage.listed(detector.sequences)}, but the data shows "
             f"{two_stage.listed(shown)}"
         )
-    outputs = RunPredictor(detector, "detector").predict_fitted(data.decoded.images, rows)
+    outputs = RunPredictor(detector, "detector").predict_fitted(data.store.fitted, rows)
     return two_stage.positive_probabilities(detector, outputs)
 
 

@@ -6,6 +6,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_tumor.scans.fitted import Fitted
+
 
 class Outputs(NamedTuple):
     """What a network predicts for n slices.
@@ -29,10 +31,10 @@ class Network(Protocol):
     def batch(self) -> int:
         """The number of slices that it predicts together."""
 
-    def __call__(self, fitted: NDArray[np.uint8]) -> Outputs:
-        """Predict slices, uint8 (n, size, size, 3)."""
+    def __call__(self, fitted: Fitted) -> Outputs:
+        """Predict slices."""
 
-    def explain(self, fitted: NDArray[np.uint8], target: int) -> NDArray[np.float32] | None:
+    def explain(self, fitted: Fitted, target: int) -> NDArray[np.float32] | None:
         """Return heat maps of a class, float32 (n, size, size) from 0 up; None if it cannot make any."""
 
 
@@ -84,6 +86,10 @@ class Run(Protocol):
         """How its training slices were cropped; None or "none" for whole slices."""
 
     @property
+    def intensities(self) -> str:
+        """How the intensities of its training slices were scaled: "file" or "volume"."""
+
+    @property
     def temperatures(self) -> dict[str, float]:
         """The temperatures that calibrate its networks, by name; 1 for raw probabilities."""
 
@@ -112,4 +118,5 @@ class Facts:
     threshold_origin: str
     size: int
     crop: str | None
+    intensities: str
     temperatures: dict[str, float]

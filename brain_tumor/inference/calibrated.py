@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from brain_tumor.data.novelty import Novelty
 from brain_tumor.inference.base import Network, Outputs
 from brain_tumor.metrics import calibration
+from brain_tumor.scans.fitted import Fitted
 
 
 class CalibratedNetwork:
@@ -27,16 +28,16 @@ class CalibratedNetwork:
         """The number of slices that it predicts together."""
         return self._network.batch
 
-    def __call__(self, fitted: NDArray[np.uint8]) -> Outputs:
-        """Predict slices, uint8 (n, size, size, 3)."""
+    def __call__(self, fitted: Fitted) -> Outputs:
+        """Predict slices."""
         raw = self._network(fitted)
         return Outputs(
             calibration.soften(raw.probabilities, self._temperature),
             raw.maps,
-            np.full(len(fitted), np.nan) if self._novelty is None else self._novelty.score(fitted),
+            np.full(len(fitted.own), np.nan) if self._novelty is None else self._novelty.score(fitted.own),
         )
 
-    def explain(self, fitted: NDArray[np.uint8], target: int) -> NDArray[np.float32] | None:
+    def explain(self, fitted: Fitted, target: int) -> NDArray[np.float32] | None:
         """Return heat maps of a class, float32 (n, size, size) from 0 up; None if it cannot make any."""
         return self._network.explain(fitted, target)
 
@@ -56,8 +57,8 @@ class MeanNetwork:
         """The number of slices that they predict together."""
         return min(network.batch for network in self._networks)
 
-    def __call__(self, fitted: NDArray[np.uint8]) -> Outputs:
-        """Predict slices, uint8 (n, size, size, 3)."""
+    def __call__(self, fitted: Fitted) -> Outputs:
+        """Predict slices."""
         outputs = [network(fitted) for network in self._networks]
         maps = [output.maps for output in outputs if output.maps is not None]
         novelties = [output.novelty for output in outputs if output.novelty is not None]
@@ -67,7 +68,7 @@ class MeanNetwork:
             np.fmin.reduce(novelties) if novelties else None,  # a slice is new only if it is new to all of them
         )
 
-    def explain(self, fitted: NDArray[np.uint8], target: int) -> NDArray[np.float32] | None:
+    def explain(self, fitted: Fitted, target: int) -> NDArray[np.float32] | None:
         """Return the mean of their heat maps, each scaled to at most 1; None if one of them has none."""
         maps = [network.explain(fitted, target) for network in self._networks]
         scaled = [heat / np.maximum(heat.max((1, 2), keepdims=True), 1e-12) for heat in maps if heat is not None]

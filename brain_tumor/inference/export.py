@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.inference import onnx_export, two_stage
+from brain_tumor.inference import onnx_export, onnx_file, two_stage
 from brain_tumor.inference.onnx_file import FORMAT
 from brain_tumor.inference.onnx_run import OnnxRun
 from brain_tumor.inference.predictor import Predictor
@@ -18,7 +18,9 @@ from brain_tumor.io import tables
 from brain_tumor.metrics import calibration
 from brain_tumor.runs import card
 from brain_tumor.scans import cases as cases_
+from brain_tumor.scans import fitted
 from brain_tumor.scans.cases import Case, Slices
+from brain_tumor.scans.images import fit_image
 
 _MOST = 64  # slices that file and `predict` are compared on
 NEAR = 0.02  # distance from the threshold at which rounding may change a verdict
@@ -48,6 +50,7 @@ def export(run: Trained, to: Path, pictures: Sequence[Slices], preset: str, thre
         "format": FORMAT, "task": run.task, "classes": run.classes, "positive": run.positive, "data": run.dataset,
         "data_key": run.record["data"]["key"], "data_licence": card.licence(run.record),
         "sequences": list(run.sequences), "skull": run.skull, "preset": preset, "size": run.size,
+        "intensities": run.intensities,
         "threshold": threshold, "threshold_origin": origin, "temperature": run.temperatures[run.name],
         "run": run.record["id"], "weights_sha256": run.digest(),
     }  # fmt: skip
@@ -78,7 +81,7 @@ def check(
     network = onnx_export.apart(whole, exported.session, _sizes(pictures, run.size))
     if max(network["probabilities"], network["pixels"]) > onnx_export.MOST_APART:
         raise ValueError(f"export: the file differs from its network ({network}); nothing was written")
-    outputs = [exported.session.run(None, {"images": picture.images}) for picture in pictures]
+    outputs = [exported.session.run(None, _feed(exported, picture.images)) for picture in pictures]
     exact = _beside_predict(_in_float32(run), outputs, pictures, threshold)
     if exact["furthest"] > NEAR:
         raise ValueError(
@@ -86,6 +89,12 @@ def check(
             "predict in float32; nothing was written"
         )
     return {"network": network, "exact": exact, "predict": _beside_predict(run, outputs, pictures, threshold)}
+
+
+def _feed(exported: OnnxRun, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+    """Return a file's inputs for a picture (1, H, W, 3), whose intensities are measured at the network's size."""
+    square = np.stack([fit_image(image, exported.size, "").pixels for image in images])
+    return onnx_file.feed(images, fitted.of_volume(square, exported.intensities == "volume"))
 
 
 def _in_float32(run: Trained) -> Trained:

@@ -17,6 +17,7 @@ from brain_tumor.inference import onnx_file, resampling
 from brain_tumor.models.classifier import Classifier
 from brain_tumor.models.segmenter import Segmenter, surest
 from brain_tumor.models.task import Task
+from brain_tumor.scans import fitted
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -51,14 +52,19 @@ class Whole(nn.Module):
         self.transforms, self.size = transforms, size
         self.eval().to(memory_format=torch.contiguous_format)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Predict pictures, uint8 (N, H, W, 3).
+    def forward(self, images: Tensor, statistics: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Predict pictures.
+
+        Args:
+            images: uint8 (N, H, W, 3).
+            statistics: float32 (N, 3, 4), for networks that see standardized intensities (see `Fitted`).
 
         Returns:
             Probabilities, float32 (N, C); a segmenter's are those of the surest pixel, and it also returns the
             probability of every pixel, float32 (N, H, W), and the mask, uint8 (N, H, W) of 0 and 1.
         """
-        output = self.network(self.transforms(resampling.fit(images, self.size)))
+        whole = None if statistics is None else statistics[:, None]
+        output = self.network(self.transforms(resampling.fit(images, self.size), whole))
         if not self.segments:
             return (torch.softmax(output, 1),)
         maps = torch.sigmoid(output[:, 0])
@@ -78,18 +84,24 @@ def write(whole: Whole, path: Path, facts: Mapping[str, Any]) -> None:
     import onnx
 
     assert set(facts) == set(onnx_file.FACTS), "the facts that are written are those that are read"
-    free = {axis: torch.export.Dim(name, min=1) for axis, name in enumerate(("batch", "height", "width"))}
-    sample = torch.zeros(2, whole.size + 9, whole.size + 5, 3, dtype=torch.uint8)
+    batch, height, width = (torch.export.Dim(name, min=1) for name in ("batch", "height", "width"))
+    inputs: dict[str, tuple[Tensor, dict[int, Any]]] = {
+        "images": (
+            torch.zeros(2, whole.size + 9, whole.size + 5, 3, dtype=torch.uint8), {0: batch, 1: height, 2: width}
+        ),
+        "statistics": (torch.ones(2, 3, 4), {0: batch}),
+    }  # fmt: skip
+    inputs = {name: inputs[name] for name in onnx_file.inputs(facts)}
     for name in ("torch.onnx", "onnxscript", "onnx_ir"):
         logging.getLogger(name).setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch warns of its own code
         program = torch.onnx.export(
             whole,
-            (sample,),
-            input_names=["images"],
+            tuple(sample for sample, _ in inputs.values()),
+            input_names=list(inputs),
             output_names=list(onnx_file.OUTPUTS[: 3 if whole.segments else 1]),
-            dynamic_shapes=(free,),
+            dynamic_shapes={name: free for name, (_, free) in inputs.items()},
             dynamo=True,
             verbose=False,
         )
@@ -130,9 +142,10 @@ def apart(whole: Whole, session: "InferenceSession", samples: Sequence[NDArray[n
     for pictures in samples:
         for count in BATCHES:
             batch = np.ascontiguousarray(pictures[np.arange(count) % len(pictures)])
+            feed = onnx_file.feed(batch, fitted.of_volume(batch, len(session.get_inputs()) > 1))
             with torch.no_grad():
-                expected = [output.numpy() for output in whole(torch.from_numpy(batch))]
-            outputs = session.run(None, {"images": batch})
+                expected = [output.numpy() for output in whole(*map(torch.from_numpy, feed.values()))]
+            outputs = session.run(None, feed)
             chances = max(chances, float(np.abs(expected[0] - outputs[0]).max()))
             if whole.segments:
                 unequal += int((expected[2] != outputs[2]).sum())

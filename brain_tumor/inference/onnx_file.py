@@ -2,11 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from brain_tumor.datasets import positive
+from brain_tumor.scans.fitted import Fitted
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -15,7 +19,7 @@ if TYPE_CHECKING:
 SUFFIX = ".onnx"
 PRODUCER = "brain_tumor"
 PREFIX = "brain_tumor."  # of the names in the file's metadata, whose values are JSON
-FORMAT = 2
+FORMAT = 3
 OUTPUTS = ("probabilities", "pixels", "mask")  # the last two of a segmenter
 # The facts in the metadata, with their types.
 FACTS: dict[str, type] = {
@@ -29,6 +33,7 @@ FACTS: dict[str, type] = {
     "sequences": list,  # in the three channels, in this order; empty if unknown
     "skull": bool,  # whether the training heads had skulls; null if unknown
     "preset": str,  # of a volume's intensities
+    "intensities": str,  # how they are scaled: "file", or "volume", then `statistics` is an input, too
     "size": int,
     "threshold": float,  # the calibrated probability of the positive class from which a slice counts as positive
     "threshold_origin": str,
@@ -38,6 +43,19 @@ FACTS: dict[str, type] = {
 }
 _NULLABLE = ("positive", "skull")
 _STANDARD = {"", "ai.onnx"}  # domains of operators
+
+
+def inputs(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """Name a file's inputs: images uint8 (N, H, W, 3), and perhaps statistics float32 (N, 3, 4) (see `Fitted`)."""
+    return ("images", "statistics") if facts["intensities"] == "volume" else ("images",)
+
+
+def feed(images: NDArray[np.uint8], fitted: Fitted) -> dict[str, NDArray[Any]]:
+    """Return a file's inputs for images uint8 (N, H, W, 3), whose volumes' statistics `fitted` has."""
+    images = np.ascontiguousarray(images)
+    if fitted.statistics is None:
+        return {"images": images}
+    return {"images": images, "statistics": np.ascontiguousarray(fitted.statistics)}
 
 
 def digest(model: "ModelProto") -> str:
@@ -77,6 +95,8 @@ def metadata(model: "ModelProto", path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: its metadata is damaged") from error
     if facts.get("format") == 1:
         facts |= _from_format_1(facts)
+    if facts.get("format") == 2:
+        facts |= {"format": FORMAT, "intensities": "file"}
     unknown = {name for name in _NULLABLE if facts.get(name, "") is None}
     lacking = [name for name, type_ in FACTS.items() if name not in unknown and not isinstance(facts.get(name), type_)]
     if lacking:
@@ -93,7 +113,7 @@ def _from_format_1(facts: dict[str, Any]) -> dict[str, Any]:
     classes: Any = facts.get("classes")
     named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
     return {
-        "format": FORMAT,
+        "format": 2,
         "positive": positive.guess(classes) if named else None,
         "skull": None,
         "threshold_origin": "the file's",

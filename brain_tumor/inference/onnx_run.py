@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from brain_tumor.inference import onnx_file
 from brain_tumor.inference.base import Facts, Outputs
 from brain_tumor.inference.calibrated import CalibratedNetwork
 from brain_tumor.runs import versions
+from brain_tumor.scans.fitted import Fitted
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -63,8 +63,10 @@ class OnnxRun(Facts):
             # Its errors have no common base class.
             raise ValueError(f"{path}: onnxruntime refuses it ({' '.join(str(error).split())[:200]})") from error
         names = [output.name for output in session.get_outputs()]
-        (images,) = session.get_inputs()
-        if names != list(onnx_file.OUTPUTS[: len(names)]) or images.type != "tensor(uint8)" or images.shape[3:] != [3]:
+        images, *others = session.get_inputs()
+        inputs = [images.name, *(other.name for other in others)]
+        fits = images.type == "tensor(uint8)" and images.shape[3:] == [3] and inputs == list(onnx_file.inputs(facts))
+        if names != list(onnx_file.OUTPUTS[: len(names)]) or not fits:
             raise ValueError(f"{path}: takes or gives something else than `export` writes; export the run again")
         return cls(**_facts(str(path), facts), folder=path, facts=facts, session=session)
 
@@ -89,22 +91,21 @@ class OnnxRun(Facts):
         """Return itself with calibrated probabilities; the file holds no training slices to compare new ones with."""
         return CalibratedNetwork(self, self.temperatures[self.name], None)
 
-    def __call__(self, fitted: NDArray[np.uint8]) -> Outputs:
-        """Predict slices, uint8 (n, size, size, 3), which the file's resizing leaves unchanged."""
-        parts = [fitted[start : start + _BATCH] for start in range(0, len(fitted), _BATCH)]
+    def __call__(self, fitted: Fitted) -> Outputs:
+        """Predict slices, which the file's resizing leaves unchanged."""
         # Not the mask: the predictor makes it from the map, on the scan's grid.
         wanted = [output.name for output in self.session.get_outputs()][:2]
-        batches = [self.session.run(wanted, {"images": np.ascontiguousarray(part)}) for part in parts]
+        batches = [self.session.run(wanted, onnx_file.feed(part.images, part)) for part in fitted.batches(_BATCH)]
         probabilities, *maps = (np.concatenate(outputs) for outputs in zip(*batches, strict=True))
         return Outputs(probabilities.astype(np.float64), maps[0] if maps else None)
 
-    def explain(self, fitted: NDArray[np.uint8], target: int) -> None:
+    def explain(self, fitted: Fitted, target: int) -> None:
         """Return None: a heat map needs gradients, which the file does not have."""
 
 
 def _facts(name: str, metadata: dict[str, Any]) -> dict[str, Any]:
     """Return the facts of a run from the metadata."""
-    same = ("task", "classes", "positive", "skull", "threshold", "threshold_origin", "size")
+    same = ("task", "classes", "positive", "skull", "threshold", "threshold_origin", "size", "intensities")
     return {
         **{key: metadata[key] for key in same},
         "name": name,

@@ -1,6 +1,6 @@
 """Predict slices of any size with one run: fitted as its training slices were, in batches."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from brain_tumor.inference.base import Outputs, Run
 from brain_tumor.io.prefetch import prefetch
 from brain_tumor.scans import cases as cases_
+from brain_tumor.scans import fitted as fitted_
 from brain_tumor.scans import volumes
 from brain_tumor.scans.cases import Slices
+from brain_tumor.scans.fitted import Fitted
 
 
 class RunPredictor:
@@ -42,31 +44,59 @@ class RunPredictor:
         """
         images = [case.of(self._run.sequences) for case in cases]
         chosen = [np.arange(len(stack)) for stack in images] if rows is None else rows
-        work = [(case, stack[row]) for case, stack, part in zip(cases, images, chosen, strict=True) for row in part]
-        if not work:
+        counts = [len(part) for part in chosen]
+        if not sum(counts):
             return [Outputs(np.empty((0, len(self._run.classes))), None) for _ in cases]
         with ThreadPoolExecutor(1) as pool:
-            fitted = prefetch(pool, self._fit, _batches(work, self.batch))
-            outputs = [self._predict(batch) for batch in fitted]
-        return _divide(outputs, [len(part) for part in chosen])
+            outputs = [self._predict(batch) for batch in self._fitted(pool, cases, images, chosen)]
+        return _divide(outputs, counts)
 
-    def predict_fitted(self, images: NDArray[np.uint8], rows: NDArray[np.intp]) -> Outputs:
-        """Predict rows of slices (N, size, size, 3) that already have the network's size.
+    def predict_fitted(self, fit: Callable[[NDArray[np.intp]], Fitted], rows: NDArray[np.intp]) -> Outputs:
+        """Predict rows of a data set.
+
+        Args:
+            fit: returns rows as the network gets them.
+            rows: (n,).
 
         Raises:
             ValueError: the network gives no numbers.
         """
-        return _divide([self._predict(images[part]) for part in _batches(rows, self.batch)], [len(rows)])[0]
+        return _divide([self._predict(fit(part)) for part in _batches(rows, self.batch)], [len(rows)])[0]
 
     def explain(self, case: Slices, target: int) -> NDArray[np.float32] | None:
         """Return heat maps of a class, float32 (n, size, size) from 0 up; None if the network cannot make any."""
-        return self._network.explain(self._fit([(case, image) for image in case.of(self._run.sequences)]), target)
+        return self._network.explain(self._fit_volume(case, case.of(self._run.sequences)), target)
 
-    def _predict(self, fitted: NDArray[np.uint8]) -> Outputs:
+    def _predict(self, fitted: Fitted) -> Outputs:
         outputs = self._network(fitted)
         if not np.isfinite(outputs.probabilities).all():
             raise ValueError(f"{self._key}={self._run.name}: its network gives no numbers (NaN); train it again")
         return outputs
+
+    def _fitted(
+        self,
+        pool: ThreadPoolExecutor,
+        cases: Sequence[Slices],
+        images: Sequence[NDArray[np.uint8]],
+        chosen: Sequence[NDArray[np.intp]],
+    ) -> Iterator[Fitted]:
+        """Yield the chosen slices of all cases as the network gets them, in batches."""
+        if self._sees_volumes:
+            volumes_ = zip(cases, images, chosen, strict=True)
+            parts = [self._fit_volume(case, stack).of(rows) for case, stack, rows in volumes_]
+            yield from fitted_.join(parts).batches(self.batch)
+        else:
+            work = [(case, stack[row]) for case, stack, part in zip(cases, images, chosen, strict=True) for row in part]
+            yield from prefetch(pool, lambda batch: Fitted(self._fit(batch)), _batches(work, self.batch))
+
+    @property
+    def _sees_volumes(self) -> bool:
+        """Whether what the network gets of a slice depends on the other slices of its volume."""
+        return self._run.intensities == "volume"
+
+    def _fit_volume(self, case: Slices, images: NDArray[np.uint8]) -> Fitted:
+        """Fit all slices of a case."""
+        return fitted_.of_volume(self._fit([(case, image) for image in images]), self._run.intensities == "volume")
 
     def _fit(self, work: Sequence[tuple[Slices, NDArray[np.uint8]]]) -> NDArray[np.uint8]:
         """Fit slices of cases into squares: uint8 (n, size, size, 3)."""

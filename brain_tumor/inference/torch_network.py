@@ -1,5 +1,6 @@
 """Compute the network of a run with torch."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,6 +12,7 @@ from brain_tumor.inference.base import Outputs
 from brain_tumor.models import gradcam, precision
 from brain_tumor.models.classifier import Classifier
 from brain_tumor.models.task import Task
+from brain_tumor.scans.fitted import Fitted
 
 _BATCH = {"cpu": 16, "cuda": 256}
 _LANES = 4  # batches that a CPU computes in parallel; more would take too much memory
@@ -51,28 +53,37 @@ class TorchNetwork:
         """The number of slices that it predicts together."""
         return 2 * self._lanes * _BATCH[self.device.type]
 
-    def __call__(self, fitted: NDArray[np.uint8]) -> Outputs:
-        """Predict slices, uint8 (n, size, size, 3), as a test of the run would."""
+    def __call__(self, fitted: Fitted) -> Outputs:
+        """Predict slices as a test of the run would."""
         precision.use(self._precision)
         outcomes = torch.cat(list(self._pool.map(self._forward, self._parts(fitted))))
         probabilities, maps = self.model.predict_outcomes(outcomes)
         return Outputs(probabilities.numpy(), None if maps is None else maps.numpy())
 
     @torch.no_grad()
-    def _forward(self, part: torch.Tensor) -> torch.Tensor:
+    def _forward(self, part: Fitted) -> torch.Tensor:
         with precision.autocast(self._precision, self.device):
-            outcomes: torch.Tensor = self.model(self.transforms(part)).float().cpu()
+            outcomes: torch.Tensor = self.model(self._inputs(part)).float().cpu()
         return outcomes
 
-    def explain(self, fitted: NDArray[np.uint8], target: int) -> NDArray[np.float32] | None:
+    def explain(self, fitted: Fitted, target: int) -> NDArray[np.float32] | None:
         """Return a classifier's heat maps of a class, float32 (n, size, size) from 0 up; None for another task."""
         if not isinstance(self.model, Classifier):
             return None
-        heat_maps = gradcam.explainer(self.model, target, fitted.shape[1])
-        return np.concatenate([heat_maps(self.transforms(part)) for part in self._parts(fitted)])
+        heat_maps = gradcam.explainer(self.model, target, fitted.images.shape[1])
+        return np.concatenate([heat_maps(self._inputs(part)) for part in self._parts(fitted)])
 
-    def _parts(self, fitted: NDArray[np.uint8]) -> list[torch.Tensor]:
-        """Divide slices into batches (B, 3, size, size) on the device."""
-        images = torch.from_numpy(fitted).permute(0, 3, 1, 2)
-        share = -(-len(images) // self._lanes)  # so that every lane has a batch
-        return [part.to(self.device) for part in torch.split(images, min(share, _BATCH[self.device.type]))]
+    def _parts(self, fitted: Fitted) -> Iterator[Fitted]:
+        """Divide slices into batches, so that every lane has one."""
+        share = -(-len(fitted.images) // self._lanes)
+        return fitted.batches(min(share, _BATCH[self.device.type]))
+
+    def _inputs(self, part: Fitted) -> torch.Tensor:
+        """Move slices to the device and transform them: float32 (B, 3 K, size, size)."""
+        images = torch.from_numpy(part.images).permute(0, 3, 1, 2).to(self.device)
+        if part.statistics is None:
+            inputs: torch.Tensor = self.transforms(images)
+            return inputs
+        whole = torch.tensor(part.statistics[:, None]).to(self.device)
+        standardized: torch.Tensor = self.transforms(images, whole)
+        return standardized

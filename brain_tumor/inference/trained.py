@@ -155,6 +155,7 @@ def _facts(name: str, record: Record) -> dict[str, Any]:
         "threshold_origin": record["threshold"]["origin"],
         "size": int(record["hyperparameters"]["size"]),
         "crop": record["config"]["data"].get("crop"),
+        "intensities": record["config"]["data"].get("intensities", "file"),
         "temperatures": {name: calibrated["temperature"] if calibrated else calibration.RAW},
     }
 

@@ -1,0 +1,57 @@
+"""Slices as a network gets them: fitted into squares, with what their intensities are standardized by."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brain_tumor.scans import standardization
+
+
+class Fitted(NamedTuple):
+    """Slices as a network gets them.
+
+    Attributes:
+        images: uint8 (n, size, size, 3 K): the three sequences of K slices, each slice in the middle of its neighbours.
+        statistics: float32 (n, 3, 4), what the intensities of each slice's volume are standardized by (see
+            `standardization.statistics`); None for networks that see the files' grey levels.
+    """
+
+    images: NDArray[np.uint8]
+    statistics: NDArray[np.float32] | None = None
+
+    @property
+    def own(self) -> NDArray[np.uint8]:
+        """The slices without their neighbours: uint8 (n, size, size, 3)."""
+        start = (self.images.shape[-1] // 3 // 2) * 3
+        return self.images[..., start : start + 3]
+
+    def of(self, rows: NDArray[np.intp]) -> "Fitted":
+        """Return some of the slices."""
+        return Fitted(self.images[rows], None if self.statistics is None else self.statistics[rows])
+
+    def batches(self, size: int) -> Iterator["Fitted"]:
+        """Yield parts of at most `size` slices, in order."""
+        for start in range(0, len(self.images), size):
+            part = slice(start, start + size)
+            yield Fitted(self.images[part], None if self.statistics is None else self.statistics[part])
+
+
+def of_volume(images: NDArray[np.uint8], standardized: bool) -> Fitted:
+    """Return a volume's slices, uint8 (n, size, size, 3), as a network gets them.
+
+    Args:
+        images: all slices of the volume, or a single picture.
+        standardized: whether the network sees standardized intensities.
+    """
+    if not standardized:
+        return Fitted(images)
+    measured = standardization.statistics(standardization.count(images)[0])
+    return Fitted(images, np.repeat(measured[None], len(images), axis=0))
+
+
+def join(parts: list[Fitted]) -> Fitted:
+    """Join slices of several volumes."""
+    statistics = [part.statistics for part in parts if part.statistics is not None]
+    return Fitted(np.concatenate([part.images for part in parts]), np.concatenate(statistics) if statistics else None)
