@@ -29,6 +29,8 @@ class Told:
     size: int = 32
     crop: str | None = None
     intensities: str = "file"
+    neighbours: int = 0
+    neighbour_mm: float | None = None
     temperatures: dict[str, float] = field(default_factory=dict)
 
     def digest(self) -> str:

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, DistributedSampler
 
 from brain_tumor.data import batches, cache, crops, labelling, settings, targets
 from brain_tumor.data import intensities as intensities_
+from brain_tumor.data import neighbours as neighbours_
 from brain_tumor.data.batches import Balanced, Batch, Rows
 from brain_tumor.data.split import Split
 from brain_tumor.data.store import Store
@@ -52,6 +53,8 @@ class SliceDataModule(L.LightningDataModule):
         size: side of the square images, in pixels.
         intensities: "file" shows grey levels as the files have them; "volume" standardizes each sequence of a volume
             (see `brain_tumor.scans.standardization`). A slice whose case or number is unknown is its own volume.
+        neighbours: how many slices above and below a slice are shown in further channels.
+        neighbour_mm: how far apart they lie, in millimetres; the next slice where the data's spacing is unknown.
         skull: "keep", or "remove" to see heads as skull-stripped volumes show them, by one mask per volume.
         resident: whether to hold all images in the device's memory: True, False, or "auto" for a GPU with room for
             them; changes speed, not results.
@@ -99,6 +102,8 @@ class SliceDataModule(L.LightningDataModule):
         eval_batch_size: int | None = None,
         size: int = 224,
         intensities: str = "file",
+        neighbours: int = 0,
+        neighbour_mm: float = 5.0,
         skull: str = "keep",
         resident: bool | str = "auto",
         seed: int = 0,
@@ -107,7 +112,8 @@ class SliceDataModule(L.LightningDataModule):
         target = dataset.target if target is None else target
         settings.check(
             target, crop, masks, empty, resident, intensities, skull, batch_size=batch_size,
-            eval_batch_size=eval_batch_size, size=size, min_patients=min_patients, crop_margin=crop_margin,
+            eval_batch_size=eval_batch_size, size=size, neighbours=neighbours, neighbour_mm=neighbour_mm,
+            min_patients=min_patients, crop_margin=crop_margin,
         )  # fmt: skip
         self.dataset, self.transforms = dataset, transforms
         self.cache_dir = Path(cache_dir).expanduser()
@@ -121,6 +127,7 @@ class SliceDataModule(L.LightningDataModule):
         self.batch_size, self._eval_batch_size = batch_size, eval_batch_size
         self.size, self.resident, self.seed = size, resident, seed
         self.intensities, self.skull = intensities, skull
+        self.neighbours, self._neighbour_mm = neighbours, neighbour_mm
         self.tested = "test"
         self._decoded: cache.DecodedSlices | None = None
 
@@ -167,6 +174,8 @@ class SliceDataModule(L.LightningDataModule):
         self.store = Store(images, labels, self.transforms, self.resident)
         if self.intensities == "volume":
             self._standardize(decoded)
+        if self.neighbours:
+            self.store.neighbours = torch.from_numpy(neighbours_.rows(self.table, self.neighbours, self._step))
         self._decoded = decoded
 
     def _standardize(self, decoded: cache.DecodedSlices) -> None:
@@ -175,6 +184,17 @@ class SliceDataModule(L.LightningDataModule):
         self.store.statistics = torch.from_numpy(intensities_.statistics(decoded, volumes, strips))
         self.store.volumes = torch.from_numpy(volumes)
         self.store.depths = torch.from_numpy(intensities_.depths(decoded)) if strips else None
+
+    @property
+    def _step(self) -> int:
+        """How many slices lie from one neighbour to the next."""
+        spacing = self.dataset.slice_mm
+        return 1 if spacing is None else max(1, round(self._neighbour_mm / spacing))
+
+    @property
+    def neighbour_mm(self) -> float | None:
+        """How far apart neighbours lie, in millimetres; None if that is unknown."""
+        return None if self.dataset.slice_mm is None else self._step * self.dataset.slice_mm
 
     def serve_masks(self) -> None:
         """Put masks into every batch from now on.

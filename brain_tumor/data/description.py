@@ -27,6 +27,7 @@ def hyperparameters(data: SliceDataModule) -> dict[str, bool | int | float | str
         "empty": -1.0 if data.empty is None else float(data.empty),
         "size": data.size,
         "intensities": data.intensities,
+        "neighbours": data.neighbours,
         **({"skull": data.skull} if data.skull != "keep" else {}),
         **({"target": str(data.target)} if targets.is_of_patients(data.target) else {}),
         **({"crop": data.crop, "crop_margin": data.crop_margin} if data.crop != "none" else {}),
@@ -48,6 +49,8 @@ def describe(data: SliceDataModule) -> dict[str, Any]:
         "drawn": data.dataset.drawn,
         **_count(data, _labelled(data)),
     }
+    if data.neighbours:
+        facts["neighbours"] = {"count": data.neighbours, "mm": data.neighbour_mm}
     if _needs_tumours(data):
         facts["regions"] = _mask_sources(data)
     if targets.is_of_patients(data.target):

@@ -11,6 +11,8 @@ LEAST = {
     "size": 32,  # a ResNet divides each side by 32
     "min_patients": 1,
     "crop_margin": 0,
+    "neighbours": 0,
+    "neighbour_mm": 0,
 }
 
 

@@ -143,18 +143,20 @@ class Store:
         features = features.to(rows.device)
         return features.permute(0, 3, 1, 2) if features.ndim == 4 else features
 
+    def raw(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return images uint8 (B, 3 K, size, size) of rows and statistics of their volumes, before transforms."""
+        images = self._take(Gathered(self.images), rows).images
+        assert images is not None, "every data set has images"
+        return images, self.statistics_of(rows.to(self.labels.device))
+
     def fitted(self, rows: NDArray[np.intp]) -> Fitted:
         """Return rows (n,) as a network gets them, before its transforms."""
-        chosen = torch.from_numpy(rows)
-        images = self._take(Gathered(self.images), chosen).images
-        assert images is not None, "every data set has images"
-        statistics = self.statistics_of(chosen.to(self.labels.device))
-        return Fitted(
-            images.permute(0, 2, 3, 1).numpy(), None if statistics is None else statistics[:, 0].cpu().numpy()
-        )
+        images, statistics = self.raw(torch.from_numpy(rows))
+        measured = None if statistics is None else statistics[:, 0].cpu().numpy()
+        return Fitted(images.permute(0, 2, 3, 1).numpy(), measured)
 
     def sample(self, rows: NDArray[np.intp], count: int) -> Tensor:
-        """Return `count` images from across some rows as training sees them: float32 (B, 3 K, size, size), on a CPU."""
+        """Return `count` slices from across some rows as training sees them: float32 (B, 3, size, size), on the CPU."""
         chosen = torch.from_numpy(rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)])
         gathered = self._take(self._slices, chosen)
         device = self._transforms.mean.device
@@ -164,4 +166,5 @@ class Store:
         images, _ = self._transforms.together(
             gathered.images.to(device), None, *(x if x is None else x.to(device) for x in (statistics, gathered.depths))
         )
-        return images.cpu()
+        middle = 3 * (images.shape[1] // 6)
+        return images[:, middle : middle + 3].cpu()

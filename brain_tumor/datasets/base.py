@@ -102,6 +102,7 @@ class DataSet(ABC):
     Attributes:
         name: the data set's name in records and reports.
         sequences: the MRI sequences that the three channels show; () if unknown.
+        slice_mm: the distance from one slice of a case to the next, in millimetres; None if unknown.
         licence: of the data, in one line; "" if unknown.
         target: the default target (see `brain_tumor.data.targets`); None for the first that the listing allows.
         positive: the class that means a tumour; None to go by the classes' names.
@@ -114,6 +115,7 @@ class DataSet(ABC):
 
     name: ClassVar[str]
     sequences: ClassVar[tuple[str, ...]] = ()
+    slice_mm: ClassVar[float | None] = None
     licence: ClassVar[str] = ""
     target: ClassVar[str | None] = None
     positive: ClassVar[str | None] = None

@@ -37,6 +37,7 @@ class Lgg(DataSet):
 
     name = "lgg"
     sequences = ("t1", "flair", "t1ce")
+    slice_mm = 5.0  # assumed: it is not published, and typical of such scans
     licence = "CC BY-NC-SA 4.0 (LGG Segmentation Dataset; Buda, Saha, Mazurowski 2019)"
     of_the_paper = True
     # Dice per volume by the authors over all 110 patients and by human readers, and AUROC for a target of patients.

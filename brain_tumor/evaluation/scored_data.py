@@ -40,7 +40,8 @@ def open_data(run: Trained, scored: Trained, config: dict[str, Any]) -> tuple[Sl
 
 def _shown(scored: Trained, config: dict[str, Any]) -> dict[str, Any]:
     """Return the data settings by which slices are shown to the scored run."""
-    return {"intensities": scored.intensities, "skull": config["skull"]}
+    seen = {"intensities": scored.intensities, "neighbours": scored.neighbours, "skull": config["skull"]}
+    return seen if scored.neighbour_mm is None else {**seen, "neighbour_mm": scored.neighbour_mm}
 
 
 def _test_data(

@@ -90,6 +90,14 @@ class Run(Protocol):
         """How the intensities of its training slices were scaled: "file" or "volume"."""
 
     @property
+    def neighbours(self) -> int:
+        """How many slices on each side it sees besides a slice."""
+
+    @property
+    def neighbour_mm(self) -> float | None:
+        """How far apart these lie, in millimetres; None if that is unknown."""
+
+    @property
     def temperatures(self) -> dict[str, float]:
         """The temperatures that calibrate its networks, by name; 1 for raw probabilities."""
 
@@ -119,4 +127,6 @@ class Facts:
     size: int
     crop: str | None
     intensities: str
+    neighbours: int
+    neighbour_mm: float | None
     temperatures: dict[str, float]

@@ -1,5 +1,6 @@
 """Warn of reasons not to trust a prediction, one per line."""
 
+import math
 from collections.abc import Mapping
 
 from brain_tumor.inference.base import Outputs, Run
@@ -32,6 +33,20 @@ def skulls(case: Slices, runs: Mapping[str, Run]) -> list[str]:
     if not skull_shown:
         text = f"looks skull-stripped, while {runs_were} heads with their skulls"
     return [f"{text}: do not trust its masks and probabilities"]
+
+
+def lonely(case: Slices, runs: Mapping[str, Run]) -> list[str]:
+    """Warn if a run sees neighbouring slices that the case does not have, or whose distance is unknown."""
+    seen = {key: run for key, run in runs.items() if run.neighbours}
+    if not seen:
+        return []
+    names = f"the {' and the '.join(seen)} also {'see' if len(seen) > 1 else 'sees'} the slices above and below"
+    if len(case.images) == 1:
+        return [f"{names}; this single slice stands in for them"]
+    known = case.grid is not None and math.isfinite(case.grid.spacing[0])
+    if known or all(run.neighbour_mm is None for run in seen.values()):
+        return []
+    return [f"{names}; how far apart they are is unknown here, so that the next ones are taken"]
 
 
 def overruled(case: Slices, prediction: Prediction) -> list[str]:

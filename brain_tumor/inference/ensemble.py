@@ -7,7 +7,18 @@ from dataclasses import fields
 from brain_tumor.inference.base import Facts, Run
 from brain_tumor.inference.calibrated import MeanNetwork
 
-_EQUAL = ("task", "dataset", "classes", "positive", "sequences", "size", "crop", "intensities")
+_EQUAL = (
+    "task",
+    "dataset",
+    "classes",
+    "positive",
+    "sequences",
+    "size",
+    "crop",
+    "intensities",
+    "neighbours",
+    "neighbour_mm",
+)
 
 
 class Ensemble(Facts):

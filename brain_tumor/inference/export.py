@@ -50,7 +50,7 @@ def export(run: Trained, to: Path, pictures: Sequence[Slices], preset: str, thre
         "format": FORMAT, "task": run.task, "classes": run.classes, "positive": run.positive, "data": run.dataset,
         "data_key": run.record["data"]["key"], "data_licence": card.licence(run.record),
         "sequences": list(run.sequences), "skull": run.skull, "preset": preset, "size": run.size,
-        "intensities": run.intensities,
+        "intensities": run.intensities, "neighbours": run.neighbours, "neighbour_mm": run.neighbour_mm,
         "threshold": threshold, "threshold_origin": origin, "temperature": run.temperatures[run.name],
         "run": run.record["id"], "weights_sha256": run.digest(),
     }  # fmt: skip
@@ -94,7 +94,8 @@ def check(
 def _feed(exported: OnnxRun, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
     """Return a file's inputs for a picture (1, H, W, 3), whose intensities are measured at the network's size."""
     square = np.stack([fit_image(image, exported.size, "").pixels for image in images])
-    return onnx_file.feed(images, fitted.of_volume(square, exported.intensities == "volume"))
+    shown = fitted.of_volume(images, standardized=False, neighbours=exported.neighbours)
+    return onnx_file.feed(shown.images, fitted.of_volume(square, exported.intensities == "volume"))
 
 
 def _in_float32(run: Trained) -> Trained:

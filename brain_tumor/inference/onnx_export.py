@@ -56,7 +56,7 @@ class Whole(nn.Module):
         """Predict pictures.
 
         Args:
-            images: uint8 (N, H, W, 3).
+            images: uint8 (N, H, W, 3 K), K slices: each among its neighbours.
             statistics: float32 (N, 3, 4), for networks that see standardized intensities (see `Fitted`).
 
         Returns:
@@ -84,10 +84,12 @@ def write(whole: Whole, path: Path, facts: Mapping[str, Any]) -> None:
     import onnx
 
     assert set(facts) == set(onnx_file.FACTS), "the facts that are written are those that are read"
+    channels = 3 * (2 * facts["neighbours"] + 1)
     batch, height, width = (torch.export.Dim(name, min=1) for name in ("batch", "height", "width"))
     inputs: dict[str, tuple[Tensor, dict[int, Any]]] = {
         "images": (
-            torch.zeros(2, whole.size + 9, whole.size + 5, 3, dtype=torch.uint8), {0: batch, 1: height, 2: width}
+            torch.zeros(2, whole.size + 9, whole.size + 5, channels, dtype=torch.uint8),
+            {0: batch, 1: height, 2: width},
         ),
         "statistics": (torch.ones(2, 3, 4), {0: batch}),
     }  # fmt: skip
@@ -142,7 +144,9 @@ def apart(whole: Whole, session: "InferenceSession", samples: Sequence[NDArray[n
     for pictures in samples:
         for count in BATCHES:
             batch = np.ascontiguousarray(pictures[np.arange(count) % len(pictures)])
-            feed = onnx_file.feed(batch, fitted.of_volume(batch, len(session.get_inputs()) > 1))
+            images, *others = session.get_inputs()
+            whole_volume = fitted.of_volume(batch, bool(others), (images.shape[3] // 3 - 1) // 2)
+            feed = onnx_file.feed(whole_volume.images, whole_volume)
             with torch.no_grad():
                 expected = [output.numpy() for output in whole(*map(torch.from_numpy, feed.values()))]
             outputs = session.run(None, feed)

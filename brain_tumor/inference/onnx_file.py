@@ -38,20 +38,22 @@ FACTS: dict[str, type] = {
     "threshold": float,  # the calibrated probability of the positive class from which a slice counts as positive
     "threshold_origin": str,
     "temperature": float,  # calibrates the probabilities; 1 if they stay raw
+    "neighbours": int,  # slices on each side of a slice, whose channels come before and after its own
+    "neighbour_mm": float,  # how far apart these lie; null if unknown
     "run": str,
     "weights_sha256": str,  # of the run's checkpoint
 }
-_NULLABLE = ("positive", "skull")
+_NULLABLE = ("positive", "skull", "neighbour_mm")
 _STANDARD = {"", "ai.onnx"}  # domains of operators
 
 
 def inputs(facts: Mapping[str, Any]) -> tuple[str, ...]:
-    """Name a file's inputs: images uint8 (N, H, W, 3), and perhaps statistics float32 (N, 3, 4) (see `Fitted`)."""
+    """Name a file's inputs: images uint8 (N, H, W, 3 K), and perhaps statistics float32 (N, 3, 4) (see `Fitted`)."""
     return ("images", "statistics") if facts["intensities"] == "volume" else ("images",)
 
 
 def feed(images: NDArray[np.uint8], fitted: Fitted) -> dict[str, NDArray[Any]]:
-    """Return a file's inputs for images uint8 (N, H, W, 3), whose volumes' statistics `fitted` has."""
+    """Return a file's inputs for images uint8 (N, H, W, 3 K), whose volumes' statistics `fitted` has."""
     images = np.ascontiguousarray(images)
     if fitted.statistics is None:
         return {"images": images}
@@ -96,7 +98,7 @@ def metadata(model: "ModelProto", path: Path) -> dict[str, Any]:
     if facts.get("format") == 1:
         facts |= _from_format_1(facts)
     if facts.get("format") == 2:
-        facts |= {"format": FORMAT, "intensities": "file"}
+        facts |= {"format": FORMAT, "intensities": "file", "neighbours": 0, "neighbour_mm": None}
     unknown = {name for name in _NULLABLE if facts.get(name, "") is None}
     lacking = [name for name, type_ in FACTS.items() if name not in unknown and not isinstance(facts.get(name), type_)]
     if lacking:

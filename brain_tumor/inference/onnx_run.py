@@ -65,7 +65,12 @@ class OnnxRun(Facts):
         names = [output.name for output in session.get_outputs()]
         images, *others = session.get_inputs()
         inputs = [images.name, *(other.name for other in others)]
-        fits = images.type == "tensor(uint8)" and images.shape[3:] == [3] and inputs == list(onnx_file.inputs(facts))
+        channels = 3 * (2 * facts["neighbours"] + 1)
+        fits = (
+            images.type == "tensor(uint8)"
+            and images.shape[3:] == [channels]
+            and inputs == list(onnx_file.inputs(facts))
+        )
         if names != list(onnx_file.OUTPUTS[: len(names)]) or not fits:
             raise ValueError(f"{path}: takes or gives something else than `export` writes; export the run again")
         return cls(**_facts(str(path), facts), folder=path, facts=facts, session=session)
@@ -105,7 +110,10 @@ class OnnxRun(Facts):
 
 def _facts(name: str, metadata: dict[str, Any]) -> dict[str, Any]:
     """Return the facts of a run from the metadata."""
-    same = ("task", "classes", "positive", "skull", "threshold", "threshold_origin", "size", "intensities")
+    same = (
+        "task", "classes", "positive", "skull", "threshold", "threshold_origin", "size", "intensities", "neighbours",
+        "neighbour_mm",
+    )  # fmt: skip
     return {
         **{key: metadata[key] for key in same},
         "name": name,

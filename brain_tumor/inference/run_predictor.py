@@ -92,11 +92,13 @@ class RunPredictor:
     @property
     def _sees_volumes(self) -> bool:
         """Whether what the network gets of a slice depends on the other slices of its volume."""
-        return self._run.intensities == "volume"
+        return self._run.intensities == "volume" or self._run.neighbours > 0
 
     def _fit_volume(self, case: Slices, images: NDArray[np.uint8]) -> Fitted:
         """Fit all slices of a case."""
-        return fitted_.of_volume(self._fit([(case, image) for image in images]), self._run.intensities == "volume")
+        squares = self._fit([(case, image) for image in images])
+        step = _step(case, self._run.neighbour_mm)
+        return fitted_.of_volume(squares, self._run.intensities == "volume", self._run.neighbours, step)
 
     def _fit(self, work: Sequence[tuple[Slices, NDArray[np.uint8]]]) -> NDArray[np.uint8]:
         """Fit slices of cases into squares: uint8 (n, size, size, 3)."""
@@ -105,6 +107,12 @@ class RunPredictor:
             for case, image in work
         ]
         return np.stack(fitted)
+
+
+def _step(case: Slices, millimetres: float | None) -> int:
+    """Return how many of a case's slices lie from one neighbour to the next; 1 where distances are unknown."""
+    spacing = np.nan if case.grid is None else case.grid.spacing[0]
+    return 1 if millimetres is None or np.isnan(spacing) else max(1, round(millimetres / spacing))
 
 
 def _batches(items: Any, size: int) -> list[Any]:

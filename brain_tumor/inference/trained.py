@@ -155,6 +155,8 @@ def _facts(name: str, record: Record) -> dict[str, Any]:
         "threshold_origin": record["threshold"]["origin"],
         "size": int(record["hyperparameters"]["size"]),
         "crop": record["config"]["data"].get("crop"),
+        "neighbours": data.get("neighbours", {}).get("count", 0),
+        "neighbour_mm": data.get("neighbours", {}).get("mm"),
         "intensities": record["config"]["data"].get("intensities", "file"),
         "temperatures": {name: calibrated["temperature"] if calibrated else calibration.RAW},
     }

@@ -25,12 +25,13 @@ def names() -> list[str]:
     return sorted(models.list_models(module=models, include=["resnet*", "resnext*", "wide_resnet*"]))
 
 
-def build(name: str, weights: str) -> tuple[nn.Module, int, WeightsOrigin]:
+def build(name: str, weights: str, neighbours: int = 0) -> tuple[nn.Module, int, WeightsOrigin]:
     """Build a ResNet without its classification layer, and load its weights; or the plain network.
 
     Args:
         name: one of `names`: resnet18, resnet34, resnet50, wide_resnet50_2, resnext50_32x4d, ...; or "cnn".
         weights: see `brain_tumor.models.weights.find`.
+        neighbours: how many slices on each side the images hold besides a slice (see `widen`).
 
     Returns:
         The backbone (images (B, 3, H, W) to features (B, D), in channels-last memory), D, and where the weights
@@ -42,7 +43,7 @@ def build(name: str, weights: str) -> tuple[nn.Module, int, WeightsOrigin]:
     if name == PLAIN:
         if weights not in {"none", "auto"}:
             raise ValueError(f"model.weights={weights}: the plain network starts at random; leave it out")
-        network, width = _plain()
+        network, width = _plain(3 * (2 * neighbours + 1))
         return network.to(memory_format=torch.channels_last), width, WeightsOrigin(weights)
     if name not in names():
         raise ValueError(
@@ -52,6 +53,7 @@ def build(name: str, weights: str) -> tuple[nn.Module, int, WeightsOrigin]:
     width = cast("nn.Linear", network.fc).in_features
     network.fc = nn.Identity()
     origin = load(network, name, weights)
+    widen(network, neighbours)
     return network.to(memory_format=torch.channels_last), width, origin
 
 
@@ -70,6 +72,29 @@ def load(network: nn.Module, name: str, weights: str) -> WeightsOrigin:
         ValueError: the weights cannot be fetched or do not fit.
     """
     return weights_.load(network, _pretrained(name), weights)
+
+
+def widen(network: nn.Module, neighbours: int) -> None:
+    """Spread a ResNet's first convolution over a slice and its neighbours, if it has any.
+
+    A slice gets the largest share of the weights, and they sum to what they were: neighbours that equal their slice
+    change nothing.
+
+    Args:
+        network: takes images (B, 3, H, W); then it takes (B, 3 (2 neighbours + 1), H, W), from below to above.
+        neighbours: how many slices on each side.
+    """
+    if not neighbours:
+        return
+    narrow = cast("nn.Conv2d", network.conv1)
+    shares = neighbours + 1 - torch.arange(-neighbours, neighbours + 1).abs()
+    wide = nn.Conv2d(
+        len(shares) * narrow.in_channels, narrow.out_channels, cast("tuple[int, int]", narrow.kernel_size),
+        cast("tuple[int, int]", narrow.stride), cast("tuple[int, int]", narrow.padding), bias=False,
+    )  # fmt: skip
+    with torch.no_grad():
+        wide.weight.copy_(torch.cat([narrow.weight * share for share in (shares / shares.sum()).tolist()], 1))
+    network.conv1 = wide
 
 
 def divide(network: nn.Module, last: Sequence[str]) -> tuple[nn.Module, nn.Module]:
@@ -116,15 +141,18 @@ def _pretrained(name: str) -> Pretrained:
     return Pretrained(name, str(choice), choice.url, "torchvision", read, unused=f"{_HEAD}.")
 
 
-def _plain() -> tuple[nn.Module, int]:
+def _plain(channels: int) -> tuple[nn.Module, int]:
     """Build the network of the paper's section II.B and Fig. 1: convolution and max-pooling, twice.
 
     The paper gives no sizes. Its two fully connected layers and its output layer are the three layers of the head.
 
+    Args:
+        channels: of the images.
+
     Returns:
-        The network (images (B, 3, H, W) to features (B, D)), and D.
+        The network (images (B, channels, H, W) to features (B, D)), and D.
     """
     layers: list[nn.Module] = []
-    for inputs, outputs in ((3, 32), (32, 64)):
+    for inputs, outputs in ((channels, 32), (32, 64)):
         layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(7), nn.Flatten()), 64 * 7 * 7

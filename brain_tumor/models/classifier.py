@@ -20,7 +20,7 @@ STRATEGIES = ("finetune", "freeze", "partial")
 
 
 class Classifier(Task):
-    """Classify images (B, 3, H, W) into logits (B, num_classes).
+    """Classify images (B, 3 K, H, W), of K slices, into logits (B, num_classes).
 
     The head is the paper's Linear-ReLU-Dropout-Linear-Dropout-Linear (section VI). The paper does not give its sizes;
     they are those of the authors' published code.
@@ -36,6 +36,7 @@ class Classifier(Task):
         num_classes: number of logits.
         hidden: widths of the head's two hidden layers.
         dropout: probability of both dropout layers.
+        neighbours: how many slices on each side the images hold besides a slice.
         optimizer: as the following three, an argument of `Task`.
         monitored: the part that the validation loop runs on.
         seed: of dropout and augmentation.
@@ -59,6 +60,7 @@ class Classifier(Task):
         weights: str = "auto",
         hidden: Sequence[int] = (512, 256),
         dropout: float = 0.3,
+        neighbours: int = 0,
         optimizer: OptimizerFactory | None = None,
         monitored: str = "val",
         seed: int = 0,
@@ -74,7 +76,7 @@ class Classifier(Task):
         if len(hidden) != 2 or min(hidden) < 1:
             raise ValueError(f"model.hidden={list(hidden)}: give two positive widths")
         self.save_hyperparameters(ignore=["optimizer"])
-        self.backbone, width, self.weights = backbones.build(backbone, weights)
+        self.backbone, width, self.weights = backbones.build(backbone, weights, neighbours)
         self.head = nn.Sequential(
             nn.Linear(width, hidden[0]),
             nn.ReLU(),

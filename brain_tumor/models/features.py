@@ -81,6 +81,8 @@ def _key(part: nn.Module, data: SliceDataModule, precision: str, device: torch.d
     unit = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.get_num_threads()
     machine = (device.type, unit, torch.__version__)
     content = hashlib.sha256(repr((FORMAT, data.decoded.key, shown, precision, machine)).encode())
+    if data.store.neighbours is not None:
+        content.update(data.store.neighbours.numpy().tobytes())
     standards = data.store.statistics_of(torch.arange(len(data.store.images)))
     if standards is not None:
         content.update(standards.numpy().tobytes())
@@ -102,10 +104,8 @@ def _extract(
     with atomic.file(path) as temporary:
         done = 0
         for rows in tqdm(batches, title, unit=" batches", leave=False, disable=None):
-            statistics = data.store.statistics_of(rows)
-            inputs = transforms(
-                data.store.images[rows].to(device), None if statistics is None else statistics.to(device)
-            )
+            images, statistics = data.store.raw(rows)
+            inputs = transforms(images.to(device), None if statistics is None else statistics.to(device))
             with precision_.autocast(precision, device):
                 output = part(inputs.flip(-1) if flipped else inputs).float().cpu()
             # Maps are stored channels last, as convolutions want them.

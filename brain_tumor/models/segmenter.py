@@ -40,7 +40,7 @@ DECODERS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 class Segmenter(Task):
-    """Segment the tumour in images (B, 3, H, W): logits (B, H, W), above 0 for tumour.
+    """Segment the tumour in images (B, 3 K, H, W) of K slices: logits (B, H, W), above 0 for tumour.
 
     Args:
         encoder: a ResNet's name (see `brain_tumor.models.backbone.names`).
@@ -51,6 +51,7 @@ class Segmenter(Task):
         weights: of the encoder (see `brain_tumor.models.weights.find`).
         loss: "dice" (1 - the soft Dice of the whole batch), "ce" (the pixels' mean binary cross-entropy), or
             "dice_ce", their sum.
+        neighbours: how many slices on each side the images hold besides a slice.
         optimizer: as the following three, an argument of `Task`.
         monitored: the part that the validation loop runs on.
         seed: of augmentation.
@@ -74,6 +75,7 @@ class Segmenter(Task):
         strategy: str = "finetune",
         weights: str = "auto",
         loss: str = "dice_ce",
+        neighbours: int = 0,
         optimizer: OptimizerFactory | None = None,
         monitored: str = "val",
         seed: int = 0,
@@ -91,6 +93,7 @@ class Segmenter(Task):
         self.save_hyperparameters(ignore=["optimizer"])
         self.network = _build(encoder, decoder)
         self.weights = backbones.load(self.network.encoder, encoder, weights)
+        backbones.widen(self.network.encoder, neighbours)
         self.network.to(memory_format=torch.channels_last)
         self.frozen = strategy == "freeze"
         self.network.encoder.requires_grad_(not self.frozen)

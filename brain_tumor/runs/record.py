@@ -32,6 +32,7 @@ class Data(Count):
         skull: whether the training slices show the skull; None if unknown.
         licence: the data's; "" if unknown.
         drawn: whether a program has drawn the data.
+        neighbours: how many slices on each side are shown with a slice, `count`, and how far apart they are, `mm`.
         target: the name of a target that labels patients, and which patients it left out.
         regions: which masks were used to choose and crop slices.
     """
@@ -44,6 +45,7 @@ class Data(Count):
     skull: bool | None
     licence: str
     drawn: bool
+    neighbours: NotRequired[dict[str, Any]]
     target: NotRequired[dict[str, Any]]
     regions: NotRequired[dict[str, Any]]
 

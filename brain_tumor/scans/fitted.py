@@ -38,17 +38,46 @@ class Fitted(NamedTuple):
             yield Fitted(self.images[part], None if self.statistics is None else self.statistics[part])
 
 
-def of_volume(images: NDArray[np.uint8], standardized: bool) -> Fitted:
+def of_volume(images: NDArray[np.uint8], standardized: bool, neighbours: int = 0, step: int = 1) -> Fitted:
     """Return a volume's slices, uint8 (n, size, size, 3), as a network gets them.
 
     Args:
-        images: all slices of the volume, or a single picture.
+        images: all slices of the volume, in order, or a single picture.
         standardized: whether the network sees standardized intensities.
+        neighbours: how many slices on each side it sees besides a slice.
+        step: how many slices lie from one neighbour to the next.
     """
-    if not standardized:
-        return Fitted(images)
-    measured = standardization.statistics(standardization.count(images)[0])
-    return Fitted(images, np.repeat(measured[None], len(images), axis=0))
+    statistics = None
+    if standardized:
+        measured = standardization.statistics(standardization.count(images)[0])
+        statistics = np.repeat(measured[None], len(images), axis=0)
+    if not neighbours:
+        return Fitted(images, statistics)
+    rows = around(np.zeros(len(images), np.int64), np.arange(len(images)), neighbours, step)
+    stacked = np.moveaxis(images[rows], 1, -2)
+    return Fitted(stacked.reshape(*images.shape[:3], -1), statistics)
+
+
+def around(volumes: NDArray[np.int64], numbers: NDArray[np.int64], neighbours: int, step: int) -> NDArray[np.int64]:
+    """Return the rows that each slice's channels come from.
+
+    Args:
+        volumes: int64 (N,), which volume a slice belongs to.
+        numbers: int64 (N,), its number in it.
+        neighbours: how many slices on each side.
+        step: how many slices lie from one to the next.
+
+    Returns:
+        int64 (N, 2 neighbours + 1): from below to above. The slice itself stands in for one that is not there.
+    """
+    pairs = list(zip(volumes.tolist(), numbers.tolist(), strict=True))
+    place = {pair: row for row, pair in enumerate(pairs)}
+    offsets = [step * side for side in range(-neighbours, neighbours + 1)]
+    rows = [
+        [row if offset == 0 else place.get((volume, number + offset), row) for offset in offsets]
+        for row, (volume, number) in enumerate(pairs)
+    ]
+    return np.array(rows, np.int64).reshape(-1, len(offsets))
 
 
 def join(parts: list[Fitted]) -> Fitted:

@@ -40,6 +40,9 @@ def make_model(config: dict[str, Any], data: SliceDataModule) -> Task:
         seed=config["seed"],
         schedule=config["schedule"],
     )
+    seen = model.hparams.get("neighbours", 0)
+    if seen != data.neighbours:
+        raise ValueError(f"data.neighbours={data.neighbours}: this model sees {seen}; give it model.neighbours")
     if model.uses_masks:
         data.serve_masks()
     else:
