@@ -21,7 +21,7 @@ NEUTRAL: dict[str, Any] = {
     "data.folds": None, "data.fold": None, "data.test_cases": None, "data.empty": None,
     "data.inner_folds": None, "data.inner_fold": None,
     "data.min_patients": 10, "data.crop": "none", "data.crop_margin": 0.2, "data.masks": None,
-    "schedule": "constant", "model.trained": None, "transforms.missing": 0,
+    "schedule": "constant", "average_weights": None, "model.trained": None, "transforms.missing": 0,
     "data.intensities": "file", "data.skull": "keep", "data.neighbours": 0, "data.neighbour_mm": 5,
     "model.neighbours": 0, "transforms.strip": 0, "transforms.elastic": 0,
     "transforms.gamma": 0, "transforms.contrast": 0, "transforms.brightness": 0,

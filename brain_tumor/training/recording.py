@@ -44,6 +44,7 @@ def facts(config: dict[str, Any], folder: Path, data: SliceDataModule, model: Ta
             "experiment": config["experiment"] or 0,
             "seed": config["seed"],
             "max_epochs": trainer.max_epochs or 0,
+            "average_weights": config["average_weights"] or 0.0,
             **model.hyperparameters,
             **description.hyperparameters(data),
             **data.transforms.hyperparameters,

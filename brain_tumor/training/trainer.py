@@ -13,6 +13,7 @@ from brain_tumor.models import features, precision
 from brain_tumor.models.checkpoint import WholeCheckpointIO
 from brain_tumor.models.task import Task
 from brain_tumor.tracking.base import Tracker
+from brain_tumor.training.averaging import LastWeights
 
 _FOLDER = "checkpoints"
 
@@ -38,7 +39,7 @@ def make_trainer(config: dict[str, Any], folder: Path, monitored: str, tracker: 
         precision=name,
         **processes.devices(settings, torch.cuda.device_count()),
         logger=tracker.logger,
-        callbacks=_checkpoints(folder, monitored),
+        callbacks=_callbacks(folder, monitored, config["average_weights"]),
         plugins=WholeCheckpointIO(),
     )
     processes.refuse_misfit(trainer)
@@ -64,11 +65,15 @@ def speed_up(config: dict[str, Any], data: SliceDataModule, model: Task, trainer
         model.compile_network("reduce-overhead" if device.type == "cuda" else None)
 
 
-def _checkpoints(folder: Path, monitored: str) -> list[Callback]:
-    """Return callbacks that write the last epoch, to resume from it, and with a validation part the best one."""
+def _callbacks(folder: Path, monitored: str, average: float | None) -> list[Callback]:
+    """Return callbacks that write the last epoch, to resume from it, and with a validation part the best one.
+
+    With a decay in `average`, another one averages the weights that these write.
+    """
     always: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
+    averaging: list[Callback] = [] if average is None else [LastWeights(average)]
     callbacks: list[Callback] = [ModelCheckpoint(folder / _FOLDER, filename="last", **always)]
     if monitored == "val":
         # Before "last", so that "last" knows the best score so far, which a resumed run compares with.
         callbacks.insert(0, ModelCheckpoint(folder / _FOLDER, filename="best", monitor="val/loss", **always))
-    return callbacks
+    return averaging + callbacks
