@@ -38,7 +38,7 @@ class Exact:
 
     name, kind, sequences, skull, crop, size, batch = "exact", "folder", (), None, None, _SIZE, 64
     threshold, threshold_origin, intensities = 0.5, "default", "file"
-    neighbours, neighbour_mm = 0, None
+    neighbours, neighbour_mm, components = 0, None, 0.0
 
     def __init__(
         self,

@@ -27,7 +27,7 @@ from brain_tumor.report import compose, page
 from brain_tumor.report.chapters import localization as report
 from brain_tumor.report.pooled import pool_folds
 from brain_tumor.report.runs import collect
-from brain_tumor.scans import cases
+from brain_tumor.scans import cases, components
 from brain_tumor.scans.images import fit_image, read_files, unfit
 from tests.conftest import Command, data_of, write_image
 
@@ -183,9 +183,9 @@ def test_the_largest_component_of_a_volume_is_kept() -> None:
     volume[0:3, 2:6, 2:6] = 1
     volume[4, 2:6, 2:6] = 1  # a gap of one slice apart
     volume[2, 6, 6] = 1  # touches by an edge only
-    kept = segmentation.largest_component(volume)
+    kept = components.keep_large(volume)
     assert kept.sum() == 3 * 16
-    assert segmentation.largest_component(kept) is kept
+    assert components.keep_large(kept) is kept
     assert list(segmentation.volumes(["b", "a", "b", ""], [2, 1, 1, 5])) == [[1], [2, 0]]
 
 
@@ -302,6 +302,7 @@ def test_a_detector_may_call_its_classes_as_it_likes(
     run = trained.open_run(segmenter)
     config: dict[str, Any] = {
         "data": {"size": None},
+        "skull": "keep",
         "classes": None,
         "allow_overlap": True,
         "cache_dir": str(cache_dir),
@@ -408,6 +409,7 @@ def test_refuses_what_a_run_cannot_do(segmenter: Path, detector: Path, cache_dir
         "allow_overlap": False,
     }
     config |= {"detector": None, "explain": None, "masks": False, "cache_dir": str(cache_dir), "threshold": None}
+    config |= {"mirror": None, "components": None, "skull": "keep"}
     for folder, changes, message in (
         (segmenter, {"explain": "gradcam"}, "explain=gradcam: is for classifiers; this run's task is segmentation"),
         (detector, {"explain": "shap"}, "explain=shap: choose gradcam"),

@@ -31,6 +31,7 @@ class Told:
     intensities: str = "file"
     neighbours: int = 0
     neighbour_mm: float | None = None
+    components: float = 0.0
     temperatures: dict[str, float] = field(default_factory=dict)
 
     def digest(self) -> str:

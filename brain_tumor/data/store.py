@@ -151,7 +151,7 @@ class Store:
 
     def fitted(self, rows: NDArray[np.intp]) -> Fitted:
         """Return rows (n,) as a network gets them, before its transforms."""
-        images, statistics = self.raw(torch.from_numpy(rows))
+        images, statistics = self.raw(torch.tensor(rows))
         measured = None if statistics is None else statistics[:, 0].cpu().numpy()
         return Fitted(images.permute(0, 2, 3, 1).numpy(), measured)
 

@@ -47,6 +47,9 @@ def evaluate(run: Trained, config: dict[str, Any]) -> Evaluation:
     _refuse_misfit(run, detector, config)
     data, leaked = open_data(run, run, config)
     model = run.model(Path(config["checkpoint"]) if config["checkpoint"] else None)
+    for name in ("mirror", "components"):
+        if config[name] is not None:
+            setattr(model, name, config[name])
     if config["explain"]:
         explanation.refuse_misfit(config["explain"], model, data, run.positive)
     if model.uses_masks:
@@ -81,6 +84,8 @@ def _refuse_misfit(run: Trained, detector: Trained | None, config: dict[str, Any
         two_stage.threshold(config["threshold"], detector)
     elif config["threshold"] is not None:
         raise ValueError(f"threshold={config['threshold']}: is the detector's; give detector=... as well")
+    if config["components"] is not None and run.task != "segmentation":
+        raise ValueError(f"components={config['components']}: {run.folder} is a {run.task}, which has no masks")
     if config["masks"] and run.task != "segmentation":
         raise ValueError(f"masks=true: {run.folder} is a {run.task}, which has no masks to write")
 

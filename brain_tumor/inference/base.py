@@ -98,6 +98,10 @@ class Run(Protocol):
         """How far apart these lie, in millimetres; None if that is unknown."""
 
     @property
+    def components(self) -> float:
+        """Which components of its masks are kept: those of at least this share of the largest one's size."""
+
+    @property
     def temperatures(self) -> dict[str, float]:
         """The temperatures that calibrate its networks, by name; 1 for raw probabilities."""
 
@@ -129,4 +133,5 @@ class Facts:
     intensities: str
     neighbours: int
     neighbour_mm: float | None
+    components: float
     temperatures: dict[str, float]

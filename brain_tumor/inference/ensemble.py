@@ -18,6 +18,7 @@ _EQUAL = (
     "intensities",
     "neighbours",
     "neighbour_mm",
+    "components",
 )
 
 

@@ -51,6 +51,7 @@ def export(run: Trained, to: Path, pictures: Sequence[Slices], preset: str, thre
         "data_key": run.record["data"]["key"], "data_licence": card.licence(run.record),
         "sequences": list(run.sequences), "skull": run.skull, "preset": preset, "size": run.size,
         "intensities": run.intensities, "neighbours": run.neighbours, "neighbour_mm": run.neighbour_mm,
+        "components": run.components,
         "threshold": threshold, "threshold_origin": origin, "temperature": run.temperatures[run.name],
         "run": run.record["id"], "weights_sha256": run.digest(),
     }  # fmt: skip

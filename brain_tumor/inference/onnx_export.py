@@ -49,7 +49,7 @@ class Whole(nn.Module):
         else:
             raise ValueError(f"export: writes classifiers and segmenters; this run's task is {model.kind}")
         self.segments = isinstance(model, Segmenter)
-        self.transforms, self.size = transforms, size
+        self.transforms, self.size, self.mirror = transforms, size, model.mirror
         self.eval().to(memory_format=torch.contiguous_format)
 
     def forward(self, images: Tensor, statistics: Tensor | None = None) -> tuple[Tensor, ...]:
@@ -64,7 +64,11 @@ class Whole(nn.Module):
             probability of every pixel, float32 (N, H, W), and the mask, uint8 (N, H, W) of 0 and 1.
         """
         whole = None if statistics is None else statistics[:, None]
-        output = self.network(self.transforms(resampling.fit(images, self.size), whole))
+        inputs = self.transforms(resampling.fit(images, self.size), whole)
+        output = self.network(inputs)
+        if self.mirror:
+            mirrored = self.network(inputs.flip(-1))
+            output = (output + (mirrored.flip(-1) if self.segments else mirrored)) / 2
         if not self.segments:
             return (torch.softmax(output, 1),)
         maps = torch.sigmoid(output[:, 0])

@@ -40,6 +40,7 @@ FACTS: dict[str, type] = {
     "temperature": float,  # calibrates the probabilities; 1 if they stay raw
     "neighbours": int,  # slices on each side of a slice, whose channels come before and after its own
     "neighbour_mm": float,  # how far apart these lie; null if unknown
+    "components": float,  # which components of a volume's mask are kept: of this share of the largest one's size
     "run": str,
     "weights_sha256": str,  # of the run's checkpoint
 }
@@ -98,7 +99,7 @@ def metadata(model: "ModelProto", path: Path) -> dict[str, Any]:
     if facts.get("format") == 1:
         facts |= _from_format_1(facts)
     if facts.get("format") == 2:
-        facts |= {"format": FORMAT, "intensities": "file", "neighbours": 0, "neighbour_mm": None}
+        facts |= {"format": FORMAT, "intensities": "file", "neighbours": 0, "neighbour_mm": None, "components": 0.0}
     unknown = {name for name in _NULLABLE if facts.get(name, "") is None}
     lacking = [name for name, type_ in FACTS.items() if name not in unknown and not isinstance(facts.get(name), type_)]
     if lacking:

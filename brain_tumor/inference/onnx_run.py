@@ -112,7 +112,7 @@ def _facts(name: str, metadata: dict[str, Any]) -> dict[str, Any]:
     """Return the facts of a run from the metadata."""
     same = (
         "task", "classes", "positive", "skull", "threshold", "threshold_origin", "size", "intensities", "neighbours",
-        "neighbour_mm",
+        "neighbour_mm", "components",
     )  # fmt: skip
     return {
         **{key: metadata[key] for key in same},

@@ -1,8 +1,8 @@
 """The one path from a case to its prediction.
 
     slices -> fitted to the network's size -> each network's probabilities and maps, calibrated -> their mean
-    (`run_predictor`, `calibrated`) -> maps on the case's grid, thresholded -> emptied where a detector is below its
-    threshold -> a row a slice, masks, doubts
+    (`run_predictor`, `calibrated`) -> maps on the case's grid, thresholded -> small components removed -> emptied
+    where a detector is below its threshold -> a row a slice, masks, doubts
 
 `predict`, the page, the check of an export and Spark's archive use it; `evaluate` runs its detector through the same
 `RunPredictor`.
@@ -20,7 +20,7 @@ from brain_tumor.inference.base import Outputs, Run
 from brain_tumor.inference.prediction import BEFORE, DETECTED, Prediction
 from brain_tumor.inference.run_predictor import RunPredictor
 from brain_tumor.io.tables import columns
-from brain_tumor.scans import volumes
+from brain_tumor.scans import components, volumes
 from brain_tumor.scans.cases import Slices
 
 _PIXEL = 0.5  # the probability from which a pixel belongs to the tumour
@@ -145,6 +145,8 @@ class Predictor:
         lines += doubts.skulls(case, self.runs) + doubts.lonely(case, self.runs)
         if output.maps is not None:
             flagged = np.stack([_on_grid(case, pixels) >= _PIXEL for pixels in output.maps])
+            if len(flagged) > 1:
+                flagged = components.keep_large(flagged.astype(np.uint8), self.run.components).astype(bool)
             if detected is not None:
                 values |= self._empty(flagged, detected)
             values["area_px"] = flagged.sum((1, 2))

@@ -63,7 +63,7 @@ class TorchNetwork:
     @torch.no_grad()
     def _forward(self, part: Fitted) -> torch.Tensor:
         with precision.autocast(self._precision, self.device):
-            outcomes: torch.Tensor = self.model(self._inputs(part)).float().cpu()
+            outcomes: torch.Tensor = self.model.infer(self._inputs(part)).float().cpu()
         return outcomes
 
     def explain(self, fitted: Fitted, target: int) -> NDArray[np.float32] | None:

@@ -157,6 +157,7 @@ def _facts(name: str, record: Record) -> dict[str, Any]:
         "crop": record["config"]["data"].get("crop"),
         "neighbours": data.get("neighbours", {}).get("count", 0),
         "neighbour_mm": data.get("neighbours", {}).get("mm"),
+        "components": float(record["config"]["model"].get("components", 0)),
         "intensities": record["config"]["data"].get("intensities", "file"),
         "temperatures": {name: calibrated["temperature"] if calibrated else calibration.RAW},
     }

@@ -162,16 +162,6 @@ def score(
     return scores | {"dice_minimum": _alone(None if np.isnan(lowest) else float(lowest))}
 
 
-def largest_component(volume: Mask) -> Mask:
-    """Keep only the largest 6-connected part of a mask, uint8 (slices, H, W)."""
-    labels, count = ndimage.label(volume)
-    if count < 2:
-        return volume
-    sizes = np.bincount(labels.reshape(-1))
-    largest: Mask = (labels == 1 + sizes[1:].argmax()).astype(np.uint8)
-    return largest
-
-
 def volumes(cases: Sequence[str], numbers: Sequence[int]) -> Iterator[list[int]]:
     """Yield the row numbers of each named patient's slices, from the lowest slice number up."""
     table = pd.DataFrame({"case": list(cases), "slice": list(numbers)})

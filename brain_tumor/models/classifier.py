@@ -37,6 +37,7 @@ class Classifier(Task):
         hidden: widths of the head's two hidden layers.
         dropout: probability of both dropout layers.
         neighbours: how many slices on each side the images hold besides a slice.
+        mirror: average over a slice and its mirror image, in tests and predictions.
         optimizer: as the following three, an argument of `Task`.
         monitored: the part that the validation loop runs on.
         seed: of dropout and augmentation.
@@ -61,6 +62,7 @@ class Classifier(Task):
         hidden: Sequence[int] = (512, 256),
         dropout: float = 0.3,
         neighbours: int = 0,
+        mirror: bool = False,
         optimizer: OptimizerFactory | None = None,
         monitored: str = "val",
         seed: int = 0,
@@ -89,7 +91,7 @@ class Classifier(Task):
         self._parts = _divide(self.backbone, strategy, trained)
         if self.frozen_part is not None:
             self.frozen_part.requires_grad_(False)
-        self.num_classes = num_classes
+        self.num_classes, self.mirror = num_classes, mirror
         self.train()  # a module starts in training mode, but a frozen backbone must not
 
     def forward(self, images: Tensor) -> Tensor:
@@ -124,6 +126,13 @@ class Classifier(Task):
         # Cross-entropy is computed in float32, whatever the precision of the layers before it.
         logits = logits.float()
         return F.cross_entropy(logits, batch.labels), logits
+
+    def test_step(self, batch: Batch) -> None:
+        """Store the logits of a batch of the test part."""
+        if self.mirror and not batch.cached:
+            self._outputs.add("test", batch, self.infer(batch.inputs).float())
+        else:
+            super().test_step(batch)
 
     def curves(self, outcomes: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Return mean cross-entropy and accuracy of logits (n, num_classes)."""

@@ -1,6 +1,7 @@
 """Compare masks with the true ones of a data module, at the files' sizes."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,8 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.io import run_lengths
 from brain_tumor.metrics import baselines, mask_baselines, segmentation
 from brain_tumor.metrics.bootstrap import Interval
+from brain_tumor.scans import components
 from brain_tumor.scans.images import unfit
 
 Mask = NDArray[np.uint8]
@@ -70,32 +73,31 @@ def by_class(
     }
 
 
-def keep_largest(
-    data: SliceDataModule, tested: pd.DataFrame, slices: pd.DataFrame, predicted: Callable[[int], Mask]
-) -> pd.DataFrame:
-    """Keep the largest component of each patient's volume, and compare the changed masks again.
+def clean(data: SliceDataModule, tested: pd.DataFrame, results: pd.DataFrame, share: float) -> pd.DataFrame:
+    """Keep the large components of each patient's volume, and compare the changed masks again.
 
     A patient whose slices have no order, or several sizes, stays unchanged.
 
     Args:
         data: set up.
         tested: rows of the data's table.
-        slices: the slices' values as `compare_all` returns them.
-        predicted: returns the mask of the slice at a place in `tested`.
+        results: the same slices' values as `compare_all` returns them, and their masks' `run_lengths`.
+        share: see `components.keep_large`.
 
     Returns:
-        `slices` with the values of the cleaned masks.
+        `results` of the cleaned masks.
     """
-    values = slices.to_dict("records")
-    if (tested["slice"] < 0).any():
-        return pd.DataFrame(values)
+    if (tested["slice"] < 0).any() or not share:
+        return results
+    values, shapes = results.to_dict("records"), sizes(tested)
     for places in segmentation.volumes(list(tested["case"]), list(tested["slice"])):
-        masks = [predicted(place) for place in places]
-        if len({mask.shape for mask in masks}) > 1:
+        if len({shapes[place] for place in places}) > 1:
             continue
-        for place, mask, cleaned in zip(places, masks, segmentation.largest_component(np.stack(masks)), strict=True):
+        masks = np.stack([run_lengths.from_kaggle(values[place]["run_lengths"], *shapes[place]) for place in places])
+        for place, mask, cleaned in zip(places, masks, components.keep_large(masks, share), strict=True):
             if not np.array_equal(mask, cleaned):
-                values[place] |= compare(data, int(tested.index[place]), cleaned)  # type: ignore[arg-type]
+                scores: dict[Any, Any] = {**compare(data, int(tested.index[place]), cleaned)}
+                values[place] |= scores | {"run_lengths": run_lengths.to_kaggle(cleaned)}
     return pd.DataFrame(values)
 
 

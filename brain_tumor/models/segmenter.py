@@ -52,6 +52,9 @@ class Segmenter(Task):
         loss: "dice" (1 - the soft Dice of the whole batch), "ce" (the pixels' mean binary cross-entropy), or
             "dice_ce", their sum.
         neighbours: how many slices on each side the images hold besides a slice.
+        mirror: average over a slice and its mirror image, in tests and predictions.
+        components: keep a volume's largest component, and those of at least this share of its size; 0 keeps all, 1 the
+            largest alone.
         optimizer: as the following three, an argument of `Task`.
         monitored: the part that the validation loop runs on.
         seed: of augmentation.
@@ -76,6 +79,8 @@ class Segmenter(Task):
         weights: str = "auto",
         loss: str = "dice_ce",
         neighbours: int = 0,
+        mirror: bool = False,
+        components: float = 0.0,
         optimizer: OptimizerFactory | None = None,
         monitored: str = "val",
         seed: int = 0,
@@ -90,6 +95,8 @@ class Segmenter(Task):
         ):
             if value not in known:
                 raise ValueError(f"model.{name}={value}: choose one of {', '.join(known)}")
+        if not 0 <= components <= 1:
+            raise ValueError(f"model.components={components}: a share of the largest component lies between 0 and 1")
         self.save_hyperparameters(ignore=["optimizer"])
         self.network = _build(encoder, decoder)
         self.weights = backbones.load(self.network.encoder, encoder, weights)
@@ -98,6 +105,7 @@ class Segmenter(Task):
         self.frozen = strategy == "freeze"
         self.network.encoder.requires_grad_(not self.frozen)
         self.loss = loss
+        self.mirror, self.components = mirror, components
         self._tested: dict[int, dict[str, Any]] = {}  # the last test's scores and mask of each slice, by its row
         self.train()
 
@@ -113,6 +121,10 @@ class Segmenter(Task):
             self.network.encoder.eval()
         return self
 
+    def mirrored(self, outputs: Tensor) -> Tensor:
+        """Mirror logits (B, H, W)."""
+        return outputs.flip(-1)
+
     def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the loss, and for each slice the loss and its true, false and missed pixels: float32 (B, 4)."""
         assert batch.masks is not None, "the data module serves masks to a task that uses them"
@@ -125,7 +137,7 @@ class Segmenter(Task):
 
     def test_step(self, batch: Batch) -> None:
         """Score a batch at its files' sizes; store each slice's scores and run lengths, which are small, but no map."""
-        maps = pixel_probabilities(self(batch.inputs).float())
+        maps = pixel_probabilities(self.infer(batch.inputs).float())
         self._outputs.add("test", batch, surest(maps))
         data: SliceDataModule = self.trainer.datamodule  # type: ignore[attr-defined]
         for row, values in zip(batch.rows.tolist(), maps.float().cpu().numpy(), strict=True):
@@ -172,19 +184,17 @@ class Segmenter(Task):
         return self.probabilities(surest(maps)), maps.float()
 
     def score(self, data: SliceDataModule) -> tuple[dict[str, Any], pd.DataFrame]:
-        """Score the masks at the files' sizes, as predicted and cleaned, and the slices as a detector would be scored.
+        """Score the masks at the files' sizes, and the slices as a detector would be scored.
 
-        Cleaning keeps the largest component of a patient's volume. A slice's probability is that of its surest pixel.
+        Masks are cleaned as `components` says; some scores are also given for the largest component alone. A slice's
+        probability is that of its surest pixel.
         """
         rows = self.predictions[0]
         tested, areas = data.table.iloc[rows.numpy()], mask_scores.thirds(data)
         results = pd.DataFrame([self._tested[row] for row in rows.tolist()]).assign(case=mask_scores.units(tested))
+        results = mask_scores.clean(data, tested, results, self.components)
         slices, lengths = results.drop(columns="run_lengths"), results["run_lengths"].tolist()
-        sizes = mask_scores.sizes(tested)
-        cleaned = mask_scores.keep_largest(
-            data, tested, slices, lambda place: run_lengths.from_kaggle(lengths[place], *sizes[place])
-        )
-        largest = segmentation.score(cleaned, areas)
+        largest = segmentation.score(mask_scores.clean(data, tested, results, 1.0), areas)
         detection, columns = self._score_slices(data, tested, slices, areas)
         scores = {
             **segmentation.score(slices, areas),
@@ -232,7 +242,7 @@ class Segmenter(Task):
     @property
     def hyperparameters(self) -> dict[str, bool | int | float | str]:
         """The settings of the segmenter that the record and the dashboard show."""
-        settings = {name: self.hparams[name] for name in ("strategy", "decoder", "loss")}
+        settings = {name: self.hparams[name] for name in ("strategy", "decoder", "loss", "mirror", "components")}
         return {**super().hyperparameters, "backbone": self.hparams["encoder"], **settings}
 
     def compile_network(self, mode: str | None) -> None:

@@ -46,6 +46,7 @@ class Task(L.LightningModule, ABC):
         kind: the task's name in records.
         measure: the score that its runs are compared by; higher is better.
         uses_masks: whether its batches need masks.
+        mirror: whether tests and predictions average over a slice and its mirror image.
         predicts: whether `predict` can use it, because it defines `predict_outcomes`.
         weights: where the network's weights came from.
         history: one entry per epoch: its number, from 1, and the curves of each part.
@@ -59,6 +60,7 @@ class Task(L.LightningModule, ABC):
     measure: ClassVar[str]
     uses_masks: ClassVar[bool] = False
     predicts: ClassVar[bool] = False
+    mirror: bool = False
 
     def __init__(
         self,
@@ -94,6 +96,17 @@ class Task(L.LightningModule, ABC):
     @abstractmethod
     def score(self, data: SliceDataModule) -> tuple[dict[str, Any], pd.DataFrame]:
         """Score `predictions`: return the record's scores, with intervals, and the table for predictions.csv."""
+
+    def infer(self, inputs: Tensor) -> Tensor:
+        """Return the output of `forward` for tests and predictions, with `mirror` its mean over mirror images."""
+        outputs: Tensor = self(inputs)
+        if not self.mirror:
+            return outputs
+        return (outputs.float() + self.mirrored(self(inputs.flip(-1))).float()) / 2
+
+    def mirrored(self, outputs: Tensor) -> Tensor:
+        """Mirror an output of `forward`, where it is a picture."""
+        return outputs
 
     def probabilities(self, outcomes: Tensor) -> Tensor | None:  # noqa: ARG002, for tasks that tell classes apart
         """Return the slices' probabilities float64 (n, C) from outcomes (n, ...); None for a task without classes."""

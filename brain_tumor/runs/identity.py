@@ -23,7 +23,7 @@ NEUTRAL: dict[str, Any] = {
     "data.min_patients": 10, "data.crop": "none", "data.crop_margin": 0.2, "data.masks": None,
     "schedule": "constant", "average_weights": None, "model.trained": None, "transforms.missing": 0,
     "data.intensities": "file", "data.skull": "keep", "data.neighbours": 0, "data.neighbour_mm": 5,
-    "model.neighbours": 0, "transforms.strip": 0, "transforms.elastic": 0,
+    "model.neighbours": 0, "model.mirror": False, "model.components": 0, "transforms.strip": 0, "transforms.elastic": 0,
     "transforms.gamma": 0, "transforms.contrast": 0, "transforms.brightness": 0,
 }  # fmt: skip
 

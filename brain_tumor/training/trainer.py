@@ -59,7 +59,7 @@ def scored_checkpoint(monitored: str) -> str:
 def speed_up(config: dict[str, Any], data: SliceDataModule, model: Task, trainer: L.Trainer) -> None:
     """Cache the output of a model's frozen part, and compile the rest, as configured."""
     device = trainer.strategy.root_device
-    if model.frozen_part is not None and config["cache_features"]:
+    if model.frozen_part is not None and config["cache_features"] and not model.mirror:
         data.store.features = features.cached(model.frozen_part, data, str(trainer.precision), device)
     if config["trainer"].get("compile"):
         model.compile_network("reduce-overhead" if device.type == "cuda" else None)
