@@ -51,7 +51,7 @@ def predict(config: dict[str, Any]) -> int:
     refuse = two_stage.refuse_unlike if config["input"] else two_stage.refuse_unknown
     refuse(runs)
     needed = cases_.needed(run.sequences for run in runs.values())
-    cases, others, left_out = cases_.find(config["input"], config["sequences"], needed)
+    cases, others, left_out = cases_.find(config["input"], config["sequences"], needed, config["patient_pattern"])
     skipped = {str(path): reason for path, reason in left_out.items()}
     todo = pipeline.part(cases, config["part"])
     predictor = Predictor.of(runs, config["threshold"])

@@ -101,7 +101,8 @@ def test_each_run_sees_its_own_sequences(segmenter: Path, cheng: Path, pictures:
     runs = [trained.open_run(own) for own in (segmenter, cheng)]
     predictor = Predictor(runs[0], None, 0.5, runs[1])
     ((case,), *_) = cases.find(None, {name: str(path) for name, path in paths.items()}, ("flair", "t1ce"))
-    slices = cases.read(case, "maximum", predictor.mixed)
+    slices = predictor.read(case, "maximum")
+    assert not isinstance(slices, str)
     (found,) = predictor.predict([slices])
     # The same slices, T1 after contrast alone.
     ((alone,), *_) = cases.find(None, {"t1ce": str(paths["t1ce"])}, ("t1ce",))

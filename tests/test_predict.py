@@ -92,7 +92,8 @@ def _write_series(folder: Path, slices: NDArray[Any], syntax: Any = ExplicitVRLi
 def _look(run: Path, found: list[cases.Case]) -> tuple[cases.Slices, Prediction]:
     predictor = Predictor(trained.open_run(run), None, 0.5)
     assert len(found) == 1
-    slices = cases.read(found[0], "maximum", predictor.mixed)
+    slices = predictor.read(found[0], "maximum")
+    assert not isinstance(slices, str)
     return slices, predictor.predict([slices])[0]
 
 

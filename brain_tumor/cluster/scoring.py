@@ -22,7 +22,7 @@ from brain_tumor.inference.predictor import Predictor
 from brain_tumor.io import run_lengths
 from brain_tumor.runs import leakage
 from brain_tumor.scans import discovery
-from brain_tumor.scans.cases import Case, Slices, try_read
+from brain_tumor.scans.cases import Case, Slices
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,7 +106,7 @@ def score(settings: Settings, batches: "Iterator[RecordBatch]") -> "Iterator[Rec
     size = 0
     for batch in batches:
         for paths in batch.column("paths").to_pylist():
-            for case in _read(sorted(paths), settings, predictor.mixed):
+            for case in _read(sorted(paths), predictor, settings.preset):
                 waiting.append(case)
                 size += 0 if isinstance(case.slices, str) else case.slices.images.nbytes
             if size >= settings.batch or len(waiting) >= _MOST:
@@ -128,7 +128,7 @@ def _predictor(settings: Settings) -> Predictor:
     return unpack(Path(SparkFiles.get(RUNS)), settings)
 
 
-def _read(paths: Sequence[str], settings: Settings, mixed: bool) -> list[_Read]:
+def _read(paths: Sequence[str], predictor: Predictor, preset: str) -> list[_Read]:
     """Read the cases in some files; files without any give one case with the reason."""
     name = Path(paths[0]).stem
     try:
@@ -136,9 +136,7 @@ def _read(paths: Sequence[str], settings: Settings, mixed: bool) -> list[_Read]:
             home = dict(zip(local, paths, strict=True))
             sources = discovery.discover([str(path) for path in local]).sources
             cases = [Case(source.case, {"": source}) for source in sources]
-            read = [
-                (home.get(case.paths[0], paths[0]), case.name, try_read(case, settings.preset, mixed)) for case in cases
-            ]
+            read = [(home.get(case.paths[0], paths[0]), case.name, predictor.read(case, preset)) for case in cases]
     except (ValueError, OSError) as error:
         read = [(paths[0], name, " ".join(str(error).split())[:300])]
     return [_Read(*case) for case in read or [(paths[0], name, "holds nothing to predict")]]

@@ -1,6 +1,5 @@
 """List the slices of a user's folder, whose layout names classes, masks, parts and folds."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from brain_tumor.datasets.base import COLUMNS, DataSet, Listing
 from brain_tumor.datasets.layout import FOLD, PARTS
 from brain_tumor.datasets.pairing import is_mask, pair
 from brain_tumor.scans.images import IMAGE_SUFFIXES
+from brain_tumor.scans.numbering import NamePattern
 
 
 class Folder(DataSet):
@@ -78,7 +78,7 @@ def list_slices(root: Path, patient_pattern: str | None = None) -> Listing:
             without test/; or the pattern is bad.
     """
     roots.require_folder(root)
-    pattern = _compile(patient_pattern)
+    pattern = NamePattern(patient_pattern, "data.patient_pattern") if patient_pattern else None
     files, problems, notes = roots.list_files(root)
     images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     rows: list[tuple[str, str, str, int, str, str, int]] = []
@@ -88,7 +88,7 @@ def list_slices(root: Path, patient_pattern: str | None = None) -> Listing:
         problems += layout_.problems
         unused -= set(layout_.used)
         for image, (mask, label) in layout_.slices.items():
-            case, number = _patient_and_slice(pattern, image.name)
+            case, number = pattern.find(image.name) if pattern else ("", -1)
             if pattern and not case:
                 problems.append(f"{image}: data.patient_pattern={patient_pattern} finds no patient in this name")
             names = [path.relative_to(root).as_posix() if path else "" for path in (image, mask)]
@@ -173,30 +173,6 @@ def _only(folder: Path, tops: dict[str, list[Path]], names: frozenset[str]) -> s
             f"{folder}: holds {'/, '.join(matches)}/, which mean the same. Put their files into one folder"
         )
     return matches[0] if matches else ""
-
-
-def _patient_and_slice(pattern: re.Pattern[str] | None, name: str) -> tuple[str, int]:
-    """Return the patient, "" if a file's name holds none, and the slice's number, -1 if it holds none."""
-    match = pattern.search(name) if pattern else None
-    if match is None:
-        return "", -1
-    groups = match.groupdict()
-    number = groups.get("slice") or "-1"
-    others = [text for place, text in enumerate(match.groups(), 1) if place != match.re.groupindex.get("slice")]
-    try:
-        return groups.get("patient") or (others[0] if others else match[0]) or "", int(number)
-    except ValueError as error:
-        raise ValueError(f"data.patient_pattern={match.re.pattern}: slice finds {number!r}, no number") from error
-
-
-def _compile(text: str | None) -> re.Pattern[str] | None:
-    try:
-        pattern = re.compile(text) if text else None
-    except re.error as error:
-        raise ValueError(f"data.patient_pattern={text}: not a regular expression ({error})") from error
-    if pattern and pattern.groups == 1 and "slice" in pattern.groupindex:
-        raise ValueError(f"data.patient_pattern={text}: finds a slice, and no patient; add a group (?P<patient>...)")
-    return pattern
 
 
 def _named(classes: Sequence[str]) -> str:

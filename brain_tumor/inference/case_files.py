@@ -22,19 +22,21 @@ _PAGE_PIXELS = 2**24  # of all slices of a page together, so that it stays below
 _PAGE_SIDES = (128, 512)  # smallest and largest side of its slices
 
 
-def write_mask(folder: Path, case: Case, slices: Slices, masks: NDArray[np.uint8]) -> Path:
-    """Write a case's masks (n, H, W) on its own grid, NIfTI for a volume, PNG for a picture; return the file."""
+def write_masks(folder: Path, case: Case, slices: Slices, masks: NDArray[np.uint8]) -> list[Path]:
+    """Write a case's masks (n, H, W) on its own grid, NIfTI for a volume, PNG for each picture; return the files."""
     if slices.volume is None or slices.grid is None:
-        path = folder / f"{case.name}_mask.png"
-        with atomic.file(path) as temporary:
-            Image.fromarray(masks[0] * 255).save(temporary)
-        return path
+        numbered = [] if slices.numbers is None else [f"{case.name}_{number}" for number in slices.numbers]
+        paths = [folder / f"{name}_mask.png" for name in numbered or [case.name]]
+        for path, mask in zip(paths, masks, strict=True):
+            with atomic.file(path) as temporary:
+                Image.fromarray(mask * 255).save(temporary)
+        return paths
     path = folder / f"{case.name}.nii.gz"
     source = next((case.sources[name] for name in ("", "flair", "t1ce") if name in case.sources), None)
     original = source.paths[0] if source is not None and source.kind == "nifti" else None
     volume = slices.volume
     nifti.write_mask(path, slices.grid.volume(masks), volume.affine, original, volume.measured)
-    return path
+    return [path]
 
 
 def write_overlay(path: Path, slices: Slices, prediction: Prediction) -> None:

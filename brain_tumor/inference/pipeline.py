@@ -11,7 +11,6 @@ from brain_tumor.inference.output_folder import Predictions
 from brain_tumor.inference.prediction import Prediction, summarise
 from brain_tumor.inference.predictor import Predictor
 from brain_tumor.io.prefetch import prefetch
-from brain_tumor.scans import cases as cases_
 from brain_tumor.scans.cases import Case, Slices
 
 _SUFFIXES = {"overlays": ".png", "pages": ".html"}
@@ -66,7 +65,7 @@ def run(
     todo = [case for case in cases if not written.done(case.name, stamps[case.name], pictures(case))]
 
     def read(batch: Sequence[Case]) -> list[tuple[Case, Slices | str]]:
-        return [(case, cases_.try_read(case, preset, predictor.mixed)) for case in batch]
+        return [(case, predictor.read(case, preset)) for case in batch]
 
     def predict(batch: Sequence[tuple[Case, Slices | str]]) -> list[tuple[Case, _Result]]:
         predictions = iter(predictor.predict([slices for _, slices in batch if not isinstance(slices, str)]))
@@ -90,7 +89,7 @@ def _write(written: Predictions, case: Case, stamp: str, result: _Result, pictur
     files = []
     if prediction.masks is not None:
         try:
-            files.append(case_files.write_mask(written.home("masks"), case, slices, prediction.masks))
+            files += case_files.write_masks(written.home("masks"), case, slices, prediction.masks)
         except Exception:
             # The mask takes its header from the scan, which may be gone. Any other error is not the scan's fault.
             if case.stamp() == stamp:

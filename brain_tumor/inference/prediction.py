@@ -21,10 +21,11 @@ class Prediction:
     """The prediction of a case.
 
     Attributes:
-        table: one row per slice: `slice` (from 0), `position_mm` (NaN for a picture), `p(<class>)`, `novelty` (above 1
-            if unlike the training slices, NaN if unknown), with a segmenter `area_px` and `area_mm2` (NaN without
-            millimetres), with a detector `area_px_before_detector` and `detector p(<class>)` of its positive class,
-            with a run of types `type` and `type p(<class>)` (for slices with a tumour).
+        table: one row per slice: `slice` (from 0; in a stack of pictures its number), `position_mm` (NaN for a
+            picture), `p(<class>)`, `novelty` (above 1 if unlike the training slices, NaN if unknown), with a segmenter
+            `area_px` and `area_mm2` (NaN without millimetres), with a detector `area_px_before_detector` and
+            `detector p(<class>)` of its positive class, with a run of types `type` and `type p(<class>)` (for slices
+            with a tumour).
         masks: uint8 (n, H, W) of 0 and 1; None without a segmenter.
         classes: names of the run's classes.
         positive: the one that means a tumour; None if the data does not say.

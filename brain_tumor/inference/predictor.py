@@ -20,8 +20,8 @@ from brain_tumor.inference.base import Outputs, Run
 from brain_tumor.inference.prediction import BEFORE, DETECTED, Prediction
 from brain_tumor.inference.run_predictor import RunPredictor
 from brain_tumor.io.tables import columns
-from brain_tumor.scans import components, volumes
-from brain_tumor.scans.cases import Slices
+from brain_tumor.scans import cases, components, volumes
+from brain_tumor.scans.cases import Case, Slices
 
 _PIXEL = 0.5  # the probability from which a pixel belongs to the tumour
 
@@ -76,10 +76,19 @@ class Predictor:
         runs = {"run": self.run, "detector": self.detector, "types": self.types}
         return {key: run for key, run in runs.items() if run is not None}
 
-    @property
-    def mixed(self) -> bool:
-        """Whether the sequences that the runs were trained on are known."""
-        return any(run.sequences for run in self.runs.values())
+    def read(self, case: Case, preset: str) -> Slices | str:
+        """Read a case into slices, or return why it cannot be read.
+
+        Args:
+            case: the case.
+            preset: how a volume's intensities are scaled (see `volumes.to_bytes`). Runs that see standardized
+                intensities need none: for them, single bright voxels always are left out.
+        """
+        runs = self.runs.values()
+        if all(run.intensities == "volume" for run in runs):
+            preset = "percentile"
+        # With known sequences, an unnamed volume stands in for different ones.
+        return cases.try_read(case, preset, mixed=any(run.sequences for run in runs))
 
     def describe(self) -> dict[str, Any]:
         """Return facts for predict.json: the runs, their thresholds, and versions."""
@@ -112,13 +121,13 @@ class Predictor:
         """
         two_stage.refuse_unlike(self.runs)
 
-    def predict(self, cases: Sequence[Slices]) -> list[Prediction]:
+    def predict(self, several: Sequence[Slices]) -> list[Prediction]:
         """Predict several cases at once."""
-        outputs = self._run(cases)
-        detected = self._detector(cases) if self._detector else [None] * len(cases)
-        predictions = [self._conclude(*parts) for parts in zip(cases, outputs, detected, strict=True)]
+        outputs = self._run(several)
+        detected = self._detector(several) if self._detector else [None] * len(several)
+        predictions = [self._conclude(*parts) for parts in zip(several, outputs, detected, strict=True)]
         if self._types:
-            self._add_types(self._types, cases, predictions)
+            self._add_types(self._types, several, predictions)
         return predictions
 
     def explain(self, case: Slices) -> NDArray[np.float32] | None:
@@ -135,7 +144,7 @@ class Predictor:
     def _conclude(self, case: Slices, output: Outputs, detected: Outputs | None) -> Prediction:
         """Make the prediction of a case from the outputs of the run and the detector."""
         values: dict[str, Any] = {
-            "slice": np.arange(len(case.images)),
+            "slice": np.arange(len(case.images)) if case.numbers is None else case.numbers,
             "position_mm": case.grid.positions if case.grid else np.nan,
             **dict(zip(columns(self.run.classes), output.probabilities.T, strict=True)),
             "novelty": output.novelty,
@@ -166,11 +175,11 @@ class Predictor:
         masks[chances < self.threshold] = False
         return {f"{DETECTED}{self.detector.positive})": chances, BEFORE: before}
 
-    def _add_types(self, types: RunPredictor, cases: Sequence[Slices], predictions: Sequence[Prediction]) -> None:
+    def _add_types(self, types: RunPredictor, several: Sequence[Slices], predictions: Sequence[Prediction]) -> None:
         """Add the types' probabilities to slices with a tumour."""
         assert self.types is not None
         rows = [prediction.tumours for prediction in predictions]
-        for prediction, chosen, output in zip(predictions, rows, types(cases, rows), strict=True):
+        for prediction, chosen, output in zip(predictions, rows, types(several, rows), strict=True):
             chances = pd.DataFrame(output.probabilities, chosen, columns(self.types.classes))
             prediction.table["type"] = chances.idxmax(axis=1).str[2:-1] if len(chosen) else ""
             prediction.table = prediction.table.join(chances.add_prefix("type "))

@@ -98,7 +98,8 @@ class RunPredictor:
         """Fit all slices of a case."""
         squares = self._fit([(case, image) for image in images])
         step = _step(case, self._run.neighbour_mm)
-        return fitted_.of_volume(squares, self._run.intensities == "volume", self._run.neighbours, step)
+        standardized = self._run.intensities == "volume"
+        return fitted_.of_volume(squares, standardized, self._run.neighbours, step, case.numbers)
 
     def _fit(self, work: Sequence[tuple[Slices, NDArray[np.uint8]]]) -> NDArray[np.uint8]:
         """Fit slices of cases into squares: uint8 (n, size, size, 3)."""

@@ -84,8 +84,7 @@ def phantom_slices(number: int) -> Slices:
 def _mask_file(case: Case, slices: Slices, masks: NDArray[np.uint8]) -> tuple[str, bytes]:
     """Return the name and the content of the file that `predict` would write."""
     with tempfile.TemporaryDirectory(prefix="brain_tumor-") as folder:
-        case_files.write_mask(Path(folder), case, slices, masks)
-        (path,) = Path(folder).iterdir()
+        (path,) = case_files.write_masks(Path(folder), case, slices, masks)
         return ("mask.nii.gz" if path.suffix == ".gz" else "mask.png"), path.read_bytes()
 
 

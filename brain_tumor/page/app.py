@@ -13,7 +13,7 @@ from brain_tumor.page import answers, uploads
 from brain_tumor.page.answers import Answer
 from brain_tumor.page.uploads import Limits
 from brain_tumor.scans import volumes
-from brain_tumor.scans.cases import SEQUENCES, Case, needed, try_read
+from brain_tumor.scans.cases import SEQUENCES, Case, needed
 
 _SOURCES = ("Pictures or a scan", "Three sequences", "Phantom")
 _NEEDED = {
@@ -135,7 +135,7 @@ def _answer_phantom(predictor: Predictor, number: int) -> Answer:
 
 def _answer_upload(predictor: Predictor, uploaded: Any, limits: Limits, chosen: str, preset: str) -> Answer:
     with uploads.opened(uploaded, limits) as cases:
-        read = try_read(cases[chosen], preset, predictor.mixed)
+        read = predictor.read(cases[chosen], preset)
         if isinstance(read, str):
             raise ValueError(f"{chosen}: {read}")
         return answers.answer(predictor, cases[chosen], read)

@@ -13,6 +13,7 @@ from brain_tumor.io import names
 from brain_tumor.scans import discovery, grids, intensities, volumes
 from brain_tumor.scans import sequences as sequences_
 from brain_tumor.scans.discovery import Source
+from brain_tumor.scans.numbering import NamePattern
 from brain_tumor.scans.volumes import Grid, Volume
 
 SEQUENCES = sequences_.NAMES
@@ -85,6 +86,7 @@ class Slices:
         volume: the volume from which the slices were cut; None for a picture.
         grid: how the slices lie in the volume; None for a picture.
         warnings: what a user should know about them.
+        numbers: int64 (n,) the slices' numbers, which may have gaps; None for 0, 1, 2, ...
     """
 
     images: NDArray[np.uint8]
@@ -93,6 +95,7 @@ class Slices:
     volume: Volume | None = None
     grid: Grid | None = None
     warnings: list[str] = field(default_factory=list)
+    numbers: NDArray[np.int64] | None = None
 
     def of(self, sequences: tuple[str, ...]) -> NDArray[np.uint8]:
         """Return the images with these sequences in their channels, (n, H, W, 3); as they are where none are named."""
@@ -129,6 +132,7 @@ def find(
     inputs: str | Sequence[str] | None,
     sequences: Mapping[str, str | None],
     needed: Sequence[str] = ("flair",),
+    patient_pattern: str | None = None,
 ) -> CaseList:
     """Find cases, either at some inputs or as the sequences of patients.
 
@@ -136,6 +140,8 @@ def find(
         inputs: files, folders, patterns or lists (see `inputs.gather`); empty or None for none.
         sequences: paths by the name of the sequence, where * stands for the patient (see `sequences.find`).
         needed: sequences that every patient must have.
+        patient_pattern: finds the patient and the slice's number in the names of pictures, which are then the slices
+            of one case (see `NamePattern`); None for pictures that are cases of their own.
 
     Raises:
         ValueError: neither or both are given, an input does not exist, or there is nothing to predict.
@@ -152,8 +158,37 @@ def find(
         first = list(discovered.skipped.items())[:3]
         reasons = "".join(f"; {names.printable(path.name)}: {text}" for path, text in first)
         raise ValueError(f"input={inputs}: holds nothing to predict{reasons}")
-    cases = [Case(source.case, {"": source}) for source in discovered.sources]
+    sources = discovered.sources
+    if patient_pattern:
+        sources = _stack(sources, NamePattern(patient_pattern, "patient_pattern"))
+    cases = [Case(source.case, {"": source}) for source in sources]
     return CaseList(cases, discovered.ignored, discovered.skipped)
+
+
+def _stack(sources: Sequence[Source], pattern: NamePattern) -> list[Source]:
+    """Put the pictures of each patient together, in the order of their slices.
+
+    Raises:
+        ValueError: a picture's name holds no patient or no number, or two are one slice.
+    """
+    stacks: dict[str, dict[int, Path]] = {}
+    for source in sources:
+        if source.kind != "image":
+            continue
+        name = source.paths[0].name
+        patient, number = pattern.find(name)
+        if not patient or number < 0:
+            raise ValueError(
+                f"patient_pattern: finds no {'slice' if patient else 'patient'} in {names.printable(name)}"
+            )
+        if (other := stacks.setdefault(patient, {}).setdefault(number, source.paths[0])) != source.paths[0]:
+            raise ValueError(f"patient_pattern: {other} and {source.paths[0]} are both slice {number} of {patient}")
+    grouped = [
+        Source(names.safe(patient), "stack", tuple(path for _, path in ordered), numbers=tuple(n for n, _ in ordered))
+        for patient, slices in stacks.items()
+        for ordered in [sorted(slices.items())]
+    ]
+    return sorted([*grouped, *(source for source in sources if source.kind != "image")], key=lambda one: one.case)
 
 
 def read(case: Case, preset: str, mixed: bool) -> Slices:
@@ -171,7 +206,10 @@ def read(case: Case, preset: str, mixed: bool) -> Slices:
     if "" in case.sources:
         content = case.sources[""].read()
         if isinstance(content, np.ndarray):
-            return Slices(content[None])
+            numbers = case.sources[""].numbers
+            if not numbers:
+                return Slices(content[None])
+            return Slices(content, numbers=np.array(numbers, np.int64))
         notes = ["one sequence of unknown kind stands in all three channels"] if mixed else []
         return _slices({"": content}, ("",) * 3, preset, notes)
     by_sequence = _on_one_grid(case)

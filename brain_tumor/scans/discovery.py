@@ -22,11 +22,12 @@ class Source:
 
     Attributes:
         case: its name, without anything from a DICOM header.
-        kind: "image", "nifti" or "dicom"; "" for a file that is not read.
-        paths: its files.
+        kind: "image", "nifti", "dicom", or "stack" for the pictures of a patient; "" for a file that is not read.
+        paths: its files; of a stack from below to above.
         problem: why it cannot be read, as far as that is known before reading; "" for nothing.
         doubts: warnings about how its files were put together.
         whole: whether none of its files was left out.
+        numbers: of a stack's slices, in the order of its paths.
     """
 
     case: str
@@ -35,6 +36,7 @@ class Source:
     problem: str = ""
     doubts: tuple[str, ...] = ()
     whole: bool = True
+    numbers: tuple[int, ...] = ()
 
     @property
     def label(self) -> str:
@@ -43,7 +45,7 @@ class Source:
         return names.printable(self.paths[0].name) + more if self.paths else ""
 
     def read(self) -> Volume | NDArray[np.uint8]:
-        """Read a volume, or a picture uint8 (H, W, 3).
+        """Read a volume, a picture uint8 (H, W, 3), or a stack of pictures uint8 (n, H, W, 3).
 
         Raises:
             ValueError: it cannot be read; the message says why.
@@ -57,7 +59,20 @@ class Source:
                 raise ValueError(text if self.paths[0].name in text else f"{self.label}: {text}") from error
         if self.problem:
             raise ValueError(self.problem)
+        if self.kind == "stack":
+            return self._read_stack()
         return read_rgb(self.paths[0]) if self.kind == "image" else nifti.read(self.paths[0])
+
+    def _read_stack(self) -> NDArray[np.uint8]:
+        pictures = [read_rgb(path) for path in self.paths]
+        odd = next((place for place, picture in enumerate(pictures) if picture.shape != pictures[0].shape), None)
+        if odd is not None:
+            sizes = [f"{picture.shape[1]}x{picture.shape[0]}" for picture in (pictures[odd], pictures[0])]
+            raise ValueError(
+                f"{names.printable(self.paths[odd].name)}: is {sizes[0]} pixels, and {sizes[1]} is "
+                f"{names.printable(self.paths[0].name)} of the same patient"
+            )
+        return np.stack(pictures)
 
     def _read_dicom(self) -> Volume:
         if self.problem:

@@ -38,7 +38,13 @@ class Fitted(NamedTuple):
             yield Fitted(self.images[part], None if self.statistics is None else self.statistics[part])
 
 
-def of_volume(images: NDArray[np.uint8], standardized: bool, neighbours: int = 0, step: int = 1) -> Fitted:
+def of_volume(
+    images: NDArray[np.uint8],
+    standardized: bool,
+    neighbours: int = 0,
+    step: int = 1,
+    numbers: NDArray[np.int64] | None = None,
+) -> Fitted:
     """Return a volume's slices, uint8 (n, size, size, 3), as a network gets them.
 
     Args:
@@ -46,6 +52,7 @@ def of_volume(images: NDArray[np.uint8], standardized: bool, neighbours: int = 0
         standardized: whether the network sees standardized intensities.
         neighbours: how many slices on each side it sees besides a slice.
         step: how many slices lie from one neighbour to the next.
+        numbers: int64 (n,), the slices' numbers; None for 0, 1, 2, ...
     """
     statistics = None
     if standardized:
@@ -53,7 +60,8 @@ def of_volume(images: NDArray[np.uint8], standardized: bool, neighbours: int = 0
         statistics = np.repeat(measured[None], len(images), axis=0)
     if not neighbours:
         return Fitted(images, statistics)
-    rows = around(np.zeros(len(images), np.int64), np.arange(len(images)), neighbours, step)
+    known = np.arange(len(images)) if numbers is None else numbers
+    rows = around(np.zeros(len(images), np.int64), known, neighbours, step)
     stacked = np.moveaxis(images[rows], 1, -2)
     return Fitted(stacked.reshape(*images.shape[:3], -1), statistics)
 

@@ -18,6 +18,7 @@ from brain_tumor.config import processes
 from brain_tumor.inference import trained
 from brain_tumor.inference.predictor import Predictor
 from brain_tumor.io import walk
+from tests import told
 from tests.conftest import REPOSITORY, Command, write_image
 
 DOCS = REPOSITORY / "docs" / "cluster"
@@ -283,7 +284,7 @@ def test_images_are_put_together_as_predict_does(tmp_path: Path) -> None:
     (found,) = files.belonging(iter([pyarrow.RecordBatch.from_pydict(pair)]))
     assert found.column("whole").to_pylist() == ["/a/s", "/a/s", "/a/t"]
     known = [case.name for folder in "ab" for case in cases.find(str(tmp_path / folder), {}).cases]
-    read = scoring._read(there, scoring.Settings("maximum", None, 1, ()), False)
+    read = scoring._read(there, Predictor(told.segmenter()), "maximum")
     assert sorted(own.case for own in read) == sorted(known)
     assert {own.path.split("/")[-2] for own in read} == {"a", "b"}
     for own in read:

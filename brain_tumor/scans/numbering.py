@@ -1,0 +1,42 @@
+"""Read the patient and the slice's number out of the name of a file."""
+
+import re
+
+
+class NamePattern:
+    """A pattern of the user's that finds the patient in a name, and with its group `slice` the slice's number.
+
+    Args:
+        text: a regular expression that is searched in names. Its group `patient` names the patient; without one, the
+            first other group does, or the whole match.
+        key: of the configuration, for messages.
+
+    Raises:
+        ValueError: the pattern is bad, or finds slices only.
+    """
+
+    def __init__(self, text: str, key: str) -> None:
+        self._key = f"{key}={text}"
+        try:
+            self._pattern = re.compile(text)
+        except re.error as error:
+            raise ValueError(f"{self._key}: not a regular expression ({error})") from error
+        if self._pattern.groups == 1 and "slice" in self._pattern.groupindex:
+            raise ValueError(f"{self._key}: finds a slice, and no patient; add a group (?P<patient>...)")
+
+    def find(self, name: str) -> tuple[str, int]:
+        """Return the patient, "" if a name holds none, and the slice's number, -1 if it holds none.
+
+        Raises:
+            ValueError: what `slice` finds is no number.
+        """
+        match = self._pattern.search(name)
+        if match is None:
+            return "", -1
+        groups = match.groupdict()
+        number = groups.get("slice") or "-1"
+        others = [text for place, text in enumerate(match.groups(), 1) if place != match.re.groupindex.get("slice")]
+        try:
+            return groups.get("patient") or (others[0] if others else match[0]) or "", int(number)
+        except ValueError as error:
+            raise ValueError(f"{self._key}: slice finds {number!r}, no number") from error
