@@ -27,8 +27,6 @@ def depth(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         uint8 (H, W): the distance from the outline in pixels, rounded up, at most `DEEPEST`; 0 outside.
     """
     head = outline(image.max(-1) > _HEAD)
-    if head.all():  # the picture shows no outline
-        return np.full(head.shape, DEEPEST, np.uint8)
     # Where the picture cuts the head, its border is no outline.
     distance = ndimage.distance_transform_edt(head)
     rounded: NDArray[np.uint8] = np.ceil(distance).clip(0, DEEPEST).astype(np.uint8)

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torchvision.transforms import v2
 
 from brain_tumor.data.transforms import Transforms
+from brain_tumor.scans import standardization
 
 
 @pytest.fixture
@@ -89,9 +91,84 @@ def test_rotation_turns_and_scaling_enlarges() -> None:
     assert not torch.equal(turned[0], turned[1])
 
 
+def _measured(images: torch.Tensor) -> torch.Tensor:
+    """What each picture is standardized by, as if it were a volume: (B, 1, 3, 4)."""
+    counts = [standardization.count(image.permute(1, 2, 0).numpy()[None]) for image in images]
+    return torch.from_numpy(np.stack([standardization.statistics(count) for count in counts]))
+
+
+def test_standardized_intensities_have_no_unit(images: torch.Tensor) -> None:
+    """Darker by half, or lighter by 20 grey levels: a network sees the same."""
+    images = images.clamp(20, 200)
+    transforms = Transforms(normalize=True).eval()
+    seen = transforms(images, _measured(images))
+    assert seen.mean((2, 3)).abs().max() < 0.01
+    assert (seen.std((2, 3)) - 1).abs().max() < 0.01
+    lighter = images + 20
+    torch.testing.assert_close(transforms(lighter, _measured(lighter)), seen, atol=1e-4, rtol=0)
+    darker = (images.float() / 2).round().byte()
+    torch.testing.assert_close(transforms(darker, _measured(darker)), seen, atol=0.02, rtol=0)
+
+
+def test_a_stripped_slice_is_standardized_by_what_is_left() -> None:
+    images, masks = torch.full((32, 3, 64, 64), 200, dtype=torch.uint8), torch.ones(32, 64, 64, dtype=torch.uint8)
+    images[:, :, 16:48, 16:48] = 60
+    depths = torch.zeros(32, 1, 64, 64, dtype=torch.uint8)
+    depths[:, :, 16:48, 16:48] = 9  # deeper than any strip of 64 pixels
+    whole, stripped = torch.tensor([20.0, 220, 150, 70]), torch.tensor([10.0, 110, 60, 20])
+    statistics = torch.stack([whole, *[stripped] * 10]).expand(32, 3, 11, 4).transpose(1, 2)
+    torch.manual_seed(0)
+    shown, left = Transforms(normalize=True, strip=0.5).train().together(images, masks, statistics, depths)
+    assert left is not None
+    is_stripped = left[:, 0, 0] == 0
+    assert 8 < is_stripped.sum() < 24
+    assert left[:, 16:48, 16:48].all()
+    assert (left[is_stripped].sum((1, 2)) == 32 * 32).all()
+    torch.testing.assert_close(shown[is_stripped][:, :, 30, 30], torch.zeros(int(is_stripped.sum()), 3))
+    background = torch.full((int(is_stripped.sum()), 3), (10 - 60) / 20)
+    torch.testing.assert_close(shown[is_stripped][:, :, 0, 0], background)
+    kept = torch.full((int((~is_stripped).sum()), 3), (200 - 150) / 70)
+    torch.testing.assert_close(shown[~is_stripped][:, :, 0, 0], kept)
+    plain, whole_masks = Transforms(normalize=True, strip=1).eval().together(images, masks, statistics, depths)
+    assert torch.equal(plain[:, :, 0, 0], torch.full((32, 3), (200 - 150) / 70))
+    assert whole_masks is masks
+
+
+@pytest.mark.parametrize("settings", [{"gamma": 0.5}, {"contrast": 0.5}, {"brightness": 0.5}])
+def test_intensities_change_by_sequence_and_alike_for_neighbours(settings: dict[str, Any]) -> None:
+    ramp = torch.arange(0, 250, 10, dtype=torch.uint8).repeat(40, 1).expand(16, 9, 40, 25)
+    transforms = Transforms(normalize=True, **settings).train()
+    for statistics in (None, torch.tensor([0.0, 240, 120, 70]).expand(16, 1, 3, 4)):
+        torch.manual_seed(0)
+        shown = transforms.together(ramp, None, statistics)[0]
+        for channel in range(3):
+            torch.testing.assert_close(shown[:, channel], shown[:, channel + 3])
+            torch.testing.assert_close(shown[:, channel], shown[:, channel + 6])
+        plain = transforms.eval().together(ramp, None, statistics)[0]
+        changes = (shown - plain).abs().amax((2, 3))
+        assert (changes > 1e-3).all()
+        assert not torch.allclose(shown[0, 0] - plain[0, 0], shown[1, 0] - plain[1, 0])
+        assert not torch.allclose(shown[0, 0] - plain[0, 0], shown[0, 1] - plain[0, 1])
+        assert (shown[:, :, 0].diff(dim=-1) >= 0).all()  # brighter stays brighter
+        transforms.train()
+
+
+def test_elastic_displacement_is_smooth_and_small() -> None:
+    ramp = torch.arange(0, 128, dtype=torch.uint8).repeat(128, 1).expand(16, 3, 128, 128)
+    torch.manual_seed(0)
+    shown = Transforms(elastic=0.02).train()(ramp)[:, 0, 20:-20, 20:-20] * 255
+    moved = shown - ramp[:, 0, 20:-20, 20:-20]
+    assert 1.5 < moved.std() < 3.5  # .02 of 128 pixels between the knots
+    assert moved.diff(dim=1).abs().max() < 1.5
+    assert not torch.equal(moved[0], moved[1])
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        ({"strip": 2}, "transforms.strip=2: a probability"),
+        ({"elastic": 0.5}, "transforms.elastic=0.5: give a value between 0 and 0.1"),
+        ({"contrast": -1}, "transforms.contrast=-1: give a value between 0 and 1"),
         ({"flip": 1.5}, "transforms.flip=1.5"),
         ({"missing": -0.1}, "transforms.missing=-0.1"),
         ({"rotate": -1}, "transforms.rotate=-1"),
