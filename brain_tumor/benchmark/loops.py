@@ -12,6 +12,7 @@ from brain_tumor.benchmark.bench import Bench
 from brain_tumor.data.batches import Batch
 from brain_tumor.models import precision as precisions
 from brain_tumor.models.classifier import Classifier
+from brain_tumor.models.task import Task
 
 WARM = 2  # first steps of a loop, not timed, since they set up kernels and iterators
 
@@ -67,7 +68,7 @@ def framework(bench: Bench, model: Classifier, batches: int) -> float:
     return clock.images / clock.seconds
 
 
-def by_hand(bench: Bench, model: Classifier, batches: int) -> float:
+def by_hand(bench: Bench, model: Task, batches: int) -> float:
     """Train like `framework` in a bare hand-written loop, and return images per second over the same batches."""
     data, device = bench.data, bench.device
     model.to(device).train()
@@ -78,7 +79,7 @@ def by_hand(bench: Bench, model: Classifier, batches: int) -> float:
     return steps(model, (data.store.batch(rows, device) for rows in drawn), bench.precision, device)
 
 
-def steps(model: Classifier, batches: Iterable[Batch], precision: str, device: torch.device) -> float:
+def steps(model: Task, batches: Iterable[Batch], precision: str, device: torch.device) -> float:
     """Train a model on batches, and return images per second after the first steps.
 
     Args:

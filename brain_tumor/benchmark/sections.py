@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch.optim import AdamW
 
 from brain_tumor.benchmark import command, loops
 from brain_tumor.benchmark.bench import Bench
@@ -15,7 +17,11 @@ from brain_tumor.benchmark.exported import exported
 from brain_tumor.benchmark.loops import rate
 from brain_tumor.benchmark.measure import Row, alone, compare, interleave
 from brain_tumor.benchmark.plain import PlainLoop
+from brain_tumor.data import neighbours as neighbours_
 from brain_tumor.data.batches import Batch
+from brain_tumor.models.classifier import Classifier
+from brain_tumor.models.segmenter import Segmenter
+from brain_tumor.models.task import Task
 
 
 def computing(bench: Bench) -> Iterator[Row]:
@@ -56,6 +62,28 @@ def loading(bench: Bench) -> list[Row]:
     return [compare("loader alone", "images/s", speeds["plain"], speeds["ours"])]
 
 
+def neighbours(bench: Bench) -> Iterator[Row]:
+    """Measure training steps with the slices above and below, loading included, beside those of slices alone."""
+    data = bench.data
+    data.serve_masks()
+    around = torch.from_numpy(neighbours_.rows(data.table, 1, 1))
+    settings: dict[str, Any] = {"num_classes": data.num_classes, "weights": "none", "optimizer": AdamW}
+    builders: dict[str, Callable[..., Task]] = {
+        "resnet18": partial(Classifier, backbone="resnet18", **settings),
+        "resunet18": partial(Segmenter, encoder="resnet18", **settings),
+    }
+    for name, build in builders.items():
+
+        def side(count: int, build: Callable[..., Task] = build) -> float:
+            data.store.neighbours = around if count else None
+            return loops.by_hand(bench, build(neighbours=count), bench.batches)
+
+        speeds = interleave({"alone": partial(side, 0), "with both": partial(side, 1)}, bench.repeats)
+        times = [100 * (alone_ / both - 1) for alone_, both in zip(speeds["alone"], speeds["with both"], strict=True)]
+        yield alone(f"{name} fine-tune, neighbours over slices alone", "% more time", times)
+    data.store.neighbours, data.store.masks = None, None
+
+
 def start(bench: Bench) -> list[Row]:
     """Measure the seconds from a command's start to its first training step, and the peak memory of an epoch."""
     rows = []
@@ -78,5 +106,6 @@ SECTIONS: dict[str, Callable[[Bench], Iterable[Row]]] = {
     "computing": computing,
     "loading": loading,
     "start": start,
+    "neighbours": neighbours,
     "exported": exported,  # needs the optional dependencies "onnx"
 }

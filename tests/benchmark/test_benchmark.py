@@ -67,7 +67,7 @@ def test_sides_are_measured_in_turn() -> None:
 
 
 def test_the_command_saves_one_table(command: Command, tmp_path: Path) -> None:
-    output = command("benchmark", *SMALL, "sections=[training,loading]", cwd=tmp_path).stdout
+    output = command("benchmark", *SMALL, "sections=[training,loading,neighbours]", cwd=tmp_path).stdout
     folder = tmp_path / "outputs" / "benchmark" / "1"
     assert output.strip().endswith("saved: outputs/benchmark/1")
     saved = json.loads((folder / "benchmark.json").read_text())
@@ -76,6 +76,7 @@ def test_the_command_saves_one_table(command: Command, tmp_path: Path) -> None:
         assert rows[what]["ratio"]["median"] > 0
         assert what in output
     assert rows["resnet18 partial (layer4), training, over fine-tuning"]["ours"]["median"] > 0
+    assert rows["resunet18 fine-tune, neighbours over slices alone"]["ours"]["median"] > -100
     assert 0 < rows["resnet18 frozen, peak resident memory"]["ours"]["median"] < 16
     assert torch.__version__.startswith(saved["versions"]["torch"])
     for what in rows:
