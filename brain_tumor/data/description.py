@@ -37,14 +37,13 @@ def hyperparameters(data: SliceDataModule) -> dict[str, bool | int | float | str
 
 def describe(data: SliceDataModule) -> dict[str, Any]:
     """Return the data set's facts, content key and classes, and the numbers of slices, patients and labels."""
-    trained = data.rows["train"]
     facts = {
         "kind": data.dataset.name,
         "key": data.key,
         "classes": data.classes,
         "positive": data.positive,
         "sequences": list(data.dataset.sequences),
-        "skull": skull.training_skull(data.decoded.images, trained, list(data.table["case"].iloc[trained])),
+        "skull": _training_skull(data),
         "licence": data.dataset.licence,
         "drawn": data.dataset.drawn,
         **_count(data, _labelled(data)),
@@ -56,6 +55,14 @@ def describe(data: SliceDataModule) -> dict[str, Any]:
     if targets.is_of_patients(data.target):
         facts["target"] = {"name": data.target, "patients_left_out": data.left_out}
     return facts
+
+
+def _training_skull(data: SliceDataModule) -> bool | None:
+    """Return whether the heads in training have their skulls; None if unknown, or if some are stripped."""
+    trained = data.rows["train"]
+    if data.transforms.strip:
+        return None
+    return skull.training_skull(data.decoded.images, trained, list(data.table["case"].iloc[trained]))
 
 
 def describe_split(data: SliceDataModule) -> dict[str, Any]:

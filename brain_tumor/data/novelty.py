@@ -6,7 +6,7 @@ of the patients is compared with the others. No network is involved, so no netwo
 """
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -24,6 +24,7 @@ _MOST = 4000  # training slices that are stored, evenly spread
 _FOLDS = 5  # of the patients
 _FEWEST = 20  # training slices
 _FIELDS = ("thumbnails", "threshold")
+Show = Callable[[int], NDArray[np.uint8]]
 
 
 class Novelty:
@@ -38,19 +39,19 @@ class Novelty:
         self.thumbnails, self.threshold = thumbnails, threshold
 
     @classmethod
-    def fit(cls, images: NDArray[np.uint8], rows: NDArray[np.intp], cases: Sequence[str]) -> "Novelty | None":
+    def fit(cls, show: Show, rows: NDArray[np.intp], cases: Sequence[str]) -> "Novelty | None":
         """Learn from training slices; return None if they are too few, of one patient, or all alike.
 
         Args:
-            images: uint8 (N, size, size, 3); only the slices that are stored are read.
-            rows: (n,), the training slices' places in `images`.
+            show: returns the slice of a row, uint8 (size, size, 3); it is asked for those that are stored.
+            rows: (n,), the training slices' rows.
             cases: the n patients' names; "" for unknown.
         """
         chosen = np.linspace(0, max(0, len(rows) - 1), min(len(rows), _MOST)).astype(int)
         names = np.array([cases[place] or f"slice {place}" for place in chosen])
         if len(names) < _FEWEST or len(set(names)) < 2:
             return None
-        thumbnails = np.stack([_thumbnail(images[rows[place]]) for place in chosen])
+        thumbnails = np.stack([_thumbnail(show(int(rows[place]))) for place in chosen])
         _, people = np.unique(names, return_inverse=True)
         folds = np.random.default_rng(0).permutation(people.max() + 1)[people] % _FOLDS
         distances = [cls(thumbnails[folds != fold], 1.0)._distances(thumbnails[folds == fold]) for fold in set(folds)]

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from brain_tumor.data.batches import Batch
+from brain_tumor.data.intensities import strip_depths
 from brain_tumor.data.transforms import Transforms
+from brain_tumor.scans import standardization
 from brain_tumor.scans.fitted import Fitted
 
 
@@ -154,6 +156,19 @@ class Store:
         images, statistics = self.raw(torch.tensor(rows))
         measured = None if statistics is None else statistics[:, 0].cpu().numpy()
         return Fitted(images.permute(0, 2, 3, 1).numpy(), measured)
+
+    def show(self, row: int) -> NDArray[np.uint8]:
+        """Return a row's slice as `Fitted.shown` does, uint8 (size, size, 3); where training strips, half are."""
+        image = self.images[row].permute(1, 2, 0).numpy()
+        statistics = self.statistics_of(torch.tensor([row], device=self.labels.device))
+        if statistics is None:
+            return image
+        level = 0
+        if self.depths is not None and row % 2:
+            edges = strip_depths(len(image))
+            level = 1 + len(edges) // 2
+            image = image * (self.depths[row].numpy() > edges[level - 1])[..., None]
+        return standardization.stretch(image, statistics[0, level].cpu().numpy())
 
     def sample(self, rows: NDArray[np.intp], count: int) -> Tensor:
         """Return `count` slices from across some rows as training sees them: float32 (B, 3, size, size), on the CPU."""

@@ -27,6 +27,13 @@ class Fitted(NamedTuple):
         start = (self.images.shape[-1] // 3 // 2) * 3
         return self.images[..., start : start + 3]
 
+    @property
+    def shown(self) -> NDArray[np.uint8]:
+        """The slices without neighbours, uint8 (n, size, size, 3), and stretched if they are standardized."""
+        if self.statistics is None:
+            return self.own
+        return standardization.stretch(self.own, self.statistics[:, None, None])
+
     def of(self, rows: NDArray[np.intp]) -> "Fitted":
         """Return some of the slices."""
         return Fitted(self.images[rows], None if self.statistics is None else self.statistics[rows])

@@ -34,6 +34,14 @@ def count(images: NDArray[np.uint8], layers: NDArray[np.uint8] | None = None, de
     return accumulated
 
 
+def stretch(images: NDArray[np.uint8], measured: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Stretch the levels that are told apart, as `statistics` (..., 3, 4) says, to 0 to 255: images uint8 (..., 3)."""
+    low, high = measured[..., 0], measured[..., 1]
+    stretched = (images.clip(low, high) - low) * (255 / (high - low).clip(1))
+    levels: NDArray[np.uint8] = stretched.round().astype(np.uint8)
+    return levels
+
+
 def statistics(counts: NDArray[np.int64]) -> NDArray[np.float32]:
     """Compute what intensities are standardized by.
 

@@ -17,7 +17,7 @@ from tests.conftest import data_of
 
 
 def _fit(images: np.ndarray, cases: list[str]) -> Novelty | None:
-    return Novelty.fit(images, np.arange(len(images)), cases)
+    return Novelty.fit(images.__getitem__, np.arange(len(images)), cases)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_only_what_is_kept_is_read() -> None:
     """A reader that counts: of 5,000 slices, the first, the last and others, 4,000 in all."""
     rows = np.arange(5000)
     images = _Counting(np.random.default_rng(0).integers(0, 256, (100, 8, 8, 3), dtype=np.uint8))
-    assert Novelty.fit(images, rows, [str(row) for row in rows])  # type: ignore[arg-type]
+    assert Novelty.fit(images.__getitem__, rows, [str(row) for row in rows])
     assert (len(images.read), max(images.read)) == (4000, 4999)
 
 
@@ -114,7 +114,7 @@ def test_the_real_data(tmp_path: Path) -> None:
     data.prepare_data()
     data.setup()
     train, images = data.rows["train"], data.decoded.images[data.rows["test"]]
-    novelty = Novelty.fit(data.decoded.images, train, list(data.table["case"].iloc[train]))
+    novelty = Novelty.fit(data.store.show, train, list(data.table["case"].iloc[train]))
     assert novelty
     pictures = {
         "held out": images,
