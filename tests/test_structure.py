@@ -24,7 +24,7 @@ FLOORS = (
 # Beside them, with what each may import: nothing but the cluster's launcher and the commands imports these.
 BESIDE = {
     "report": {"io", "metrics", "datasets", "runs", "config"},
-    "benchmark": {"io", "metrics", "datasets", "runs", "config", "data", "models", "inference", "tracking"},
+    "benchmark": {"io", "metrics", "scans", "datasets", "runs", "config", "data", "models", "inference", "tracking"},
     "page": set(FLOORS),
     "cluster": {*FLOORS, "train"},
 }
@@ -48,7 +48,7 @@ NETWORKS = {
     # benchmark/plain.py is the loop of a reader of the paper, which the package is measured against.
     "torchvision": {"models/backbone.py", "benchmark/plain.py"},
     "timm": {"models/backbone.py"},
-    "segmentation_models_pytorch": {"models/segmenter.py"},
+    "segmentation_models_pytorch": {"models/decoders.py"},
 }
 
 

@@ -11,11 +11,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
 from brain_tumor.data import batches, cache, crops, labelling, settings, targets
-from brain_tumor.data import intensities as intensities_
-from brain_tumor.data import neighbours as neighbours_
 from brain_tumor.data.batches import Balanced, Batch, Rows
+from brain_tumor.data.shown import Shown, labels_of
 from brain_tumor.data.split import Split
-from brain_tumor.data.store import Store
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.datasets.base import DataSet, Listing
 
@@ -51,11 +49,10 @@ class SliceDataModule(L.LightningDataModule):
         batch_size: of training.
         eval_batch_size: of validation, test and features; changes speed, not results. None for a fast one.
         size: side of the square images, in pixels.
-        intensities: "file" shows grey levels as the files have them; "volume" standardizes each sequence of a volume
-            (see `brain_tumor.scans.standardization`). A slice whose case or number is unknown is its own volume.
-        neighbours: how many slices above and below a slice are shown in further channels.
-        neighbour_mm: how far apart they lie, in millimetres; the next slice where the data's spacing is unknown.
-        skull: "keep", or "remove" to see heads as skull-stripped volumes show them, by one mask per volume.
+        intensities: as the following three, a setting of `brain_tumor.data.shown.Shown`, where they are described.
+        neighbours: how many slices above and below.
+        neighbour_mm: how far apart.
+        skull: keep it or not.
         resident: whether to hold all images in the device's memory: True, False, or "auto" for a GPU with room for
             them; changes speed, not results.
         seed: of the order of training batches.
@@ -111,8 +108,7 @@ class SliceDataModule(L.LightningDataModule):
         super().__init__()
         target = dataset.target if target is None else target
         settings.check(
-            target, crop, masks, empty, resident, intensities, skull, batch_size=batch_size,
-            eval_batch_size=eval_batch_size, size=size, neighbours=neighbours, neighbour_mm=neighbour_mm,
+            target, crop, masks, empty, resident, batch_size=batch_size, eval_batch_size=eval_batch_size, size=size,
             min_patients=min_patients, crop_margin=crop_margin,
         )  # fmt: skip
         self.dataset, self.transforms = dataset, transforms
@@ -122,13 +118,10 @@ class SliceDataModule(L.LightningDataModule):
         self.split = Split(
             split, test_fraction, val_fraction, split_seed, folds, fold, test_cases, inner_folds, inner_fold
         )
-        self.crop, self.crop_margin, self.masks = crop, crop_margin, masks
-        self.empty = empty
+        self.crop, self.crop_margin, self.masks, self.empty = crop, crop_margin, masks, empty
         self.batch_size, self._eval_batch_size = batch_size, eval_batch_size
-        self.size, self.resident, self.seed = size, resident, seed
-        self.intensities, self.skull = intensities, skull
-        self.neighbours, self._neighbour_mm = neighbours, neighbour_mm
-        self.tested = "test"
+        self.size, self.resident, self.seed, self.tested = size, resident, seed, "test"
+        self.shown = Shown(intensities, neighbours, neighbour_mm, skull)
         self._decoded: cache.DecodedSlices | None = None
 
     def prepare_data(self) -> None:
@@ -156,7 +149,7 @@ class SliceDataModule(L.LightningDataModule):
         return listing, cache.load(listing, self.size, self.cache_dir, crop), predicted
 
     def _open(self) -> None:
-        settings.refuse_misfit(self.intensities, self.crop, self.transforms)
+        self.shown.refuse_misfit(self.crop, self.transforms)
         listing, decoded, predicted = self._load()
         if self.empty is not None and decoded.masks is None:
             raise ValueError(f"data.empty={self.empty}: this data has no masks that tell empty slices; leave it out")
@@ -166,35 +159,9 @@ class SliceDataModule(L.LightningDataModule):
         )  # fmt: skip
         self.table, self.classes, self.positive, self.rows, self.drawn, self.left_out, self.key = labelled
         self.localized = set(predicted.flagged)
-        if self.skull == "remove":
-            decoded = intensities_.without_skulls(decoded, self.table)
-        # Stored channels last; this view is (N, 3, size, size) without a copy.
-        images = torch.from_numpy(decoded.images).permute(0, 3, 1, 2)
-        labels = torch.tensor(self.table["label"].to_numpy())
-        self.store = Store(images, labels, self.transforms, self.resident)
-        if self.intensities == "volume":
-            self._standardize(decoded)
-        if self.neighbours:
-            self.store.neighbours = torch.from_numpy(neighbours_.rows(self.table, self.neighbours, self._step))
+        decoded = self.shown.heads(decoded, self.table)
+        self.store = self.shown.store(decoded, self.table, self.transforms, self.resident, self.dataset.slice_mm)
         self._decoded = decoded
-
-    def _standardize(self, decoded: cache.DecodedSlices) -> None:
-        """Have the store standardize intensities, and strip heads if the transforms do."""
-        volumes, strips = intensities_.volumes(self.table), self.transforms.strip > 0
-        self.store.statistics = torch.from_numpy(intensities_.statistics(decoded, volumes, strips))
-        self.store.volumes = torch.from_numpy(volumes)
-        self.store.depths = torch.from_numpy(intensities_.depths(decoded)) if strips else None
-
-    @property
-    def _step(self) -> int:
-        """How many slices lie from one neighbour to the next."""
-        spacing = self.dataset.slice_mm
-        return 1 if spacing is None else max(1, round(self._neighbour_mm / spacing))
-
-    @property
-    def neighbour_mm(self) -> float | None:
-        """How far apart neighbours lie, in millimetres; None if that is unknown."""
-        return None if self.dataset.slice_mm is None else self._step * self.dataset.slice_mm
 
     def serve_masks(self) -> None:
         """Put masks into every batch from now on.
@@ -217,7 +184,7 @@ class SliceDataModule(L.LightningDataModule):
         places = np.array([classes.index(name) for name in self.classes])
         self.classes = classes
         self.table["label"] = np.where(self.table["label"] < 0, -1, places[self.table["label"]])
-        self.store.labels = torch.tensor(self.table["label"].to_numpy())
+        self.store.labels = labels_of(self.table)
 
     def is_content(self, key: str, size: int) -> bool:
         """Return whether a record's key names this data; older records add the size of the images to their key."""

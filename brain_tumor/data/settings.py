@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from brain_tumor.data import crops, intensities, targets
-from brain_tumor.data.transforms import Transforms
+from brain_tumor.data import crops, targets
 
 LEAST = {
     "batch_size": 1,
@@ -11,8 +10,6 @@ LEAST = {
     "size": 32,  # a ResNet divides each side by 32
     "min_patients": 1,
     "crop_margin": 0,
-    "neighbours": 0,
-    "neighbour_mm": 0,
 }
 
 
@@ -22,8 +19,6 @@ def check(
     masks: str | Sequence[str] | None,
     empty: float | None,
     resident: bool | str,
-    scaling: str,
-    skull: str,
     **numbers: float | None,
 ) -> None:
     """Refuse values out of range, and settings that exclude each other.
@@ -34,8 +29,6 @@ def check(
         masks: likewise.
         empty: likewise.
         resident: likewise.
-        scaling: likewise, `intensities`.
-        skull: likewise.
         numbers: the settings named in `LEAST`; None is always allowed.
 
     Raises:
@@ -50,31 +43,5 @@ def check(
         raise ValueError(f"data.crop={crop}: choose one of {', '.join(crops.CROPS)}")
     if masks is not None and crop == "none" and not targets.is_of_patients(target):
         raise ValueError("data.masks: goes with data.crop=tumour, or with a target of patients")
-    if skull not in intensities.SKULLS:
-        raise ValueError(f"data.skull={skull}: choose one of {', '.join(intensities.SKULLS)}")
-    if scaling not in intensities.CHOICES:
-        raise ValueError(f"data.intensities={scaling}: choose one of {', '.join(intensities.CHOICES)}")
     if resident not in (True, False, "auto"):
         raise ValueError(f"data.resident={resident}: choose one of auto, true, false")
-
-
-def refuse_misfit(scaling: str, crop: str, transforms: Transforms) -> None:
-    """Refuse transforms that the data's intensities do not allow.
-
-    Args:
-        scaling: as the next one, a setting of `brain_tumor.data.datamodule.SliceDataModule`, `intensities`.
-        crop: likewise.
-        transforms: of the slices.
-
-    Raises:
-        ValueError: a setting cannot be used.
-    """
-    if scaling == "volume" and not transforms.normalize:
-        raise ValueError("data.intensities=volume: standardizes; set transforms.normalize=true, or leave it out")
-    if scaling == "volume" and crop != "none":
-        raise ValueError(f"data.intensities=volume: needs whole slices, not data.crop={crop}")
-    if transforms.strip and scaling != "volume":
-        raise ValueError(
-            f"transforms.strip={transforms.strip}: without its skull a slice is scaled otherwise; set "
-            "data.intensities=volume, too"
-        )

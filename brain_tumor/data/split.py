@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+
+from brain_tumor.data import folds as folds_
+from brain_tumor.data import grouping
 
 METHODS = ("slice", "patient", "given", "none")
 
@@ -112,7 +113,7 @@ class Split:
         if method in {"folds", "inner folds"}:
             assert self.folds is not None
             assert self.fold is not None
-            return np.equal(_folds(table, labels, self.folds, self.split_seed), self.fold)
+            return np.equal(folds_.deal(table, labels, self.folds, self.split_seed), self.fold)
         if method == "cases":
             return _named(table, [str(name) for name in self.test_cases or ()])  # 101 is given as a number
         return _fraction(table, method, self.test_fraction, np.random.default_rng(self.split_seed))
@@ -121,7 +122,7 @@ class Split:
         """Return the parts of the inner folds: of the rows that `parts` trains on, the others are left out."""
         assert self.inner_folds is not None
         rows = np.flatnonzero(parts == "train")
-        folds = _folds(table.iloc[rows], labels[rows], self.inner_folds, self.split_seed)
+        folds = folds_.deal(table.iloc[rows], labels[rows], self.inner_folds, self.split_seed)
         inner = np.full(len(parts), "", dtype="<U5")
         inner[rows] = np.where(folds == self.inner_fold, "test", "train")
         return inner
@@ -174,64 +175,26 @@ def _given(table: pd.DataFrame, fold: int | None) -> NDArray[np.str_]:
 
 def _named(table: pd.DataFrame, names: Sequence[str]) -> NDArray[np.bool_]:
     """Return which rows (n,) belong to the named patients, or to patients who share a file with them."""
-    _require_patients(table, "data.test_cases")
+    grouping.require_patients(table, "data.test_cases")
     unknown = sorted(set(names) - set(table["case"]))
     if unknown or not names:
         raise ValueError(
             f"data.test_cases: {', '.join(unknown[:3]) or 'names nobody'}{' and more' * (len(unknown) > 3)}: no such "
             f"patient; the data names them like {table['case'].iloc[0]}"
         )
-    groups = _groups(table, by_patient=True)
+    groups = grouping.groups(table, by_patient=True)
     chosen = np.isin(groups, groups[table["case"].isin(names).to_numpy()])
     if chosen.all():
         raise ValueError("data.test_cases: names every patient; leave some to train on")
     return chosen
 
 
-def _folds(table: pd.DataFrame, labels: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.intp]:
-    """Return each row's fold: folds have equally many patients, and equally many of each stratum, give or take one.
-
-    Where each patient has one label, or there are more than two labels, a stratum holds the patients with one most
-    frequent label. Where patients have slices of both of two labels, all patients are sorted by the share of the second
-    label, and each run of `folds` neighbours goes into different folds.
-    """
-    _require_patients(table, "data.folds")
-    groups = _groups(table, by_patient=True)
-    count = int(groups.max()) + 1
-    if count < folds:
-        raise ValueError(f"data.folds={folds}: there are only {count} patients who share no file")
-    shares = np.zeros((count, int(labels.max()) + 1))
-    np.add.at(shares, (groups, labels), 1)
-    shares /= shares.sum(1, keepdims=True)
-    is_sorted = bool(shares.shape[1] == 2 and (shares.max(1) < 1).any())
-    strata = np.zeros(count, dtype=np.intp) if is_sorted else shares.argmax(1)
-    generator = np.random.default_rng(seed)
-    shuffled = generator.permutation(count)
-    members = [shuffled[strata[shuffled] == stratum] for stratum in np.unique(strata)]
-    if is_sorted:
-        members = [patients[np.argsort(shares[patients, -1], kind="stable")] for patients in members]
-    return _deal(members, count, folds, generator)[groups]
-
-
-def _deal(strata: list[NDArray[np.intp]], count: int, folds: int, generator: np.random.Generator) -> NDArray[np.intp]:
-    """Deal the patients of each stratum, in order, to folds; return the fold (count,) of each patient."""
-    numbers, sizes = np.empty(count, dtype=np.intp), np.zeros(folds, dtype=np.intp)
-    for patients in strata:
-        for start in range(0, len(patients), folds):
-            drawn = generator.permutation(folds)
-            dealt = patients[start : start + folds]
-            # The last few patients of a stratum go to the smallest folds.
-            numbers[dealt] = drawn[np.argsort(sizes[drawn], kind="stable")][: len(dealt)]
-            sizes += np.bincount(numbers[dealt], minlength=folds)
-    return numbers
-
-
 def _fraction(table: pd.DataFrame, method: str, fraction: float, generator: np.random.Generator) -> NDArray[np.bool_]:
     """Return which rows (n,) a draw of whole groups has: `fraction` of all slices (method "slice"), or of patients."""
     by_patient = method == "patient"
     if by_patient:
-        _require_patients(table, "data.split=patient")
-    groups = _groups(table, by_patient)
+        grouping.require_patients(table, "data.split=patient")
+    groups = grouping.groups(table, by_patient)
     if by_patient:
         weights = table.groupby(groups)["case"].nunique().to_numpy()
         what = "patient"
@@ -252,27 +215,3 @@ def _fraction(table: pd.DataFrame, method: str, fraction: float, generator: np.r
             f"divided at a fraction of {fraction}; more data or another fraction is needed"
         )
     return chosen[groups]
-
-
-def _require_patients(table: pd.DataFrame, setting: str) -> None:
-    if (table["case"] == "").any():
-        raise ValueError(
-            f"{setting}: the data names no patients. Give data.patient_pattern, or choose data.split=slice"
-        )
-
-
-def _groups(table: pd.DataFrame, by_patient: bool) -> NDArray[np.intp]:
-    """Return each row's group: rows with identical files, and if asked those of one patient, must stay together.
-
-    Groups are numbered in the order in which they first appear.
-    """
-    files, _ = pd.factorize(table["digest"])
-    if not by_patient:
-        return files
-    # Patients who share a file belong together, also through a third patient, and so do the names of one person.
-    cases, names = pd.factorize(table.get("person", table["case"]))
-    links = coo_array((np.ones(len(table)), (cases, files)), shape=(len(names), int(files.max()) + 1))
-    shared = links @ links.T
-    _, joined = connected_components(shared, directed=False)
-    groups: NDArray[np.intp] = pd.factorize(joined[cases])[0]
-    return groups

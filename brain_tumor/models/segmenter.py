@@ -1,7 +1,7 @@
 """Segment tumours: a decoder on the feature maps of a ResNet."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,13 +16,10 @@ from brain_tumor.data.targets import TUMOUR_CLASSES
 from brain_tumor.io import run_lengths
 from brain_tumor.metrics import classification, plots, segmentation
 from brain_tumor.models import backbone as backbones
-from brain_tumor.models import mask_scores
+from brain_tumor.models import decoders, mask_scores
 from brain_tumor.models.optimizers import OptimizerFactory
 from brain_tumor.models.task import Task, TitledFigure
 from brain_tumor.scans.images import unfit
-
-if TYPE_CHECKING:
-    from segmentation_models_pytorch.base import SegmentationModel
 
 Mask = NDArray[np.uint8]
 # The scores that are also given for masks with the largest component kept.
@@ -30,13 +27,6 @@ _CLEANED = {"dice", "dice_median", "dice_slice", "dice_pooled", "empty_clean", "
 _DRAWN = 8  # patients in overlays.png
 STRATEGIES = ("finetune", "freeze")
 LOSSES = ("dice_ce", "dice", "ce")
-# Classes of segmentation-models-pytorch, with the settings that make them small enough for two cores.
-DECODERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "unet": ("Unet", {"decoder_channels": (128, 64, 32, 16, 8)}),
-    "unetplusplus": ("UnetPlusPlus", {"decoder_channels": (128, 64, 32, 16, 8)}),
-    "fpn": ("FPN", {}),
-    "deeplabv3plus": ("DeepLabV3Plus", {}),
-}
 
 
 class Segmenter(Task):
@@ -89,7 +79,7 @@ class Segmenter(Task):
         super().__init__(optimizer=optimizer, monitored=monitored, seed=seed, schedule=schedule)
         for name, value, known in (
             ("encoder", encoder, backbones.names()),
-            ("decoder", decoder, DECODERS),
+            ("decoder", decoder, decoders.NAMES),
             ("strategy", strategy, STRATEGIES),
             ("loss", loss, LOSSES),
         ):
@@ -98,7 +88,7 @@ class Segmenter(Task):
         if not 0 <= components <= 1:
             raise ValueError(f"model.components={components}: a share of the largest component lies between 0 and 1")
         self.save_hyperparameters(ignore=["optimizer"])
-        self.network = _build(encoder, decoder)
+        self.network = decoders.build(encoder, decoder)
         self.weights = backbones.load(self.network.encoder, encoder, weights)
         backbones.widen(self.network.encoder, neighbours)
         self.network.to(memory_format=torch.channels_last)
@@ -258,12 +248,3 @@ def pixel_probabilities(logits: Tensor) -> Tensor:
 def surest(maps: Tensor) -> Tensor:
     """Return the slices' probabilities of a tumour (n,), each that of its surest pixel, from maps (n, H, W)."""
     return maps.amax((1, 2))
-
-
-def _build(encoder: str, decoder: str) -> "SegmentationModel":
-    # Imported late, since it imports timm, and only segmenters need it.
-    import segmentation_models_pytorch as smp
-
-    name, settings = DECODERS[decoder]
-    network: SegmentationModel = getattr(smp, name)(encoder, encoder_weights=None, classes=1, **settings)
-    return network

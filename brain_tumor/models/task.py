@@ -113,11 +113,9 @@ class Task(L.LightningModule, ABC):
         return None
 
     def predict_outcomes(self, outputs: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Turn the output of `forward` for n slices, float32, into probabilities.
+        """Return the probabilities of n slices, float64 (n, C), from what `infer` gives for them, float32.
 
-        Returns:
-            The slices' probabilities float64 (n, C), and the pixels' probabilities of a tumour float32 (n, H, W); None
-            for a task without masks.
+        With them come the pixels' probabilities of a tumour, float32 (n, H, W); None for a task without masks.
 
         Raises:
             NotImplementedError: the task does not predict.

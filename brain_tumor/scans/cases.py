@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_tumor.io import names
-from brain_tumor.scans import discovery, grids, intensities, volumes
+from brain_tumor.scans import discovery, grids, intensities, numbering, volumes
 from brain_tumor.scans import sequences as sequences_
 from brain_tumor.scans.discovery import Source
 from brain_tumor.scans.numbering import NamePattern
@@ -160,35 +160,9 @@ def find(
         raise ValueError(f"input={inputs}: holds nothing to predict{reasons}")
     sources = discovered.sources
     if patient_pattern:
-        sources = _stack(sources, NamePattern(patient_pattern, "patient_pattern"))
+        sources = numbering.stack(sources, NamePattern(patient_pattern, "patient_pattern"))
     cases = [Case(source.case, {"": source}) for source in sources]
     return CaseList(cases, discovered.ignored, discovered.skipped)
-
-
-def _stack(sources: Sequence[Source], pattern: NamePattern) -> list[Source]:
-    """Put the pictures of each patient together, in the order of their slices.
-
-    Raises:
-        ValueError: a picture's name holds no patient or no number, or two are one slice.
-    """
-    stacks: dict[str, dict[int, Path]] = {}
-    for source in sources:
-        if source.kind != "image":
-            continue
-        name = source.paths[0].name
-        patient, number = pattern.find(name)
-        if not patient or number < 0:
-            raise ValueError(
-                f"patient_pattern: finds no {'slice' if patient else 'patient'} in {names.printable(name)}"
-            )
-        if (other := stacks.setdefault(patient, {}).setdefault(number, source.paths[0])) != source.paths[0]:
-            raise ValueError(f"patient_pattern: {other} and {source.paths[0]} are both slice {number} of {patient}")
-    grouped = [
-        Source(names.safe(patient), "stack", tuple(path for _, path in ordered), numbers=tuple(n for n, _ in ordered))
-        for patient, slices in stacks.items()
-        for ordered in [sorted(slices.items())]
-    ]
-    return sorted([*grouped, *(source for source in sources if source.kind != "image")], key=lambda one: one.case)
 
 
 def read(case: Case, preset: str, mixed: bool) -> Slices:

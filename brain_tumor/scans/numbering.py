@@ -1,6 +1,11 @@
-"""Read the patient and the slice's number out of the name of a file."""
+"""Read the patient and the slice's number out of the name of a file, and put a patient's pictures together."""
 
 import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from brain_tumor.io import names
+from brain_tumor.scans.discovery import Source
 
 
 class NamePattern:
@@ -40,3 +45,29 @@ class NamePattern:
             return groups.get("patient") or (others[0] if others else match[0]) or "", int(number)
         except ValueError as error:
             raise ValueError(f"{self._key}: slice finds {number!r}, no number") from error
+
+
+def stack(sources: Sequence[Source], pattern: NamePattern) -> list[Source]:
+    """Put the pictures of each patient together, in the order of their slices.
+
+    Raises:
+        ValueError: a picture's name holds no patient or no number, or two are one slice.
+    """
+    stacks: dict[str, dict[int, Path]] = {}
+    for source in sources:
+        if source.kind != "image":
+            continue
+        name = source.paths[0].name
+        patient, number = pattern.find(name)
+        if not patient or number < 0:
+            raise ValueError(
+                f"patient_pattern: finds no {'slice' if patient else 'patient'} in {names.printable(name)}"
+            )
+        if (other := stacks.setdefault(patient, {}).setdefault(number, source.paths[0])) != source.paths[0]:
+            raise ValueError(f"patient_pattern: {other} and {source.paths[0]} are both slice {number} of {patient}")
+    grouped = [
+        Source(names.safe(patient), "stack", tuple(path for _, path in ordered), numbers=tuple(n for n, _ in ordered))
+        for patient, slices in stacks.items()
+        for ordered in [sorted(slices.items())]
+    ]
+    return sorted([*grouped, *(source for source in sources if source.kind != "image")], key=lambda one: one.case)

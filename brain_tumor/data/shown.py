@@ -1,0 +1,112 @@
+"""How slices are shown to a network: with which intensities, neighbours and heads."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from brain_tumor.data import intensities, neighbours
+from brain_tumor.data.cache import DecodedSlices
+from brain_tumor.data.store import Store
+from brain_tumor.data.transforms import Transforms
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Show slices to a network.
+
+    Args:
+        intensities: "file" shows grey levels as the files have them; "volume" standardizes each sequence of a volume
+            (see `brain_tumor.scans.standardization`). A slice whose case or number is unknown is its own volume.
+        neighbours: how many slices above and below a slice are shown in further channels.
+        neighbour_mm: how far apart they lie, in millimetres; the next slice where the data's spacing is unknown.
+        skull: "keep", or "remove" to show heads as skull-stripped volumes do, by one mask per volume.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    intensities: str = "file"
+    neighbours: int = 0
+    neighbour_mm: float = 5.0
+    skull: str = "keep"
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("intensities", self.intensities, intensities.CHOICES), ("skull", self.skull, intensities.SKULLS)
+        ):  # fmt: skip
+            if value not in known:
+                raise ValueError(f"data.{name}={value}: choose one of {', '.join(known)}")
+        for name, least in (("neighbours", self.neighbours), ("neighbour_mm", self.neighbour_mm)):
+            if least < 0:
+                raise ValueError(f"data.{name}={least}: must be at least 0")
+
+    def refuse_misfit(self, crop: str, transforms: Transforms) -> None:
+        """Refuse crops and transforms that the intensities do not allow.
+
+        Raises:
+            ValueError: one of them.
+        """
+        if self.intensities == "volume" and not transforms.normalize:
+            raise ValueError("data.intensities=volume: standardizes; set transforms.normalize=true, or leave it out")
+        if self.intensities == "volume" and crop != "none":
+            raise ValueError(f"data.intensities=volume: needs whole slices, not data.crop={crop}")
+        if transforms.strip and self.intensities != "volume":
+            raise ValueError(
+                f"transforms.strip={transforms.strip}: without its skull a slice is scaled otherwise; set "
+                "data.intensities=volume, too"
+            )
+
+    def heads(self, decoded: DecodedSlices, table: pd.DataFrame) -> DecodedSlices:
+        """Return the slices of a table with or without their skulls.
+
+        Raises:
+            ValueError: skulls cannot be removed, since slices are not in volumes.
+        """
+        return decoded if self.skull == "keep" else intensities.without_skulls(decoded, table)
+
+    def store(
+        self,
+        decoded: DecodedSlices,
+        table: pd.DataFrame,
+        transforms: Transforms,
+        resident: bool | str,
+        slice_mm: float | None,
+    ) -> Store:
+        """Make the store of the slices of a table.
+
+        Args:
+            decoded: the slices.
+            table: columns `label`, `case` and `slice`, one row per slice.
+            transforms: of the slices.
+            resident: see `Store`.
+            slice_mm: the distance from one slice to the next; None if unknown.
+
+        Raises:
+            ValueError: no slice has a neighbour.
+        """
+        # Stored channels last; this view is (N, 3, size, size) without a copy.
+        images = torch.from_numpy(decoded.images).permute(0, 3, 1, 2)
+        store = Store(images, labels_of(table), transforms, resident)
+        if self.intensities == "volume":
+            volumes, strips = intensities.volumes(table), transforms.strip > 0
+            store.statistics = torch.from_numpy(intensities.statistics(decoded, volumes, strips))
+            store.volumes = torch.from_numpy(volumes)
+            store.depths = torch.from_numpy(intensities.depths(decoded)) if strips else None
+        if self.neighbours:
+            store.neighbours = torch.from_numpy(neighbours.rows(table, self.neighbours, self._step(slice_mm)))
+        return store
+
+    def distance(self, slice_mm: float | None) -> float | None:
+        """Return how far apart neighbours lie, in millimetres, for slices so far apart; None if that is unknown."""
+        return None if slice_mm is None else self._step(slice_mm) * slice_mm
+
+    def _step(self, slice_mm: float | None) -> int:
+        """Return how many slices lie from one neighbour to the next."""
+        return 1 if slice_mm is None else max(1, round(self.neighbour_mm / slice_mm))
+
+
+def labels_of(table: pd.DataFrame) -> Tensor:
+    """Return the labels of slices, int64 (N,)."""
+    return torch.tensor(table["label"].to_numpy())
