@@ -63,6 +63,7 @@ def evaluate(run: Trained, config: dict[str, Any]) -> Evaluation:
     record = {
         "run": str(run.folder),
         "checkpoint": str(config["checkpoint"] or run.checkpoint),
+        "settings": _settings(config),
         "data": described,
         "overlap": leaked,
         "warnings": [*warnings, *filter(None, [summary.without_numbers(scores)])],
@@ -75,6 +76,12 @@ def evaluate(run: Trained, config: dict[str, Any]) -> Evaluation:
         explained = explanation.explain(config["explain"], model, data, predictions)
         record["explanation"] = explained.record
     return Evaluation(record, predictions, data, explained)
+
+
+def _settings(config: dict[str, Any]) -> dict[str, Any]:
+    """Return how the evaluation differs from the run's own test."""
+    neutral = {"skull": "keep", "mirror": None, "components": None}
+    return {name: config[name] for name, value in neutral.items() if config[name] != value}
 
 
 def _refuse_misfit(run: Trained, detector: Trained | None, config: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from brain_tumor.report.chapters import (
     localization,
     optimizers,
     short,
+    steps,
     table1,
     table2,
     two_stage,
@@ -26,7 +27,7 @@ from brain_tumor.report.runs import Collection, Run
 
 # Chapters beside the paper's numbers: they need a run of one of its rows on a split of `SPLITS`.
 _PAPER = (short, table1, table2, curves, comparisons, optimizers, leakage, diagnostics)
-_OTHERS = (folds, localization, two_stage, explanations, cost)
+_OTHERS = (steps, folds, localization, two_stage, explanations, cost)
 
 
 def compose(collected: Collection, pictures: bool = True) -> list[Block]:

@@ -133,6 +133,14 @@ class Run:
         """Read the predictions with the columns `predicted`, `confidence` and `right`."""
         return classification.answers(self.predictions())
 
+    def evaluated(self, settings: dict[str, Any]) -> pd.DataFrame | None:
+        """Read the predictions of the newest evaluation of the test part with settings, such as {"skull": "remove"}."""
+        for path in self._evaluations():
+            content = tables.read_json(path)
+            if content.get("settings", {}) == settings and self._is_of_test(content):
+                return tables.read_csv(path.parent / "predictions.csv")
+        return None
+
     def parts(self) -> pd.DataFrame:
         """Read the part of every slice: train, val or test."""
         return tables.read_csv(self.folder / "split.csv")
@@ -143,12 +151,15 @@ class Run:
         Returns:
             The evaluation's folder and the value of the key; None where there is none.
         """
-        paths = sorted(self.folder.glob("evaluations/*/results.json"), key=lambda path: -int(path.parent.name))
-        evaluations = ((path.parent, tables.read_json(path)) for path in paths)
-        return next(
-            ((folder, content[key]) for folder, content in evaluations if key in content and self._is_of_test(content)),
-            None,
-        )
+        for path in self._evaluations():
+            content = tables.read_json(path)
+            if key in content and not content.get("settings") and self._is_of_test(content):
+                return path.parent, content[key]
+        return None
+
+    def _evaluations(self) -> list[Path]:
+        """Return the records of its evaluations, the newest first."""
+        return sorted(self.folder.glob("evaluations/*/results.json"), key=lambda path: -int(path.parent.name))
 
     def _is_of_test(self, evaluation: dict[str, Any]) -> bool:
         """Return whether an evaluation is of this run's test part and of the checkpoint that its record scores."""

@@ -30,10 +30,10 @@ NEUTRAL: dict[str, Any] = {
 
 def run_id(config: Mapping[str, Any]) -> str:
     """Name a run by its resolved configuration: 8 hexadecimal digits."""
-    return hashlib.sha256(json.dumps(_material(config), sort_keys=True, default=str).encode()).hexdigest()[:8]
+    return hashlib.sha256(json.dumps(settings_of(config), sort_keys=True, default=str).encode()).hexdigest()[:8]
 
 
-def _material(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def settings_of(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return the settings that identify a run.
 
     Args:
@@ -47,5 +47,5 @@ def _material(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
             continue
         if key == "data._target_":
             value = class_names.identifying(str(value))
-        material[name] = _material(value, f"{key}.") if isinstance(value, Mapping) else value
+        material[name] = settings_of(value, f"{key}.") if isinstance(value, Mapping) else value
     return material
