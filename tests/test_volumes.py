@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from numpy.typing import NDArray
 
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.datasets.folder import Folder
@@ -14,6 +16,7 @@ from brain_tumor.datasets.phantom import Phantom
 from brain_tumor.inference import trained
 from brain_tumor.io import run_lengths
 from brain_tumor.scans import fitted
+from tests import toy_data
 from tests.conftest import Command, data_of, run_folder, write_image
 
 pytest.importorskip("onnxruntime")
@@ -99,6 +102,30 @@ def test_rows_of_a_data_module_are_what_predict_makes_of_a_case(cache_dir: Path)
     assert served.statistics is not None
     assert expected.statistics is not None
     np.testing.assert_array_equal(served.statistics, expected.statistics)
+
+
+def test_masks_of_brains_take_the_place_of_the_outline(tmp_path: Path, cache_dir: Path) -> None:
+    disc: NDArray[np.bool_] = np.hypot(*(np.indices((toy_data.SIDE, toy_data.SIDE)) - toy_data.SIDE / 2)) < 15
+
+    class Masked(toy_data.Spots):
+        def brain_mask(self, path: str) -> NDArray[np.bool_]:
+            assert (tmp_path / path).exists()
+            return disc
+
+    transforms = Transforms(normalize=True, strip=1)
+    settings = {"root": str(tmp_path), "cache_dir": str(cache_dir), "size": toy_data.SIDE, "intensities": "volume"}
+    data = data_of(Masked, transforms=transforms, **settings)
+    data.setup()
+    depths = data.store.depths
+    assert depths is not None
+    assert ((depths.numpy() > 0) == disc).all()
+    seen = data.store.batch(torch.arange(4), torch.device("cpu")).inputs
+    background = seen[:, :, ~torch.from_numpy(disc)]
+    assert torch.equal(background, background[:, :, :1].expand_as(background))
+    outlined = data_of(toy_data.Spots, transforms=transforms, **settings)
+    outlined.setup()
+    assert outlined.store.depths is not None
+    assert not torch.equal(outlined.store.depths, depths)
 
 
 def test_slices_without_a_volume_are_measured_alone(tmp_path: Path, cache_dir: Path) -> None:

@@ -160,7 +160,7 @@ class SliceDataModule(L.LightningDataModule):
         self.table, self.classes, self.positive, self.rows, self.drawn, self.left_out, self.key = labelled
         self.localized = set(predicted.flagged)
         decoded = self.shown.heads(decoded, self.table)
-        self.store = self.shown.store(decoded, self.table, self.transforms, self.resident, self.dataset.slice_mm)
+        self.store = self.shown.store(decoded, self.table, self.transforms, self.resident, self.dataset)
         self._decoded = decoded
 
     def serve_masks(self) -> None:

@@ -21,9 +21,11 @@ from tqdm import tqdm
 from brain_tumor.data.cache import DecodedSlices
 from brain_tumor.io import atomic
 from brain_tumor.scans import brain, head, standardization
+from brain_tumor.scans.images import fit_mask
 
 CHOICES = ("file", "volume")
 SKULLS = ("keep", "remove")
+BrainOf = Callable[[int], NDArray[np.bool_]]
 FORMAT = 1  # raised whenever the same slices would give other numbers
 _STRIPPED = (0.04, 0.08)  # least and largest depth of a strip, as a share of the slice's side: scalp and skull, or more
 _STRIPS = 10
@@ -46,34 +48,54 @@ def volumes(table: pd.DataFrame) -> NDArray[np.int64]:
     return pd.factorize(table["case"].where(ordered, alone))[0].astype(np.int64)
 
 
-def depths(decoded: DecodedSlices) -> NDArray[np.uint8]:
-    """Return how deep every pixel lies under its head's outline (see `head.depth`): uint8 (N, size, size), mapped."""
+def depths(decoded: DecodedSlices, brain_of: BrainOf | None) -> NDArray[np.uint8]:
+    """Return how deep every pixel lies under its head's outline (see `head.depth`).
+
+    Args:
+        decoded: the slices.
+        brain_of: returns the brain mask of a row, bool (H, W) at its file's size: it is deeper than any strip, and
+            nothing else is. None where nobody has such masks.
+
+    Returns:
+        uint8 (N, size, size), memory-mapped.
+    """
+    size, name = decoded.images.shape[1], str(FORMAT)
+    if brain_of is not None:
+        content = hashlib.sha256()
+        for row in range(len(decoded.images)):
+            content.update(brain_of(row).tobytes())
+        name = content.hexdigest()[:16]
 
     def fill(path: Path) -> None:
         array = open_memmap(path, mode="w+", dtype=np.uint8, shape=decoded.images.shape[:3])
         for row, image in enumerate(tqdm(decoded.images, "outlines", unit=" slices", leave=False, disable=None)):
-            array[row] = head.depth(image)
+            if brain_of is None:
+                array[row] = head.depth(image)
+            else:
+                array[row] = head.DEEPEST * fit_mask(brain_of(row).astype(np.uint8), size, "").pixels
         array.flush()
 
-    array: NDArray[np.uint8] = _kept(decoded.folder / f"depths-{FORMAT}.npy", fill)
+    array: NDArray[np.uint8] = _kept(decoded.folder / f"depths-{name}.npy", fill)
     return array
 
 
-def statistics(decoded: DecodedSlices, numbers: NDArray[np.int64], strips: bool) -> NDArray[np.float32]:
+def statistics(
+    decoded: DecodedSlices, numbers: NDArray[np.int64], deep: NDArray[np.uint8] | None
+) -> NDArray[np.float32]:
     """Return what the intensities of volumes are standardized by (see `standardization.statistics`).
 
     Args:
         decoded: the slices.
         numbers: int64 (N,), each slice's volume.
-        strips: whether they are also stripped.
+        deep: how deep pixels lie, from `depths`, to strip the volumes, too; None for whole volumes alone.
 
     Returns:
         float32 (V, D, 3, 4), memory-mapped; D is 1, or one more than `strip_depths` has depths.
     """
-    size = decoded.images.shape[1]
-    edges = strip_depths(size) if strips else np.empty(0, np.int64)
-    deep = depths(decoded) if strips else None
+    edges = np.empty(0, np.int64) if deep is None else strip_depths(decoded.images.shape[1])
     parts = _rows_of(numbers)
+    # A mapped file is known by its name.
+    origin = Path(getattr(deep, "filename", None) or "").name
 
     def fill(path: Path) -> None:
         array = open_memmap(path, mode="w+", dtype=np.float32, shape=(len(parts), len(edges) + 1, 3, 4))
@@ -84,7 +106,7 @@ def statistics(decoded: DecodedSlices, numbers: NDArray[np.int64], strips: bool)
             array[number] = standardization.statistics(counts)
         array.flush()
 
-    name = f"intensities-{_hash(numbers.tolist(), edges.tolist())}.npy"
+    name = f"intensities-{_hash(numbers.tolist(), edges.tolist(), origin)}.npy"
     measured: NDArray[np.float32] = _kept(decoded.folder / name, fill)
     return measured
 

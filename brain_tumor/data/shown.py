@@ -10,6 +10,7 @@ from brain_tumor.data import intensities, neighbours
 from brain_tumor.data.cache import DecodedSlices
 from brain_tumor.data.store import Store
 from brain_tumor.data.transforms import Transforms
+from brain_tumor.datasets.base import DataSet
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Shown:
         table: pd.DataFrame,
         transforms: Transforms,
         resident: bool | str,
-        slice_mm: float | None,
+        dataset: DataSet,
     ) -> Store:
         """Make the store of the slices of a table.
 
@@ -81,7 +82,7 @@ class Shown:
             table: columns `label`, `case` and `slice`, one row per slice.
             transforms: of the slices.
             resident: see `Store`.
-            slice_mm: the distance from one slice to the next; None if unknown.
+            dataset: that the slices belong to.
 
         Raises:
             ValueError: no slice has a neighbour.
@@ -90,12 +91,13 @@ class Shown:
         images = torch.from_numpy(decoded.images).permute(0, 3, 1, 2)
         store = Store(images, labels_of(table), transforms, resident)
         if self.intensities == "volume":
-            volumes, strips = intensities.volumes(table), transforms.strip > 0
-            store.statistics = torch.from_numpy(intensities.statistics(decoded, volumes, strips))
+            volumes = intensities.volumes(table)
+            deep = intensities.depths(decoded, _brains(dataset, table)) if transforms.strip else None
+            store.statistics = torch.from_numpy(intensities.statistics(decoded, volumes, deep))
             store.volumes = torch.from_numpy(volumes)
-            store.depths = torch.from_numpy(intensities.depths(decoded)) if strips else None
+            store.depths = None if deep is None else torch.from_numpy(deep)
         if self.neighbours:
-            store.neighbours = torch.from_numpy(neighbours.rows(table, self.neighbours, self._step(slice_mm)))
+            store.neighbours = torch.from_numpy(neighbours.rows(table, self.neighbours, self._step(dataset.slice_mm)))
         return store
 
     def distance(self, slice_mm: float | None) -> float | None:
@@ -105,6 +107,13 @@ class Shown:
     def _step(self, slice_mm: float | None) -> int:
         """Return how many slices lie from one neighbour to the next."""
         return 1 if slice_mm is None else max(1, round(self.neighbour_mm / slice_mm))
+
+
+def _brains(dataset: DataSet, table: pd.DataFrame) -> intensities.BrainOf | None:
+    """Return what gives the brain mask of a row; None for a data set without such masks."""
+    if type(dataset).brain_mask is DataSet.brain_mask:
+        return None
+    return lambda row: dataset.brain_mask(table["path"].iloc[row])
 
 
 def labels_of(table: pd.DataFrame) -> Tensor:

@@ -19,7 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from brain_tumor.scans.images import Content, read_files
 
@@ -132,6 +134,16 @@ class DataSet(ABC):
         Raises:
             ValueError: the slices are missing and cannot be fetched, or the folder holds something else.
         """
+
+    def brain_mask(self, path: str) -> NDArray[np.bool_]:
+        """Return the brain mask of a listed slice, bool (H, W) at the size of its file, for `transforms.strip`.
+
+        A data set that defines this has such masks; for others the outline of the head is looked for.
+
+        Raises:
+            NotImplementedError: it has none.
+        """
+        raise NotImplementedError(f"{self.name}: has no masks of brains, such as of {path}")
 
     def differences(self, listing: Listing) -> list[str] | None:
         """Return the differences to the published data, one line each; None if none has been published."""
