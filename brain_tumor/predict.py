@@ -57,9 +57,10 @@ def predict(config: dict[str, Any]) -> int:
     predictor = Predictor.of(runs, config["threshold"])
     if remark := _unused(config["threshold"], predictor):
         print(remark, file=sys.stderr)
-    written = Predictions(Path(config["output_dir"]), {**predictor.identity, "preset": config["preset"]})
+    preset = predictor.preset(config["preset"])
+    written = Predictions(Path(config["output_dir"]), {**predictor.identity, "preset": preset})
     started = time.perf_counter()
-    pipeline.run(predictor, todo, written, config["preset"], config["overlays"], config["pages"])
+    pipeline.run(predictor, todo, written, preset, config["overlays"], config["pages"])
     seconds = time.perf_counter() - started
     facts = {**predictor.describe(), "seconds": seconds, "passed over": others, "skipped": skipped}
     failed = written.finish([case.name for case in cases], facts)

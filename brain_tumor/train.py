@@ -69,9 +69,9 @@ def train(config: dict[str, Any], folder: Path) -> "Record | None":
 
     trainer.fit(model, data, ckpt_path=last if last.exists() else None, weights_only=True)
     fitted = time.perf_counter()
-    test = partial(
-        trainer.test, model, data, ckpt_path=None if scored == last else scored, weights_only=True, verbose=False
-    )
+    # From the checkpoint, which all other commands read: a training that was cut off after its last epoch has averaged
+    # weights there only.
+    test = partial(trainer.test, model, data, ckpt_path=scored, weights_only=True, verbose=False)
     calibrated = calibrate.fit(data, model, test)
     test()
     tested = time.perf_counter()

@@ -300,7 +300,7 @@ def _overlaid(slices: Slices, marked: dict[int, int], emptied: bool = False) -> 
     for row, pixels in marked.items():
         masks[row].reshape(-1)[:pixels] = 1
     areas = masks.sum((1, 2))
-    table = pd.DataFrame({"p(no tumour)": 0.5, "p(tumour)": 0.5, "area_px": areas})
+    table = pd.DataFrame({"slice": range(len(areas)), "p(no tumour)": 0.5, "p(tumour)": 0.5, "area_px": areas})
     if emptied:
         table["area_px_before_detector"], table["area_px"], table["detector p(yes)"] = areas, 0, 0.0
         masks[:] = 0

@@ -1,6 +1,7 @@
 """A network that sees volumes: standardized, neighbours, mirrored, cleaned, averaged; in test, predict and file."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,25 @@ def test_evaluate_gives_the_recorded_test_and_others_where_asked(run: Path, comm
     assert scores["same"]["auroc"] == recorded["auroc"]
     assert scores["plain"]["auroc"] != recorded["auroc"]
     assert scores["bare"]["auroc"] != recorded["auroc"]
+    for wrong, message in (
+        ("components=20", "components=20: a share of the largest"),
+        ("mirror=no", "mirror=no: choose"),
+    ):
+        refused = command("evaluate", f"run={run}", wrong, cwd=tmp_path, check=False)
+        assert refused.returncode == 1
+        assert f"error: {message}" in refused.stderr
+
+
+def test_a_training_cut_off_after_its_last_epoch_is_tested_as_its_checkpoint_is(
+    run: Path, command: Command, tmp_path: Path
+) -> None:
+    """The average of its weights is in the checkpoint; Lightning does not bring it back into the model."""
+    recorded = json.loads((run / "results.json").read_text())["test"]
+    again = tmp_path / run.parent.name / run.name
+    shutil.copytree(run, again, ignore=shutil.ignore_patterns("results.json", "predictions.csv", "evaluations"))
+    finished = command("train", "recipe=localization", "trainer.max_epochs=2", *VOLUMES, cwd=tmp_path)
+    assert "goes on from its last checkpoint" in finished.stdout
+    assert json.loads((again / "results.json").read_text())["test"]["dice"] == recorded["dice"]
 
 
 def test_rows_of_a_data_module_are_what_predict_makes_of_a_case(cache_dir: Path) -> None:
@@ -159,6 +179,8 @@ def test_slices_without_a_volume_are_measured_alone(tmp_path: Path, cache_dir: P
         ({"intensities": "case"}, {}, "data.intensities=case: choose one of file, volume"),
         ({"skull": "no"}, {}, "data.skull=no: choose one of keep, remove"),
         ({"neighbours": -1}, {}, "data.neighbours=-1: must be at least 0"),
+        ({"neighbours": 1, "crop": "tumour"}, {}, "data.neighbours=1: needs whole slices, not data.crop=tumour"),
+        ({"skull": "remove", "crop": "tumour"}, {}, "data.skull=remove: needs whole slices, not data.crop=tumour"),
     ],
 )
 def test_refuses_what_does_not_fit(

@@ -17,8 +17,8 @@ from brain_tumor.benchmark.exported import exported
 from brain_tumor.benchmark.loops import rate
 from brain_tumor.benchmark.measure import Row, alone, compare, interleave
 from brain_tumor.benchmark.plain import PlainLoop
-from brain_tumor.data import neighbours as neighbours_
 from brain_tumor.data.batches import Batch
+from brain_tumor.data.shown import Shown
 from brain_tumor.models.classifier import Classifier
 from brain_tumor.models.segmenter import Segmenter
 from brain_tumor.models.task import Task
@@ -64,9 +64,7 @@ def loading(bench: Bench) -> list[Row]:
 
 def neighbours(bench: Bench) -> Iterator[Row]:
     """Measure training steps with the slices above and below, loading included, beside those of slices alone."""
-    data = bench.data
-    data.serve_masks()
-    around = torch.from_numpy(neighbours_.rows(data.table, 1, 1))
+    data, before = bench.data, bench.data.store
     settings: dict[str, Any] = {"num_classes": data.num_classes, "weights": "none", "optimizer": AdamW}
     builders: dict[str, Callable[..., Task]] = {
         "resnet18": partial(Classifier, backbone="resnet18", **settings),
@@ -75,13 +73,15 @@ def neighbours(bench: Bench) -> Iterator[Row]:
     for name, build in builders.items():
 
         def side(count: int, build: Callable[..., Task] = build) -> float:
-            data.store.neighbours = around if count else None
+            shown = Shown(neighbours=count)
+            data.store = shown.store(data.decoded, data.table, data.transforms, data.resident, data.dataset)
+            data.serve_masks()
             return loops.by_hand(bench, build(neighbours=count), bench.batches)
 
         speeds = interleave({"alone": partial(side, 0), "with both": partial(side, 1)}, bench.repeats)
         times = [100 * (alone_ / both - 1) for alone_, both in zip(speeds["alone"], speeds["with both"], strict=True)]
         yield alone(f"{name} fine-tune, neighbours over slices alone", "% more time", times)
-    data.store.neighbours, data.store.masks = None, None
+    data.store = before
 
 
 def start(bench: Bench) -> list[Row]:

@@ -139,7 +139,8 @@ def without_skulls(decoded: DecodedSlices, table: pd.DataFrame) -> DecodedSlices
 
     folder = decoded.folder / f"brains-{_hash(numbers.tolist(), table['slice'].tolist())}"
     folder.mkdir(exist_ok=True)
-    return replace(decoded, images=_kept(folder / "images.npy", fill), folder=folder)
+    key = f"{decoded.key} {folder.name}"
+    return replace(decoded, key=key, images=_kept(folder / "images.npy", fill), folder=folder)
 
 
 def _rows_of(numbers: NDArray[np.int64]) -> list[NDArray[np.intp]]:

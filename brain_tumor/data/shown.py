@@ -51,8 +51,10 @@ class Shown:
         """
         if self.intensities == "volume" and not transforms.normalize:
             raise ValueError("data.intensities=volume: standardizes; set transforms.normalize=true, or leave it out")
-        if self.intensities == "volume" and crop != "none":
-            raise ValueError(f"data.intensities=volume: needs whole slices, not data.crop={crop}")
+        if crop != "none":
+            for name in ("intensities", "neighbours", "skull"):
+                if (value := getattr(self, name)) != getattr(Shown, name):
+                    raise ValueError(f"data.{name}={value}: needs whole slices, not data.crop={crop}")
         if transforms.strip and self.intensities != "volume":
             raise ValueError(
                 f"transforms.strip={transforms.strip}: without its skull a slice is scaled otherwise; set "
@@ -102,7 +104,7 @@ class Shown:
 
     def distance(self, slice_mm: float | None) -> float | None:
         """Return how far apart neighbours lie, in millimetres, for slices so far apart; None if that is unknown."""
-        return None if slice_mm is None else self._step(slice_mm) * slice_mm
+        return None if slice_mm is None else float(self._step(slice_mm) * slice_mm)
 
     def _step(self, slice_mm: float | None) -> int:
         """Return how many slices lie from one neighbour to the next."""

@@ -78,7 +78,8 @@ class Store:
         if self.features is None and not self.is_resident and self._fits(device):
             copies = [None if part is None else part.to(device, copy=True) for part in self._slices]
             self._on_device = Gathered(*copies)
-            self.neighbours = None if self.neighbours is None else self.neighbours.to(device)
+        if self.is_resident and self.neighbours is not None:
+            self.neighbours = self.neighbours.to(device)
 
     @property
     def _slices(self) -> Gathered:

@@ -15,6 +15,7 @@ from brain_tumor.evaluation.scored_data import doubts, open_data
 from brain_tumor.inference import trained, two_stage
 from brain_tumor.inference.trained import Trained
 from brain_tumor.models import precision
+from brain_tumor.models.segmenter import require_share
 from brain_tumor.models.task import Task
 from brain_tumor.runs import summary
 
@@ -80,8 +81,7 @@ def evaluate(run: Trained, config: dict[str, Any]) -> Evaluation:
 
 def _settings(config: dict[str, Any]) -> dict[str, Any]:
     """Return how the evaluation differs from the run's own test."""
-    neutral = {"skull": "keep", "mirror": None, "components": None}
-    return {name: config[name] for name, value in neutral.items() if config[name] != value}
+    return {name: config[name] for name in ("skull", "mirror", "components") if config[name] is not None}
 
 
 def _refuse_misfit(run: Trained, detector: Trained | None, config: dict[str, Any]) -> None:
@@ -91,8 +91,12 @@ def _refuse_misfit(run: Trained, detector: Trained | None, config: dict[str, Any
         two_stage.threshold(config["threshold"], detector)
     elif config["threshold"] is not None:
         raise ValueError(f"threshold={config['threshold']}: is the detector's; give detector=... as well")
-    if config["components"] is not None and run.task != "segmentation":
-        raise ValueError(f"components={config['components']}: {run.folder} is a {run.task}, which has no masks")
+    if config["components"] is not None:
+        if run.task != "segmentation":
+            raise ValueError(f"components={config['components']}: {run.folder} is a {run.task}, which has no masks")
+        require_share(config["components"], "components")
+    if config["mirror"] not in (None, True, False):
+        raise ValueError(f"mirror={config['mirror']}: choose one of true, false, null")
     if config["masks"] and run.task != "segmentation":
         raise ValueError(f"masks=true: {run.folder} is a {run.task}, which has no masks to write")
 

@@ -40,8 +40,10 @@ def open_data(run: Trained, scored: Trained, config: dict[str, Any]) -> tuple[Sl
 
 def _shown(scored: Trained, config: dict[str, Any]) -> dict[str, Any]:
     """Return the data settings by which slices are shown to the scored run."""
-    seen = {"intensities": scored.intensities, "neighbours": scored.neighbours, "skull": config["skull"]}
-    return seen if scored.neighbour_mm is None else {**seen, "neighbour_mm": scored.neighbour_mm}
+    # Where the distance of neighbours is unknown, `predict` takes the next slices, and so does this.
+    distance = 0.0 if scored.neighbour_mm is None else scored.neighbour_mm
+    seen = {"intensities": scored.intensities, "neighbours": scored.neighbours, "neighbour_mm": distance}
+    return seen if config["skull"] is None else {**seen, "skull": config["skull"]}
 
 
 def _test_data(

@@ -99,7 +99,8 @@ def _title(prediction: Prediction, row: np.intp) -> str:
     chances = prediction.chances.iloc[row]
     chance = chances[prediction.positive] if prediction.positive is not None else chances.max()
     name = "" if prediction.positive is not None else f"{chances.idxmax()} "
-    return f"{row}: {name}{chance:.0%}" + (", emptied by the detector" if row in prediction.emptied else "")
+    number, emptied = prediction.table["slice"].iloc[row], row in prediction.emptied
+    return f"{number}: {name}{chance:.0%}" + ", emptied by the detector" * emptied
 
 
 def _resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -36,13 +36,16 @@ def skulls(case: Slices, runs: Mapping[str, Run]) -> list[str]:
 
 
 def lonely(case: Slices, runs: Mapping[str, Run]) -> list[str]:
-    """Warn if a run sees neighbouring slices that the case does not have, or whose distance is unknown."""
+    """Warn if a run sees a whole volume, or neighbouring slices, and the case has none, or none at a known distance."""
+    if len(case.images) == 1 and case.volume is None:
+        whole = [key for key, run in runs.items() if run.intensities == "volume" or run.neighbours]
+        if whole:
+            names = " and the ".join(whole)
+            return [f"the {names} saw whole volumes in training; of this single picture, nothing but itself is known"]
     seen = {key: run for key, run in runs.items() if run.neighbours}
     if not seen:
         return []
     names = f"the {' and the '.join(seen)} also {'see' if len(seen) > 1 else 'sees'} the slices above and below"
-    if len(case.images) == 1:
-        return [f"{names}; this single slice stands in for them"]
     known = case.grid is not None and math.isfinite(case.grid.spacing[0])
     if known or all(run.neighbour_mm is None for run in seen.values()):
         return []

@@ -75,7 +75,8 @@ class Predictions:
             files: its mask, overlay and page, if they have been written.
         """
         names = [path.relative_to(self.folder).as_posix() for path in files]
-        for stale in {pattern.format(case) for pattern in _FILES} - set(names):
+        earlier = (self._entry(case) or {"files": []})["files"]
+        for stale in {*(pattern.format(case) for pattern in _FILES), *earlier} - set(names):
             (self.folder / stale).unlink(missing_ok=True)  # of other models, or of earlier content of the file
         content = {
             "made with": self._made_with(stamp),

@@ -76,17 +76,18 @@ class Predictor:
         runs = {"run": self.run, "detector": self.detector, "types": self.types}
         return {key: run for key, run in runs.items() if run is not None}
 
+    def preset(self, given: str) -> str:
+        """Return how volumes are scaled: as given, unless all runs see standardized intensities and need no preset."""
+        return "percentile" if all(run.intensities == "volume" for run in self.runs.values()) else given
+
     def read(self, case: Case, preset: str) -> Slices | str:
         """Read a case into slices, or return why it cannot be read.
 
         Args:
             case: the case.
-            preset: how a volume's intensities are scaled (see `volumes.to_bytes`). Runs that see standardized
-                intensities need none: for them, single bright voxels always are left out.
+            preset: how a volume's intensities are scaled (see `preset`).
         """
-        runs = self.runs.values()
-        if all(run.intensities == "volume" for run in runs):
-            preset = "percentile"
+        runs, preset = self.runs.values(), self.preset(preset)
         # With known sequences, an unnamed volume stands in for different ones.
         return cases.try_read(case, preset, mixed=any(run.sequences for run in runs))
 
@@ -154,7 +155,7 @@ class Predictor:
         lines += doubts.skulls(case, self.runs) + doubts.lonely(case, self.runs)
         if output.maps is not None:
             flagged = np.stack([_on_grid(case, pixels) >= _PIXEL for pixels in output.maps])
-            if len(flagged) > 1:
+            if case.volume is not None or case.numbers is not None:
                 flagged = components.keep_large(flagged.astype(np.uint8), self.run.components).astype(bool)
             if detected is not None:
                 values |= self._empty(flagged, detected)

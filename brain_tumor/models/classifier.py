@@ -180,7 +180,7 @@ class Classifier(Task):
     @property
     def hyperparameters(self) -> dict[str, bool | int | float | str]:
         """The settings of the classifier that the record and the dashboard show."""
-        settings = {name: self.hparams[name] for name in ("backbone", "strategy", "dropout")}
+        settings = {name: self.hparams[name] for name in ("backbone", "strategy", "dropout", "mirror")}
         if self.hparams["strategy"] == "partial":
             settings["trained"] = ", ".join(_names(self.hparams["trained"]))
         return {**super().hyperparameters, **settings, "hidden": ", ".join(map(str, self.hparams["hidden"]))}

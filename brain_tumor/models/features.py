@@ -27,6 +27,7 @@ from brain_tumor.models import precision as precision_
 
 log = logging.getLogger(__name__)
 _MUCH = 10**9  # bytes; larger files are mentioned in the log
+_LEFT_OUT = {"flip", "missing", "strip", "elastic", "gamma", "contrast", "brightness"}
 FORMAT = 1  # raised whenever the same key would hold other numbers
 
 
@@ -74,8 +75,9 @@ def cached(part: nn.Module, data: SliceDataModule, precision: str, device: torch
 def _key(part: nn.Module, data: SliceDataModule, precision: str, device: torch.device) -> str:
     transforms = data.transforms
     normalization = (transforms.mean.tolist(), transforms.std.tolist()) if transforms.normalize else None
-    # A user's transform class may change images, too. The flip is left out, since both variants have files.
-    others = {name: value for name, value in transforms.hyperparameters.items() if name not in {"flip", "missing"}}
+    # A user's transform class may change images, too. The flip is left out, since both variants have files, and so is
+    # what cannot be cached.
+    others = {name: value for name, value in transforms.hyperparameters.items() if name not in _LEFT_OUT}
     shown = (type(transforms).__module__, type(transforms).__name__, others, normalization)
     # Another GPU, thread count or library version may round differently, so these must not share a file.
     unit = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.get_num_threads()

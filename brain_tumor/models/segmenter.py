@@ -85,8 +85,7 @@ class Segmenter(Task):
         ):
             if value not in known:
                 raise ValueError(f"model.{name}={value}: choose one of {', '.join(known)}")
-        if not 0 <= components <= 1:
-            raise ValueError(f"model.components={components}: a share of the largest component lies between 0 and 1")
+        require_share(components, "model.components")
         self.save_hyperparameters(ignore=["optimizer"])
         self.network = decoders.build(encoder, decoder)
         self.weights = backbones.load(self.network.encoder, encoder, weights)
@@ -238,6 +237,16 @@ class Segmenter(Task):
     def compile_network(self, mode: str | None) -> None:
         """Compile encoder and decoder."""
         self.network.compile(mode=mode)
+
+
+def require_share(value: object, key: str) -> None:
+    """Refuse what is no share of the largest component.
+
+    Raises:
+        ValueError: it is not; the message names the key.
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise ValueError(f"{key}={value}: a share of the largest component lies between 0 and 1")
 
 
 def pixel_probabilities(logits: Tensor) -> Tensor:

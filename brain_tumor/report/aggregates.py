@@ -16,6 +16,7 @@ from brain_tumor.report import paper
 from brain_tumor.report.pooled import Pool, pool_folds
 from brain_tumor.report.runs import WEIGHTS, Run
 
+INNER = "inner folds"  # a split by which settings are chosen
 SPLITS = ("slice", "patient")  # the paper's split, and the split without leakage
 
 
@@ -116,7 +117,8 @@ class Groups:
         runs: finished runs on one data set.
 
     Attributes:
-        runs: these runs.
+        runs: these runs, but for those on inner folds.
+        inner: the runs on inner folds, which say what was chosen and not how good it is.
         classifiers: the runs of classifiers.
         segmenters: the runs of segmenters.
         optimizers: the optimizers of runs of the paper's rows, or of all classifiers if there are none; SGD first.
@@ -125,6 +127,8 @@ class Groups:
     """
 
     def __init__(self, runs: list[Run]) -> None:
+        self.inner = [run for run in runs if run.split == INNER]
+        runs = [run for run in runs if run.split != INNER]
         self.runs = runs
         self.classifiers = [run for run in runs if run.record["task"] == "classification"]
         self.segmenters = [run for run in runs if run.record["task"] == "segmentation"]

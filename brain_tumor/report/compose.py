@@ -40,8 +40,9 @@ def compose(collected: Collection, pictures: bool = True) -> list[Block]:
     kinds = [run for run in collected.runs if types.belongs(run)]
     others = [run for run in collected.runs if not types.belongs(run)]
     groups = Groups(one_data_set(others))
-    blocks = _state(collected, groups.runs, len(others), bool(kinds))
-    if groups.runs:
+    shown = [*groups.runs, *groups.inner]
+    blocks = _state(collected, shown, len(others), bool(kinds))
+    if shown:
         chapters = (*(_PAPER if groups.cells else ()), *_OTHERS)
         blocks += [block for chapter in chapters for block in chapter.chapter(groups)]
     blocks += types.chapter(kinds)

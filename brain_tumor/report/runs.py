@@ -141,6 +141,16 @@ class Run:
                 return tables.read_csv(path.parent / "predictions.csv")
         return None
 
+    def evaluated_ways(self) -> list[dict[str, Any]]:
+        """Return the settings of the evaluations of the test part, the newest first."""
+        contents = (tables.read_json(path) for path in self._evaluations())
+        return [content.get("settings", {}) for content in contents if self._is_of_test(content)]
+
+    @property
+    def finished(self) -> float:
+        """When its record was written, in seconds since 1970."""
+        return (self.folder / "results.json").stat().st_mtime
+
     def parts(self) -> pd.DataFrame:
         """Read the part of every slice: train, val or test."""
         return tables.read_csv(self.folder / "split.csv")

@@ -37,6 +37,7 @@ def write(record: Record, facts: Mapping[str, Any], checked: Mapping[str, Any], 
         "title": model_title(record),
         "segments": record["task"] == "segmentation",
         "channels": _channels(facts["sequences"]),
+        "neighbours": _neighbours(facts),
         "calibrated": _calibrated(facts),
         "verdict": _verdict(facts),
         "split_title": split_title(record["split"]).capitalize(),
@@ -47,6 +48,14 @@ def write(record: Record, facts: Mapping[str, Any], checked: Mapping[str, Any], 
         "checks": checks(checked),
     }
     return templates.render("runs", "card.md", {**record, **shown}, interval=_interval) + "\n"
+
+
+def _neighbours(facts: Mapping[str, Any]) -> str:
+    """Return how a file's channels hold the slices around a slice; "" if they hold itself alone."""
+    if not facts["neighbours"]:
+        return ""
+    apart = "the next ones" if facts["neighbour_mm"] is None else f"{facts['neighbour_mm']:g} mm apart"
+    return f"; each slice between {facts['neighbours']} below and {facts['neighbours']} above, {apart}"
 
 
 def checks(checked: Mapping[str, Any]) -> str:

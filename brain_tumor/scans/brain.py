@@ -23,6 +23,7 @@ _BRIDGE, _GAP = (
     0.018,
     0.04,
 )  # half the width of bridges that are cut, and of gaps that are closed, as shares of the side
+_CUT = 0.5  # of the largest slice of the head: a volume whose last slice is larger ends below the top
 _CROWN = 2  # slices below the top of the head that are scalp and bone
 
 
@@ -44,8 +45,10 @@ def find(images: NDArray[np.uint8]) -> Mask:
         [head & (depth > unit * _under(ring, head)) for ring, head, depth in zip(rings, heads, depths, strict=True)]
     )
     brain = _largest_part(inside, signal)
-    crown = np.zeros_like(heads)
-    crown[:-_CROWN] = heads[_CROWN:]
+    # Where the volume ends below the top of the head, its last slice stands in for what is above.
+    areas = heads.sum((1, 2))
+    above = heads[-1:] & (areas[-1] > _CUT * areas.max())
+    crown: Mask = np.concatenate([heads, *[above] * _CROWN])[_CROWN:]
     return brain & crown
 
 

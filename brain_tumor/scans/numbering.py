@@ -1,6 +1,7 @@
 """Read the patient and the slice's number out of the name of a file, and put a patient's pictures together."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,4 +71,8 @@ def stack(sources: Sequence[Source], pattern: NamePattern) -> list[Source]:
         for patient, slices in stacks.items()
         for ordered in [sorted(slices.items())]
     ]
-    return sorted([*grouped, *(source for source in sources if source.kind != "image")], key=lambda one: one.case)
+    cases = [*grouped, *(source for source in sources if source.kind != "image")]
+    counts = Counter(source.case.casefold() for source in cases)
+    if twice := next((source.case for source in cases if counts[source.case.casefold()] > 1), ""):
+        raise ValueError(f"patient_pattern: two cases would be named {twice}; predict them apart")
+    return sorted(cases, key=lambda source: source.case)

@@ -22,13 +22,14 @@ class LastWeights(WeightAveraging):
     """
 
     def __init__(self, decay: float) -> None:
-        if not 0 < decay < 1:
+        if not isinstance(decay, float) or not 0 < decay < 1:
             raise ValueError(f"average_weights={decay}: the share that a step keeps lies between 0 and 1, such as 0.99")
         super().__init__(avg_fn=get_ema_avg_fn(decay))  # type: ignore[no-untyped-call]
         self._begin = 0
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Copy the model, but not the trainer and the data that it is attached to."""
+        self._device = trainer.strategy.root_device  # where Lightning moves the model later
         attached, pl_module._trainer = pl_module._trainer, None
         try:
             super().setup(trainer, pl_module, stage)

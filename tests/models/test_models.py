@@ -321,6 +321,17 @@ def test_features_of_other_transforms_are_others(make: Make, data: SliceDataModu
     assert not any(torch.equal(*pair) for pair in zip(first, second, strict=True))
 
 
+def test_features_of_heads_without_skulls_are_others(make: Make, cache_dir: Path) -> None:
+    device, part = torch.device("cpu"), make(strategy="freeze").backbone
+    keys = set()
+    for skull in ("keep", "remove"):
+        settings: dict[str, Any] = {"cache_dir": str(cache_dir), "cases": 6, "size": 32, "skull": skull}
+        shown = data_of(Phantom, transforms=Transforms(), **settings)
+        shown.setup()
+        keys.add(features._key(part, shown, "32-true", device))
+    assert len(keys) == 2
+
+
 def test_without_finite_variants_features_are_not_cached(
     make: Make, data: SliceDataModule, caplog: pytest.LogCaptureFixture
 ) -> None:

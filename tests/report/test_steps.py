@@ -26,23 +26,30 @@ class _Run:
     config: dict[str, Any]
     whole: pd.DataFrame
     bare: pd.DataFrame | None
+    mirrored: pd.DataFrame | None
+    finished: float
     split: str = "inner folds"
     record: dict[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.record = {"task": "segmentation", "config": self.config}
+        self.record = {"task": "segmentation", "config": self.config, "weights": {"detail": "", "source": "none"}}
 
     def predictions(self) -> pd.DataFrame:
         return self.whole
 
+    def evaluated_ways(self) -> list[dict[str, Any]]:
+        return [{"skull": "remove"}, *([{"mirror": True}] if self.mirrored is not None else [])]
+
     def evaluated(self, settings: dict[str, Any]) -> pd.DataFrame | None:
-        assert settings == {"skull": "remove"}
-        return self.bare
+        return {"skull": self.bare, "mirror": self.mirrored}[min(settings)] if len(settings) == 1 else self.mirrored
 
 
-def _pool(change: dict[str, Any], whole: Any, bare: Any) -> Pool:
-    config = {"schedule": "onecycle", "data": {"folds": 5, "inner_fold": 1, **change}}
-    run: Any = _Run(config, _masks(whole), None if bare is None else _masks(bare))
+def _pool(change: dict[str, Any], whole: Any, bare: Any, mirrored: Any = None, finished: float = 1) -> Pool:
+    config = {"schedule": "onecycle", "transforms": {"missing": 0.3}, "data": {"folds": 5, "inner_fold": 1, **change}}
+    if "missing" in change:
+        config["transforms"] = {"missing": config["data"].pop("missing")}  # type: ignore[attr-defined]
+    stripped, averaged = (None if dice is None else _masks(dice) for dice in (bare, mirrored))
+    run: Any = _Run(config, _masks(whole), stripped, averaged, finished)
     return Pool({0: [run]}, [], run)
 
 
@@ -51,8 +58,9 @@ def test_each_step_is_compared_with_the_recipe_that_it_is_added_to() -> None:
     base = 0.7 + noise
     pools = [
         _pool({"intensities": "volume", "neighbours": 1}, base + 0.1, base + 0.002),
-        _pool({}, base, base),
+        _pool({}, base, base, finished=0),
         _pool({"intensities": "volume"}, base + 0.1, base),
+        _pool({"intensities": "volume", "missing": 0}, base, base, base + 0.2),
         _pool({"empty": 2.0}, base, None),
     ]
     lines = {line["recipe"]: line for line in steps._lines(pools, "segmentation")}
@@ -66,6 +74,11 @@ def test_each_step_is_compared_with_the_recipe_that_it_is_added_to() -> None:
     assert (better["kept"], better["above"]) == ("yes", 1)
     tie = lines["data.intensities=volume, data.neighbours=1"]
     assert (tie["parent"], tie["kept"]) == ("data.intensities=volume", "no")
+    ablated = lines["data.intensities=volume, transforms.missing=0"]
+    assert (ablated["parent"], ablated["kept"]) == ("data.intensities=volume", "no")
+    assert ablated["value"] == pytest.approx(-0.05, abs=0.002)
+    mirrored = lines["data.intensities=volume, evaluate mirror=True, transforms.missing=0"]
+    assert (mirrored["parent"], mirrored["kept"]) == ("data.intensities=volume, transforms.missing=0", "yes")
     assert "value" not in lines["data.empty=2.0"]  # nothing without skulls to compare
     assert steps._lines(pools, "classification") == []
 

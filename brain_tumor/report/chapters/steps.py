@@ -16,13 +16,14 @@ from brain_tumor.runs import identity
 LEAST = 0.005  # by how much a step must raise the score
 SURE = 0.9  # share of the bootstrap's samples that must agree
 _BARE = {"skull": "remove"}
-_UNNAMED = {"seed", "data.inner_fold", "data.root", "model.weights"}  # do not tell recipes apart
+# Keys that do not tell recipes apart, or only repeat another.
+_UNNAMED = {"seed", "data.inner_fold", "data.root", "model.weights", "model.neighbours"}
+Changes = frozenset[tuple[str, str]]
 
 
 def chapter(groups: Groups) -> list[Block]:
     """Show the recipes that were tried on inner folds, each beside the one that it adds a step to."""
-    runs = [run for run in (*groups.segmenters, *groups.runs) if run.split == "inner folds"]
-    pools = [pool for pool in pool_folds(list({run.record["id"]: run for run in runs}.values())) if pool.runs]
+    pools = [pool for pool in pool_folds(groups.inner) if pool.runs]
     lines = [line for kind in ("segmentation", "classification") for line in _lines(pools, kind)]
     if not lines:
         return []
@@ -53,68 +54,80 @@ def chapter(groups: Groups) -> list[Block]:
 
 
 def _lines(pools: Sequence[Pool], task: str) -> list[Line]:
-    """Return a line for each recipe of a task, the simplest first."""
-    recipes = {_settings(pool.example): pool for pool in pools if pool.example.record["task"] == task}
+    """Return a line for each recipe of a task, and for each other way in which its runs were evaluated.
+
+    A recipe is known by what differs from the one that was run first.
+    """
+    recipes = [pool for pool in pools if pool.example.record["task"] == task]
+    settings = [_settings(pool.example) for pool in recipes]
+    keys = {key for one in settings for key in one}
+    values = [{key: one.get(key, str(identity.NEUTRAL.get(key))) for key in keys} for one in settings]
     if not recipes:
         return []
-    ordered = sorted(recipes, key=len)
-    base = ordered[0]
-    changes = {settings: settings - base for settings in ordered}
-    scores = {settings: _scores(pool) for settings, pool in recipes.items()}
-    lines: list[Line] = []
-    for settings in sorted(ordered, key=lambda one: len(changes[one])):
-        earlier = [other for other in ordered if changes[other] < changes[settings]]
-        parent = max(earlier, key=lambda one: len(changes[one]), default=None)
-        lines.append(_line(changes, settings, parent, scores))
-    return lines
+    first = values[min(range(len(recipes)), key=lambda place: recipes[place].example.finished)]
+    tables: dict[Changes, pd.DataFrame] = {}
+    for pool, one in zip(recipes, values, strict=True):
+        changes = frozenset((key, value) for key, value in one.items() if value != first[key])
+        for ways in _ways(pool):
+            tables[changes | {(f"evaluate {name}", str(value)) for name, value in ways.items()}] = _scores(pool, ways)
+    ordered = sorted(tables, key=lambda changes: (len(changes), sorted(changes)))
+    return [_line(changes, tables) for changes in ordered]
 
 
-def _line(
-    changes: Mapping[Any, frozenset[tuple[str, str]]], settings: Any, parent: Any, scores: Mapping[Any, pd.DataFrame]
-) -> Line:
-    table = scores[settings]
+def _line(changes: Changes, tables: Mapping[Changes, pd.DataFrame]) -> Line:
+    """Return the line of a recipe, beside the one with the most of its changes."""
+    table = tables[changes]
+    parent = max((other for other in tables if other < changes), key=len, default=None)
     line: Line = {
-        "recipe": _words(changes[settings]) or "as it was",
+        "recipe": _words(changes),
         "patients": len(table),
         **{name: float(table[name].mean()) for name in ("whole", "bare", "score")},
         "median": float(table["whole"].median()),
-        "parent": "" if parent is None else _words(changes[parent]) or "as it was",
+        "parent": "" if parent is None else _words(parent),
         "kept": "",
     }
-    if parent is None:
-        return line
-    compared = paired.difference(scores[parent]["score"], table["score"])
+    compared = None if parent is None else paired.difference(tables[parent]["score"], table["score"])
     if compared is None:
         return line
     kept = compared.value >= LEAST and compared.above >= SURE
-    return {**line, **compared._asdict(), "patients": len(table), "kept": "yes" if kept else "no"}
+    return {**line, **compared._asdict(), "kept": "yes" if kept else "no"}
 
 
-def _settings(run: Run) -> frozenset[tuple[str, str]]:
-    """Return what tells a run's recipe from others: its settings but for those that mean what was always done."""
-    return frozenset(_flat(identity.settings_of(run.record["config"])))
+def _settings(run: Run) -> dict[str, str]:
+    """Return what tells a run's recipe from others, by key; what means what was always done is left out."""
+    settings, weights = _flat(identity.settings_of(run.record["config"])), run.record["weights"]
+    return {**settings, "model.weights": weights["detail"] or weights["source"]}
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    flat: list[tuple[str, str]] = []
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
     for name, value in values.items():
         key = f"{prefix}{name}"
         if key not in _UNNAMED:
-            flat += _flat(value, f"{key}.") if isinstance(value, Mapping) else [(key, str(value))]
+            flat |= _flat(value, f"{key}.") if isinstance(value, Mapping) else {key: str(value)}
     return flat
 
 
-def _words(changed: frozenset[tuple[str, str]]) -> str:
-    return ", ".join(f"{key}={value}" for key, value in sorted(changed) if not key.startswith("model.neighbours"))
+def _words(changes: Changes) -> str:
+    return ", ".join(f"{key}={value}" for key, value in sorted(changes)) or "as it was"
 
 
-def _scores(pool: Pool) -> pd.DataFrame:
+def _ways(pool: Pool) -> list[dict[str, Any]]:
+    """Return in which ways all of a pool's runs were evaluated, skulls aside: as they were trained, and others."""
+    runs = [run for seed in pool.runs.values() for run in seed]
+    ways = [{key: value for key, value in way.items() if key not in _BARE} for way in runs[0].evaluated_ways()]
+    distinct = [way for place, way in enumerate(ways) if way and way not in ways[:place]]
+    return [{}, *(way for way in distinct if all(run.evaluated(way) is not None for run in runs))]
+
+
+def _scores(pool: Pool, way: dict[str, Any]) -> pd.DataFrame:
     """Return the scores of patients, the mean over seeds: `whole`, `bare` (NaN without an evaluation) and `score`."""
     runs = [run for seed in pool.runs.values() for run in seed]
-    whole = pd.concat([_by_patient(run, run.predictions()) for run in runs])
-    bare = [_by_patient(run, table) for run in runs if (table := run.evaluated(_BARE)) is not None]
-    columns = {"whole": whole.groupby(level=0).mean()}
-    columns["bare"] = pd.concat(bare).groupby(level=0).mean() if bare else pd.Series(dtype=float)
+    columns = {}
+    for name, evaluated in (("whole", way), ("bare", way | _BARE)):
+        tables = [run.evaluated(evaluated) if evaluated else run.predictions() for run in runs]
+        parts = [_by_patient(run, table) for run, table in zip(runs, tables, strict=True) if table is not None]
+        columns[name] = pd.concat(parts).groupby(level=0).mean() if parts else pd.Series(dtype=float)
     table = pd.DataFrame(columns)
     return table.assign(score=table[["whole", "bare"]].mean(axis=1, skipna=False))
 
