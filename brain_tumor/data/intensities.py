@@ -1,6 +1,6 @@
 """Measure the intensities of volumes in decoded slices, and remove skulls from them, once, next to the cached slices.
 
-<cache_dir>/slices/<key>/depths-<format>.npy     uint8 (N, size, size): how deep pixels lie under the head's outline
+<cache_dir>/slices/<key>/depths-<hash>.npy       uint8 (N, size, size): how deep pixels lie under the head's outline
 <cache_dir>/slices/<key>/intensities-<hash>.npy  float32 (V, D, 3, 4): what the intensities of volumes are
                                                  standardized by, whole (0) and stripped at D - 1 depths
 """
@@ -26,7 +26,7 @@ from brain_tumor.scans.images import fit_mask
 CHOICES = ("file", "volume")
 SKULLS = ("keep", "remove")
 BrainOf = Callable[[int], NDArray[np.bool_]]
-FORMAT = 1  # raised whenever the same slices would give other numbers
+FORMAT = 2  # raised whenever the same slices would give other numbers
 _STRIPPED = (0.04, 0.08)  # least and largest depth of a strip, as a share of the slice's side: scalp and skull, or more
 _STRIPS = 10
 
@@ -48,18 +48,19 @@ def volumes(table: pd.DataFrame) -> NDArray[np.int64]:
     return pd.factorize(table["case"].where(ordered, alone))[0].astype(np.int64)
 
 
-def depths(decoded: DecodedSlices, brain_of: BrainOf | None) -> NDArray[np.uint8]:
+def depths(decoded: DecodedSlices, numbers: NDArray[np.int64], brain_of: BrainOf | None) -> NDArray[np.uint8]:
     """Return how deep every pixel lies under its head's outline (see `head.depth`).
 
     Args:
         decoded: the slices.
+        numbers: int64 (N,), each slice's volume.
         brain_of: returns the brain mask of a row, bool (H, W) at its file's size: it is deeper than any strip, and
             nothing else is. None where nobody has such masks.
 
     Returns:
         uint8 (N, size, size), memory-mapped.
     """
-    size, name = decoded.images.shape[1], str(FORMAT)
+    size, name = decoded.images.shape[1], _hash(numbers.tolist())
     if brain_of is not None:
         content = hashlib.sha256()
         for row in range(len(decoded.images)):
@@ -68,11 +69,13 @@ def depths(decoded: DecodedSlices, brain_of: BrainOf | None) -> NDArray[np.uint8
 
     def fill(path: Path) -> None:
         array = open_memmap(path, mode="w+", dtype=np.uint8, shape=decoded.images.shape[:3])
-        for row, image in enumerate(tqdm(decoded.images, "outlines", unit=" slices", leave=False, disable=None)):
-            if brain_of is None:
-                array[row] = head.depth(image)
-            else:
-                array[row] = head.DEEPEST * fit_mask(brain_of(row).astype(np.uint8), size, "").pixels
+        for rows in tqdm(_rows_of(numbers), "outlines", unit=" volumes", leave=False, disable=None):
+            air = standardization.air(decoded.images[rows])
+            for row in rows.tolist():
+                if brain_of is None:
+                    array[row] = head.depth(decoded.images[row], air)
+                else:
+                    array[row] = head.DEEPEST * fit_mask(brain_of(row).astype(np.uint8), size, "").pixels
         array.flush()
 
     array: NDArray[np.uint8] = _kept(decoded.folder / f"depths-{name}.npy", fill)
@@ -102,8 +105,7 @@ def statistics(
         for number, rows in enumerate(tqdm(parts, "intensities", unit=" volumes", leave=False, disable=None)):
             # Its layer is the number of strips that a pixel survives.
             layers = None if deep is None else np.searchsorted(edges, deep[rows], side="left").astype(np.uint8)
-            counts = standardization.count(decoded.images[rows], layers, len(edges) + 1)
-            array[number] = standardization.statistics(counts)
+            array[number] = standardization.measure(decoded.images[rows], layers, len(edges) + 1)
         array.flush()
 
     name = f"intensities-{_hash(numbers.tolist(), edges.tolist(), origin)}.npy"

@@ -94,7 +94,7 @@ class Shown:
         store = Store(images, labels_of(table), transforms, resident)
         if self.intensities == "volume":
             volumes = intensities.volumes(table)
-            deep = intensities.depths(decoded, _brains(dataset, table)) if transforms.strip else None
+            deep = intensities.depths(decoded, volumes, _brains(dataset, table)) if transforms.strip else None
             store.statistics = torch.from_numpy(intensities.statistics(decoded, volumes, deep))
             store.volumes = torch.from_numpy(volumes)
             store.depths = None if deep is None else torch.from_numpy(deep)

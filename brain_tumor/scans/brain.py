@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from brain_tumor.scans import standardization
 from brain_tumor.scans.head import outline
 
 Mask = NDArray[np.bool_]
-_HEAD = 20  # grey levels above this belong to the head
+_HEAD = 20  # grey levels this far above that of air belong to the head
 _SECTORS, _LAYERS = 72, 26  # of the ring: directions, and depths under the outline in 224ths of the slice's side
 _SCALP = 4  # layers that no ring lies in
 _BEND = 0.03  # cost of a ring that lies a layer deeper or less deep in the next sector
@@ -36,6 +37,7 @@ def find(images: NDArray[np.uint8]) -> Mask:
     Returns:
         bool (n, H, W).
     """
+    images = np.maximum(images, air := standardization.air(images)) - air
     signal = _signal(images)
     heads = np.stack([outline(image.max(-1) > _HEAD) for image in images])
     depths = np.stack([np.ceil(ndimage.distance_transform_edt(head)) for head in heads])

@@ -63,7 +63,7 @@ def of_volume(
     """
     statistics = None
     if standardized:
-        measured = standardization.statistics(standardization.count(images)[0])
+        measured = standardization.measure(images)[0]
         statistics = np.repeat(measured[None], len(images), axis=0)
     if not neighbours:
         return Fitted(images, statistics)

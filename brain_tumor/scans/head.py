@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-_HEAD = 20  # grey levels above this belong to the head
+_HEAD = 20  # grey levels this far above that of air belong to the head
 DEEPEST = 254  # the largest depth that is told apart
 
 
@@ -17,16 +17,17 @@ def outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return largest
 
 
-def depth(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def depth(image: NDArray[np.uint8], air: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Measure how deep each pixel lies under the outline of the head.
 
     Args:
         image: uint8 (H, W, C), a slice; a pixel belongs to the head if one of its channels is bright enough.
+        air: uint8 (C,), the grey level of air in each channel.
 
     Returns:
         uint8 (H, W): the distance from the outline in pixels, rounded up, at most `DEEPEST`; 0 outside.
     """
-    head = outline(image.max(-1) > _HEAD)
+    head = outline(np.any(image > air + np.uint16(_HEAD), axis=-1))
     # Where the picture cuts the head, its border is no outline.
     distance = ndimage.distance_transform_edt(head)
     rounded: NDArray[np.uint8] = np.ceil(distance).clip(0, DEEPEST).astype(np.uint8)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEVELS = 256
-BACKGROUND = 8  # grey levels up to here are background
+_BACKGROUND = 8  # grey levels up to this far above the level of air are background
+_FRAME = 0.5  # share of the outermost pixels that must be about as bright as most of them for these to show air
 _LOW, _HIGH = 0.01, 0.995  # shares of the other voxels that are darker than the clipped range begins, and than it ends
 _BLANK = (0.0, 255.0, 0.0, 255.0)  # of a volume that is all background: values from 0 to 1
 
@@ -34,6 +35,32 @@ def count(images: NDArray[np.uint8], layers: NDArray[np.uint8] | None = None, de
     return accumulated
 
 
+def measure(images: NDArray[np.uint8], layers: NDArray[np.uint8] | None = None, depth: int = 1) -> NDArray[np.float32]:
+    """Measure what a volume's intensities are standardized by, whole and in deeper layers alone.
+
+    Args:
+        images: uint8 (n, H, W, C), all its slices.
+        layers: see `count`.
+        depth: likewise.
+
+    Returns:
+        float32 (depth, C, 4), as `statistics` returns it.
+    """
+    return statistics(count(images, layers, depth), air(images))
+
+
+def air(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the grey level of air in each sequence of a volume, uint8 (n, H, W, C): uint8 (C,), mostly 0.
+
+    In a few scans air is grey, even brighter than parts of the head: then the outermost pixels show one level.
+    """
+    rows, columns = images[:, (0, -1)], images[:, :, (0, -1)]
+    frame = np.concatenate([side.reshape(-1, images.shape[-1]) for side in (rows, columns)])
+    level = np.median(frame, 0)
+    even = (np.abs(frame - level) <= _BACKGROUND).mean(0) >= _FRAME
+    return np.where(even, level, 0).astype(np.uint8)
+
+
 def stretch(images: NDArray[np.uint8], measured: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Stretch the levels that are told apart, as `statistics` (..., 3, 4) says, to 0 to 255: images uint8 (..., 3)."""
     low, high = measured[..., 0], measured[..., 1]
@@ -42,18 +69,19 @@ def stretch(images: NDArray[np.uint8], measured: NDArray[np.float32]) -> NDArray
     return levels
 
 
-def statistics(counts: NDArray[np.int64]) -> NDArray[np.float32]:
+def statistics(counts: NDArray[np.int64], air: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Compute what intensities are standardized by.
 
     Args:
-        counts: int64 (..., 256), how many pixels have each grey level.
+        counts: int64 (..., C, 256), how many pixels have each grey level.
+        air: uint8 (C,), the grey level of air.
 
     Returns:
-        float32 (..., 4): the lowest and the highest level that are told apart, and mean and standard deviation (at
+        float32 (..., C, 4): the lowest and the highest level that are told apart, and mean and standard deviation (at
         least 1) of the levels clipped to these, over what is not background. (0, 255, 0, 255) where all is background.
     """
     levels = np.arange(LEVELS, dtype=np.float64)
-    seen = np.where(levels > BACKGROUND, counts, 0)
+    seen = np.where(levels > air[:, None].astype(np.float64) + _BACKGROUND, counts, 0)
     total = seen.sum(-1, keepdims=True)
     shares = seen.cumsum(-1) / np.maximum(total, 1)
     low, high = ((shares >= share).argmax(-1)[..., None].astype(np.float64) for share in (_LOW, _HIGH))

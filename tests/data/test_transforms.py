@@ -93,8 +93,9 @@ def test_rotation_turns_and_scaling_enlarges() -> None:
 
 def _measured(images: torch.Tensor) -> torch.Tensor:
     """What each picture is standardized by, as if it were a volume: (B, 1, 3, 4)."""
-    counts = [standardization.count(image.permute(1, 2, 0).numpy()[None]) for image in images]
-    return torch.from_numpy(np.stack([standardization.statistics(count) for count in counts]))
+    return torch.from_numpy(
+        np.stack([standardization.measure(image.permute(1, 2, 0).numpy()[None]) for image in images])
+    )
 
 
 def test_standardized_intensities_have_no_unit(images: torch.Tensor) -> None:

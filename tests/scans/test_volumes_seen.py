@@ -8,6 +8,7 @@ from scipy import ndimage
 from brain_tumor.scans import brain, components, fitted, head, standardization
 
 SIDE = 96
+AIR = np.zeros(3, np.uint8)
 
 
 def _head(slices: int = 12) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -29,7 +30,7 @@ def test_statistics_are_those_of_what_is_not_background() -> None:
     values = np.repeat(np.arange(256), [10_000] * 9 + [10] * 247).astype(np.uint8)
     counts = standardization.count(np.stack([values] * 3, -1).reshape(1, 1, -1, 3))
     assert counts.shape == (1, 3, 256)
-    low, high, mean, deviation = standardization.statistics(counts)[0, 1]
+    low, high, mean, deviation = standardization.statistics(counts, AIR)[0, 1]
     seen = values[values > 8].astype(float)
     assert low == np.quantile(seen, 0.01, method="inverted_cdf")
     assert high == np.quantile(seen, 0.995, method="inverted_cdf")
@@ -38,7 +39,7 @@ def test_statistics_are_those_of_what_is_not_background() -> None:
 
 
 def test_a_blank_volume_is_shown_as_it_is() -> None:
-    blank = standardization.statistics(standardization.count(np.full((2, 8, 8, 3), 3, np.uint8)))
+    blank = standardization.measure(np.full((2, 8, 8, 3), 3, np.uint8))
     assert (blank == np.array([0, 255, 0, 255])).all()
 
 
@@ -58,12 +59,12 @@ def test_depth_is_the_distance_from_the_outline() -> None:
     disc[np.hypot(down, across) < 30, 1] = 200
     disc[40:44, 40:44] = 0  # a hole belongs to the head
     disc[2:5, 2:5] = 255  # and a speck does not
-    depth = head.depth(disc)
+    depth = head.depth(disc, AIR)
     assert depth[0, 0] == depth[3, 3] == 0
     assert depth[SIDE // 2, SIDE // 2] == pytest.approx(30, abs=1)
     assert depth[42, 42] > 15
-    assert head.depth(np.full((40, 40, 3), 90, np.uint8))[20, :20].min() > 15  # a picture's border is no outline
-    assert not head.depth(np.zeros((40, 40, 3), np.uint8)).any()
+    assert head.depth(np.full((40, 40, 3), 90, np.uint8), AIR)[20, :20].min() > 15  # a picture's border is no outline
+    assert not head.depth(np.zeros((40, 40, 3), np.uint8), AIR).any()
 
 
 def test_the_brain_lies_inside_the_ring_of_bone() -> None:
@@ -79,6 +80,25 @@ def test_the_brain_lies_inside_the_ring_of_bone() -> None:
     assert not brain.find(np.zeros((3, 64, 64, 3), np.uint8)).any()
 
 
+def test_air_may_be_grey() -> None:
+    """As in the first sequence of three patients of the LGG data, where it is brighter than parts of the head."""
+    images, _ = _head()
+    grey = images.copy()
+    noise = np.random.default_rng(1).integers(0, 3, images.shape[:3]).astype(np.uint8)
+    grey[..., 0] = np.where(images[..., 0] == 0, 103, images[..., 0].clip(None, 220) + 30) + noise
+    level = standardization.air(grey)
+    assert 103 <= level[0] <= 105
+    np.testing.assert_array_equal(level[1:], 0)
+    np.testing.assert_array_equal(standardization.air(images), 0)
+    low, high, mean, _ = standardization.measure(grey)[0, 0]
+    seen = grey[..., 0][grey[..., 0] > level[0] + 8]
+    assert mean == pytest.approx(seen.clip(low, high).mean(), abs=0.1)
+    assert seen.mean() > 140
+    expected, found = (head.depth(volume[3], standardization.air(volume)) for volume in (images, grey))
+    assert ((expected > 0) == (found > 0)).mean() > 0.98
+    assert (brain.find(grey) == brain.find(images)).mean() > 0.97
+
+
 def test_neighbours_stand_from_below_to_above_and_a_slice_stands_in_for_missing_ones() -> None:
     rows = fitted.around(np.array([0, 1, 0, 0, 0]), np.array([4, 4, 3, 5, 8]), 1, 1)
     np.testing.assert_array_equal(rows, [[2, 0, 3], [1, 1, 1], [2, 2, 0], [0, 3, 3], [4, 4, 4]])
@@ -90,7 +110,7 @@ def test_neighbours_stand_from_below_to_above_and_a_slice_stands_in_for_missing_
     np.testing.assert_array_equal(seen.images[1], np.concatenate([images[0], images[1], images[2]], -1))
     np.testing.assert_array_equal(seen.images[3, ..., 6:], images[3])
     assert seen.statistics is not None
-    expected = standardization.statistics(standardization.count(images))[0]
+    expected = standardization.measure(images)[0]
     assert (seen.statistics == expected).all()
 
 
