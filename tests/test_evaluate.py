@@ -15,8 +15,9 @@ def test_folders_that_are_called_as_numbers_are_put_in_order(tmp_path: Path) -> 
     for index in range(4):
         write_image(tmp_path / "data" / str(index % 2) / f"{index}.png", seed=index)
     pd.DataFrame(columns=["case", "digest", "part"]).to_csv(tmp_path / "split.csv", index=False)
+    seen = {"intensities": "file", "neighbours": 0, "neighbour_mm": None}
     run: Any = SimpleNamespace(
-        record={"data": {"classes": ["yes", "no"]}}, size=32, transforms=Transforms, folder=tmp_path
+        record={"data": {"classes": ["yes", "no"]}}, size=32, transforms=Transforms, folder=tmp_path, **seen
     )
     config: dict[str, Any] = {
         "data": {
@@ -27,6 +28,7 @@ def test_folders_that_are_called_as_numbers_are_put_in_order(tmp_path: Path) -> 
         },
         "classes": [1, 0],
         "allow_overlap": False,
+        "skull": None,
     }
     data, _ = open_data(run, run, config)
     assert data.classes == ["1", "0"]

@@ -27,7 +27,7 @@ from brain_tumor.report.runs import Collection, Run
 
 # Chapters beside the paper's numbers: they need a run of one of its rows on a split of `SPLITS`.
 _PAPER = (short, table1, table2, curves, comparisons, optimizers, leakage, diagnostics)
-_OTHERS = (steps, folds, localization, two_stage, explanations, cost)
+_OTHERS = (folds, localization, two_stage, explanations, cost)
 
 
 def compose(collected: Collection, pictures: bool = True) -> list[Block]:
@@ -40,9 +40,9 @@ def compose(collected: Collection, pictures: bool = True) -> list[Block]:
     kinds = [run for run in collected.runs if types.belongs(run)]
     others = [run for run in collected.runs if not types.belongs(run)]
     groups = Groups(one_data_set(others))
-    shown = [*groups.runs, *groups.inner]
-    blocks = _state(collected, shown, len(others), bool(kinds))
-    if shown:
+    blocks = _state(collected, [*groups.runs, *groups.inner], len(others), bool(kinds))
+    blocks += steps.chapter(groups)
+    if groups.runs:
         chapters = (*(_PAPER if groups.cells else ()), *_OTHERS)
         blocks += [block for chapter in chapters for block in chapter.chapter(groups)]
     blocks += types.chapter(kinds)
