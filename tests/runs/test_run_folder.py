@@ -71,6 +71,8 @@ def test_what_data_sets_are_called_today_changes_no_id() -> None:
     kept = []
     for recorded in _recorded():
         data = recorded["config"]["data"]
+        if data["_target_"] in today.values():
+            continue  # of a later version
         name = data["_target_"].rpartition(".")[2].removesuffix("DataModule").lower()
         assert class_names.current(data["_target_"]) == today[name]
         assert class_names.identifying(today[name]) == data["_target_"]
