@@ -12,11 +12,15 @@ import pandas as pd
 import pytest
 
 from brain_tumor.benchmark import measure
+from brain_tumor.report.compose import compose
+from brain_tumor.report.page import Table
+from brain_tumor.report.runs import collect
 from brain_tumor.runs import record
 from tests.conftest import environment, unpack
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT.joinpath("README.md").read_text()
+RECIPE = ROOT.joinpath("docs", "recipe.md").read_text()
 REPORT = ROOT / "docs" / "results" / "report"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMANDS = [
@@ -24,6 +28,18 @@ COMMANDS = [
     for page in PAGES
     for line in re.findall(r"^    python -m (brain_tumor\..+?)(?:\s+#.*)?$", page.read_text(), flags=re.MULTILINE)
 ]
+
+
+def test_the_steps_of_a_recipe_are_the_records(tmp_path: Path) -> None:
+    """The report on the archive, whose inner folds are shown nowhere else, says what docs/recipe.md does."""
+    unpack(ROOT / "docs" / "results" / "recipe" / "runs.tar.xz", tmp_path)
+    blocks = compose(collect([tmp_path / "recipe-runs"]))
+    tables = [block for block in blocks if isinstance(block, Table)]
+    assert [table.name for table in tables] == ["steps"]
+    written = re.findall(r"^\| .*\| (\.\d{3}) \| (\.\d{3}) \| (\.\d{3}) \| (\.\d{3}) \|", RECIPE, re.MULTILINE)
+    shown = tables[0].shown[["whole", "median", "without skull", "score"]].to_numpy().tolist()
+    assert len(written) == 6
+    assert {tuple(f"0{value}" for value in row) for row in written} <= {tuple(row) for row in shown}
 
 
 def test_names_the_two_commands_and_the_limits_of_use() -> None:

@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,10 +16,12 @@ from numpy.typing import NDArray
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.datasets.folder import Folder
 from brain_tumor.datasets.phantom import Phantom
-from brain_tumor.inference import trained
+from brain_tumor.inference import doubts, trained
 from brain_tumor.io import run_lengths
 from brain_tumor.scans import fitted
-from tests import toy_data
+from brain_tumor.scans.cases import Slices
+from brain_tumor.scans.volumes import Grid, Volume
+from tests import told, toy_data
 from tests.conftest import Command, data_of, run_folder, write_image
 
 pytest.importorskip("onnxruntime")
@@ -146,6 +150,47 @@ def test_masks_of_brains_take_the_place_of_the_outline(tmp_path: Path, cache_dir
     outlined.setup()
     assert outlined.store.depths is not None
     assert not torch.equal(outlined.store.depths, depths)
+
+
+def test_a_full_disk_is_said_before_it_is_written(
+    tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Writing into a map of a file that the disk has no room for would kill the process."""
+    settings: dict[str, Any] = {"root": str(tmp_path), "cache_dir": str(cache_dir), "size": 40}
+    data_of(toy_data.Spots, transforms=Transforms(), **settings).setup()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+    data = data_of(toy_data.Spots, transforms=Transforms(normalize=True), intensities="volume", **settings)
+    with pytest.raises(ValueError, match="Make room, or choose another cache_dir"):
+        data.setup()
+
+
+@pytest.mark.parametrize(
+    ("spacing", "count", "trained", "said"),
+    [
+        (5.0, 9, 5.0, ""),
+        (1.0, 20, 5.0, ""),
+        (4.0, 9, None, ""),
+        (1.0, 4, 5.0, "here are none, and each slice stands in for them"),
+        (10.0, 9, 5.0, "5 mm apart in training and 10 mm here"),
+        (np.nan, 9, 5.0, "how far apart they are is unknown here"),
+        (5.0, 1, 5.0, "here are none"),
+    ],
+)
+def test_other_neighbours_than_in_training_are_said(
+    spacing: float, count: int, trained: float | None, said: str
+) -> None:
+    volume = Volume(np.ones((20, 20, count), np.float32), np.diag([1.0, 1, spacing, 1]), measured=spacing == spacing)
+    if np.isnan(spacing):
+        volume = replace(volume, affine=np.eye(4))
+    grid = Grid.of(volume)
+    case = Slices(np.zeros((count, 20, 20, 3), np.uint8), (), grid.millimetres, volume, grid)
+    lines = doubts.surroundings(case, {"run": told.segmenter(neighbours=1, neighbour_mm=trained)})
+    assert len(lines) == bool(said)
+    assert said in "".join(lines)
+    picture = Slices(np.zeros((1, 20, 20, 3), np.uint8))
+    (alone,) = doubts.surroundings(picture, {"run": told.segmenter(intensities="volume")})
+    assert alone == "the run saw whole volumes in training; here is a single picture alone"
+    assert doubts.surroundings(picture, {"run": told.segmenter()}) == []
 
 
 def test_slices_without_a_volume_are_measured_alone(tmp_path: Path, cache_dir: Path) -> None:

@@ -18,7 +18,7 @@ from brain_tumor.benchmark.loops import rate
 from brain_tumor.benchmark.measure import Row, alone, compare, interleave
 from brain_tumor.benchmark.plain import PlainLoop
 from brain_tumor.data.batches import Batch
-from brain_tumor.data.shown import Shown
+from brain_tumor.data.inputs import Inputs
 from brain_tumor.models.classifier import Classifier
 from brain_tumor.models.segmenter import Segmenter
 from brain_tumor.models.task import Task
@@ -73,8 +73,8 @@ def neighbours(bench: Bench) -> Iterator[Row]:
     for name, build in builders.items():
 
         def side(count: int, build: Callable[..., Task] = build) -> float:
-            shown = Shown(neighbours=count)
-            data.store = shown.store(data.decoded, data.table, data.transforms, data.resident, data.dataset)
+            inputs = Inputs(neighbours=count)
+            data.store = inputs.store(data.decoded, data.table, data.transforms, data.resident, data.dataset)
             data.serve_masks()
             return loops.by_hand(bench, build(neighbours=count), bench.batches)
 

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, DistributedSampler
 
 from brain_tumor.data import batches, cache, crops, labelling, settings, targets
 from brain_tumor.data.batches import Balanced, Batch, Rows
-from brain_tumor.data.shown import Shown, labels_of
+from brain_tumor.data.inputs import Inputs, labels_of
 from brain_tumor.data.split import Split
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.datasets.base import DataSet, Listing
@@ -49,7 +49,7 @@ class SliceDataModule(L.LightningDataModule):
         batch_size: of training.
         eval_batch_size: of validation, test and features; changes speed, not results. None for a fast one.
         size: side of the square images, in pixels.
-        intensities: as the following three, a setting of `brain_tumor.data.shown.Shown`, where they are described.
+        intensities: as the following three, a setting of `brain_tumor.data.inputs.Inputs`, where they are described.
         neighbours: how many slices above and below.
         neighbour_mm: how far apart.
         skull: keep it or not.
@@ -121,7 +121,7 @@ class SliceDataModule(L.LightningDataModule):
         self.crop, self.crop_margin, self.masks, self.empty = crop, crop_margin, masks, empty
         self.batch_size, self._eval_batch_size = batch_size, eval_batch_size
         self.size, self.resident, self.seed, self.tested = size, resident, seed, "test"
-        self.shown = Shown(intensities, neighbours, neighbour_mm, skull)
+        self.inputs = Inputs(intensities, neighbours, neighbour_mm, skull)
         self._decoded: cache.DecodedSlices | None = None
 
     def prepare_data(self) -> None:
@@ -149,7 +149,7 @@ class SliceDataModule(L.LightningDataModule):
         return listing, cache.load(listing, self.size, self.cache_dir, crop), predicted
 
     def _open(self) -> None:
-        self.shown.refuse_misfit(self.crop, self.transforms)
+        self.inputs.refuse_misfit(self.crop, self.transforms)
         listing, decoded, predicted = self._load()
         if self.empty is not None and decoded.masks is None:
             raise ValueError(f"data.empty={self.empty}: this data has no masks that tell empty slices; leave it out")
@@ -159,8 +159,8 @@ class SliceDataModule(L.LightningDataModule):
         )  # fmt: skip
         self.table, self.classes, self.positive, self.rows, self.drawn, self.left_out, self.key = labelled
         self.localized = set(predicted.flagged)
-        decoded = self.shown.heads(decoded, self.table)
-        self.store = self.shown.store(decoded, self.table, self.transforms, self.resident, self.dataset)
+        decoded = self.inputs.heads(decoded, self.table)
+        self.store = self.inputs.store(decoded, self.table, self.transforms, self.resident, self.dataset)
         self._decoded = decoded
 
     def serve_masks(self) -> None:

@@ -26,9 +26,9 @@ def hyperparameters(data: SliceDataModule) -> dict[str, bool | int | float | str
         "batch_size": data.batch_size,
         "empty": -1.0 if data.empty is None else float(data.empty),
         "size": data.size,
-        "intensities": data.shown.intensities,
-        "neighbours": data.shown.neighbours,
-        **({"skull": data.shown.skull} if data.shown.skull != "keep" else {}),
+        "intensities": data.inputs.intensities,
+        "neighbours": data.inputs.neighbours,
+        **({"skull": data.inputs.skull} if data.inputs.skull != "keep" else {}),
         **({"target": str(data.target)} if targets.is_of_patients(data.target) else {}),
         **({"crop": data.crop, "crop_margin": data.crop_margin} if data.crop != "none" else {}),
         **({"masks": "truth" if data.masks is None else "run"} if _needs_tumours(data) else {}),
@@ -48,8 +48,8 @@ def describe(data: SliceDataModule) -> dict[str, Any]:
         "drawn": data.dataset.drawn,
         **_count(data, _labelled(data)),
     }
-    if data.shown.neighbours:
-        facts["neighbours"] = {"count": data.shown.neighbours, "mm": data.shown.distance(data.dataset.slice_mm)}
+    if data.inputs.neighbours:
+        facts["neighbours"] = {"count": data.inputs.neighbours, "mm": data.inputs.distance(data.dataset.slice_mm)}
     if _needs_tumours(data):
         facts["regions"] = _mask_sources(data)
     if targets.is_of_patients(data.target):

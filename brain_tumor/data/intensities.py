@@ -6,10 +6,12 @@
 """
 
 import hashlib
+import math
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -26,6 +28,7 @@ from brain_tumor.scans.images import fit_mask
 CHOICES = ("file", "volume")
 SKULLS = ("keep", "remove")
 BrainOf = Callable[[int], NDArray[np.bool_]]
+Number = TypeVar("Number", np.uint8, np.float32)
 FORMAT = 2  # raised whenever the same slices would give other numbers
 _STRIPPED = (0.04, 0.08)  # least and largest depth of a strip, as a share of the slice's side: scalp and skull, or more
 _STRIPS = 10
@@ -67,8 +70,7 @@ def depths(decoded: DecodedSlices, numbers: NDArray[np.int64], brain_of: BrainOf
             content.update(brain_of(row).tobytes())
         name = content.hexdigest()[:16]
 
-    def fill(path: Path) -> None:
-        array = open_memmap(path, mode="w+", dtype=np.uint8, shape=decoded.images.shape[:3])
+    def fill(array: NDArray[np.uint8]) -> None:
         for rows in tqdm(_rows_of(numbers), "outlines", unit=" volumes", leave=False, disable=None):
             air = standardization.air(decoded.images[rows])
             for row in rows.tolist():
@@ -76,10 +78,8 @@ def depths(decoded: DecodedSlices, numbers: NDArray[np.int64], brain_of: BrainOf
                     array[row] = head.depth(decoded.images[row], air)
                 else:
                     array[row] = head.DEEPEST * fit_mask(brain_of(row).astype(np.uint8), size, "").pixels
-        array.flush()
 
-    array: NDArray[np.uint8] = _kept(decoded.folder / f"depths-{name}.npy", fill)
-    return array
+    return _kept(decoded.folder / f"depths-{name}.npy", decoded.images.shape[:3], np.uint8, fill)
 
 
 def statistics(
@@ -100,17 +100,14 @@ def statistics(
     # A mapped file is known by its name.
     origin = Path(getattr(deep, "filename", None) or "").name
 
-    def fill(path: Path) -> None:
-        array = open_memmap(path, mode="w+", dtype=np.float32, shape=(len(parts), len(edges) + 1, 3, 4))
+    def fill(array: NDArray[np.float32]) -> None:
         for number, rows in enumerate(tqdm(parts, "intensities", unit=" volumes", leave=False, disable=None)):
             # Its layer is the number of strips that a pixel survives.
             layers = None if deep is None else np.searchsorted(edges, deep[rows], side="left").astype(np.uint8)
             array[number] = standardization.measure(decoded.images[rows], layers, len(edges) + 1)
-        array.flush()
 
     name = f"intensities-{_hash(numbers.tolist(), edges.tolist(), origin)}.npy"
-    measured: NDArray[np.float32] = _kept(decoded.folder / name, fill)
-    return measured
+    return _kept(decoded.folder / name, (len(parts), len(edges) + 1, 3, 4), np.float32, fill)
 
 
 def without_skulls(decoded: DecodedSlices, table: pd.DataFrame) -> DecodedSlices:
@@ -130,19 +127,18 @@ def without_skulls(decoded: DecodedSlices, table: pd.DataFrame) -> DecodedSlices
     numbers = volumes(table)
     parts = [rows[np.argsort(table["slice"].to_numpy()[rows], kind="stable")] for rows in _rows_of(numbers)]
 
-    def fill(path: Path) -> None:
-        array = open_memmap(path, mode="w+", dtype=np.uint8, shape=decoded.images.shape)
+    def fill(array: NDArray[np.uint8]) -> None:
         for rows in tqdm(parts, "brains", unit=" volumes", leave=False, disable=None):
             images = decoded.images[rows]
             images[~brain.find(images)] = 0
             top = images.max((0, 1, 2)).clip(1)
             array[rows] = (images * (255.0 / top)).round().astype(np.uint8)
-        array.flush()
 
     folder = decoded.folder / f"brains-{_hash(numbers.tolist(), table['slice'].tolist())}"
     folder.mkdir(exist_ok=True)
     key = f"{decoded.key} {folder.name}"
-    return replace(decoded, key=key, images=_kept(folder / "images.npy", fill), folder=folder)
+    images = _kept(folder / "images.npy", decoded.images.shape, np.uint8, fill)
+    return replace(decoded, key=key, images=images, folder=folder)
 
 
 def _rows_of(numbers: NDArray[np.int64]) -> list[NDArray[np.intp]]:
@@ -154,10 +150,26 @@ def _hash(*values: Any) -> str:
     return hashlib.sha256(repr((FORMAT, *values)).encode()).hexdigest()[:16]
 
 
-def _kept(path: Path, fill: Callable[[Path], None]) -> Any:
-    """Return the array in a file, copy-on-write since torch wants writable memory; fill the file first if missing."""
+def _kept(
+    path: Path, shape: tuple[int, ...], dtype: type[Number], fill: Callable[[NDArray[Number]], None]
+) -> NDArray[Number]:
+    """Return the array in a file, copy-on-write since torch wants writable memory; fill the file first if missing.
+
+    Raises:
+        ValueError: the disk has no room for it.
+    """
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
+            # A full disk kills a process that writes into a map.
+            needed, free = math.prod(shape) * np.dtype(dtype).itemsize, shutil.disk_usage(path.parent).free
+            if needed > free:
+                raise ValueError(
+                    f"{path.parent}: needs {needed / 1e6:,.1f} MB, and {free / 1e6:,.1f} are free there. Make room, or "
+                    "choose another cache_dir"
+                )
             with atomic.file(path) as temporary:
-                fill(temporary)
-    return np.load(path, mmap_mode="c")
+                array = open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
+                fill(array)
+                array.flush()
+    kept: NDArray[Number] = np.load(path, mmap_mode="c")
+    return kept

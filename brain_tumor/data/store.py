@@ -158,8 +158,8 @@ class Store:
         measured = None if statistics is None else statistics[:, 0].cpu().numpy()
         return Fitted(images.permute(0, 2, 3, 1).numpy(), measured)
 
-    def show(self, row: int) -> NDArray[np.uint8]:
-        """Return a row's slice as `Fitted.shown` does, uint8 (size, size, 3); where training strips, half are."""
+    def stretched(self, row: int) -> NDArray[np.uint8]:
+        """Return a row's slice as `Fitted.stretched` does, uint8 (size, size, 3); where training strips, half are."""
         image = self.images[row].permute(1, 2, 0).numpy()
         statistics = self.statistics_of(torch.tensor([row], device=self.labels.device))
         if statistics is None:

@@ -34,7 +34,7 @@ class CalibratedNetwork:
         return Outputs(
             calibration.soften(raw.probabilities, self._temperature),
             raw.maps,
-            np.full(len(fitted.images), np.nan) if self._novelty is None else self._novelty.score(fitted.shown),
+            np.full(len(fitted.images), np.nan) if self._novelty is None else self._novelty.score(fitted.stretched),
         )
 
     def explain(self, fitted: Fitted, target: int) -> NDArray[np.float32] | None:

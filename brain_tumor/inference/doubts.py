@@ -3,10 +3,14 @@
 import math
 from collections.abc import Mapping
 
+import numpy as np
+
 from brain_tumor.inference.base import Outputs, Run
 from brain_tumor.inference.prediction import BEFORE, Prediction, amount
-from brain_tumor.scans import skull
+from brain_tumor.scans import fitted, skull
 from brain_tumor.scans.cases import Slices
+
+_LIKE = (0.6, 1.6)  # times the distance of neighbours in training
 
 
 def unlike(outputs: Outputs, trained: str) -> list[str]:
@@ -35,21 +39,29 @@ def skulls(case: Slices, runs: Mapping[str, Run]) -> list[str]:
     return [f"{text}: do not trust its masks and probabilities"]
 
 
-def lonely(case: Slices, runs: Mapping[str, Run]) -> list[str]:
-    """Warn if a run sees a whole volume, or neighbouring slices, and the case has none, or none at a known distance."""
+def surroundings(case: Slices, runs: Mapping[str, Run]) -> list[str]:
+    """Warn if runs saw whole volumes or neighbouring slices in training, and the case has none, or others."""
     if len(case.images) == 1 and case.volume is None:
         whole = [key for key, run in runs.items() if run.intensities == "volume" or run.neighbours]
-        if whole:
-            names = " and the ".join(whole)
-            return [f"the {names} saw whole volumes in training; of this single picture, nothing but itself is known"]
-    seen = {key: run for key, run in runs.items() if run.neighbours}
-    if not seen:
-        return []
-    names = f"the {' and the '.join(seen)} also {'see' if len(seen) > 1 else 'sees'} the slices above and below"
-    known = case.grid is not None and math.isfinite(case.grid.spacing[0])
-    if known or all(run.neighbour_mm is None for run in seen.values()):
-        return []
-    return [f"{names}; how far apart they are is unknown here, so that the next ones are taken"]
+        names = " and the ".join(whole)
+        return [f"the {names} saw whole volumes in training; here is a single picture alone"] if whole else []
+    return [text for key, run in runs.items() if run.neighbours and (text := _neighbours(case, key, run.neighbour_mm))]
+
+
+def _neighbours(case: Slices, key: str, trained: float | None) -> str:
+    """Return how a case's neighbouring slices differ from those of a run's training; "" if they do not."""
+    step = fitted.step(case.spacing, trained)
+    numbers = np.arange(len(case.images)) if case.numbers is None else case.numbers
+    seen = f"the {key} also sees the slices above and below"
+    if not np.isin(numbers + step, numbers).any():
+        return f"{seen}; here are none, and each slice stands in for them"
+    if trained is None:
+        return ""
+    if math.isnan(case.spacing):
+        return f"{seen}; how far apart they are is unknown here, so that the next ones are taken"
+    if not _LIKE[0] <= step * case.spacing / trained <= _LIKE[1]:
+        return f"{seen}, {trained:g} mm apart in training and {step * case.spacing:g} mm here"
+    return ""
 
 
 def overruled(case: Slices, prediction: Prediction) -> list[str]:

@@ -152,7 +152,7 @@ class Predictor:
         }
         masks: NDArray[np.uint8] | None = None
         lines = doubts.unlike(output, "run") + (doubts.unlike(detected, "detector") if detected else [])
-        lines += doubts.skulls(case, self.runs) + doubts.lonely(case, self.runs)
+        lines += doubts.skulls(case, self.runs) + doubts.surroundings(case, self.runs)
         if output.maps is not None:
             flagged = np.stack([_on_grid(case, pixels) >= _PIXEL for pixels in output.maps])
             if case.volume is not None or case.numbers is not None:

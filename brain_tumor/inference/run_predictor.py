@@ -97,7 +97,7 @@ class RunPredictor:
     def _fit_volume(self, case: Slices, images: NDArray[np.uint8]) -> Fitted:
         """Fit all slices of a case."""
         squares = self._fit([(case, image) for image in images])
-        step = _step(case, self._run.neighbour_mm)
+        step = fitted_.step(case.spacing, self._run.neighbour_mm)
         standardized = self._run.intensities == "volume"
         return fitted_.of_volume(squares, standardized, self._run.neighbours, step, case.numbers)
 
@@ -108,12 +108,6 @@ class RunPredictor:
             for case, image in work
         ]
         return np.stack(fitted)
-
-
-def _step(case: Slices, millimetres: float | None) -> int:
-    """Return how many of a case's slices lie from one neighbour to the next; 1 where distances are unknown."""
-    spacing = np.nan if case.grid is None else case.grid.spacing[0]
-    return 1 if millimetres is None or np.isnan(spacing) else max(1, round(millimetres / spacing))
 
 
 def _batches(items: Any, size: int) -> list[Any]:

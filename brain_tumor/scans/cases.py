@@ -97,6 +97,11 @@ class Slices:
     warnings: list[str] = field(default_factory=list)
     numbers: NDArray[np.int64] | None = None
 
+    @property
+    def spacing(self) -> float:
+        """The distance from one slice to the next in millimetres; NaN where it is not known."""
+        return np.nan if self.grid is None else self.grid.spacing[0]
+
     def of(self, sequences: tuple[str, ...]) -> NDArray[np.uint8]:
         """Return the images with these sequences in their channels, (n, H, W, 3); as they are where none are named."""
         if not self.channels or not sequences or sequences == SEQUENCES:

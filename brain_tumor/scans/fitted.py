@@ -1,5 +1,6 @@
 """Slices as a network gets them: fitted into squares, with what their intensities are standardized by."""
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -22,17 +23,17 @@ class Fitted(NamedTuple):
     statistics: NDArray[np.float32] | None = None
 
     @property
-    def own(self) -> NDArray[np.uint8]:
+    def middle(self) -> NDArray[np.uint8]:
         """The slices without their neighbours: uint8 (n, size, size, 3)."""
         start = (self.images.shape[-1] // 3 // 2) * 3
         return self.images[..., start : start + 3]
 
     @property
-    def shown(self) -> NDArray[np.uint8]:
+    def stretched(self) -> NDArray[np.uint8]:
         """The slices without neighbours, uint8 (n, size, size, 3), and stretched if they are standardized."""
         if self.statistics is None:
-            return self.own
-        return standardization.stretch(self.own, self.statistics[:, None, None])
+            return self.middle
+        return standardization.stretch(self.middle, self.statistics[:, None, None])
 
     def of(self, rows: NDArray[np.intp]) -> "Fitted":
         """Return some of the slices."""
@@ -71,6 +72,11 @@ def of_volume(
     rows = around(np.zeros(len(images), np.int64), known, neighbours, step)
     stacked = np.moveaxis(images[rows], 1, -2)
     return Fitted(stacked.reshape(*images.shape[:3], -1), statistics)
+
+
+def step(spacing: float, millimetres: float | None) -> int:
+    """Return how many slices, `spacing` apart, lie from one neighbour to the next; 1 where that is unknown (NaN)."""
+    return 1 if millimetres is None or math.isnan(spacing) else max(1, round(millimetres / spacing))
 
 
 def around(volumes: NDArray[np.int64], numbers: NDArray[np.int64], neighbours: int, step: int) -> NDArray[np.int64]:

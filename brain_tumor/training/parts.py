@@ -41,8 +41,8 @@ def make_model(config: dict[str, Any], data: SliceDataModule) -> Task:
         schedule=config["schedule"],
     )
     seen = model.hparams.get("neighbours", 0)
-    if seen != data.shown.neighbours:
-        raise ValueError(f"data.neighbours={data.shown.neighbours}: this model sees {seen}; give it model.neighbours")
+    if seen != data.inputs.neighbours:
+        raise ValueError(f"data.neighbours={data.inputs.neighbours}: this model sees {seen}; give it model.neighbours")
     if model.uses_masks:
         data.serve_masks()
     else:

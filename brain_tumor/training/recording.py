@@ -64,7 +64,7 @@ def _write_training_slices(folder: Path, data: SliceDataModule, model: Task) -> 
     if model.weights.source == "run":
         tables.write_csv(folder / leakage.INHERITED, leakage.trained_on(model.weights.folder))
     rows = data.rows["train"]
-    fitted = novelty.Novelty.fit(data.store.show, rows, list(data.table["case"].iloc[rows]))
+    fitted = novelty.Novelty.fit(data.store.stretched, rows, list(data.table["case"].iloc[rows]))
     if fitted is None:
         return {}
     fitted.write(folder / novelty.FILE)

@@ -114,7 +114,7 @@ def test_the_real_data(tmp_path: Path) -> None:
     data.prepare_data()
     data.setup()
     train, images = data.rows["train"], data.decoded.images[data.rows["test"]]
-    novelty = Novelty.fit(data.store.show, train, list(data.table["case"].iloc[train]))
+    novelty = Novelty.fit(data.store.stretched, train, list(data.table["case"].iloc[train]))
     assert novelty
     pictures = {
         "held out": images,

@@ -25,7 +25,7 @@ def _masks(dice: "np.ndarray[Any, Any]") -> pd.DataFrame:
 class _Run:
     config: dict[str, Any]
     whole: pd.DataFrame
-    bare: pd.DataFrame | None
+    stripped: pd.DataFrame | None
     mirrored: pd.DataFrame | None
     finished: float
     split: str = "inner folds"
@@ -41,14 +41,14 @@ class _Run:
         return [{"skull": "remove"}, *([{"mirror": True}] if self.mirrored is not None else [])]
 
     def evaluated(self, settings: dict[str, Any]) -> pd.DataFrame | None:
-        return {"skull": self.bare, "mirror": self.mirrored}[min(settings)] if len(settings) == 1 else self.mirrored
+        return {"skull": self.stripped, "mirror": self.mirrored}[min(settings)] if len(settings) == 1 else self.mirrored
 
 
-def _pool(change: dict[str, Any], whole: Any, bare: Any, mirrored: Any = None, finished: float = 1) -> Pool:
+def _pool(change: dict[str, Any], whole: Any, stripped: Any, mirrored: Any = None, finished: float = 1) -> Pool:
     config = {"schedule": "onecycle", "transforms": {"missing": 0.3}, "data": {"folds": 5, "inner_fold": 1, **change}}
     if "missing" in change:
         config["transforms"] = {"missing": config["data"].pop("missing")}  # type: ignore[attr-defined]
-    stripped, averaged = (None if dice is None else _masks(dice) for dice in (bare, mirrored))
+    stripped, averaged = (None if dice is None else _masks(dice) for dice in (stripped, mirrored))
     run: Any = _Run(config, _masks(whole), stripped, averaged, finished)
     return Pool({0: [run]}, [], run)
 

@@ -106,7 +106,7 @@ def test_neighbours_stand_from_below_to_above_and_a_slice_stands_in_for_missing_
     images = np.random.default_rng(0).integers(0, 256, (4, 5, 5, 3), dtype=np.uint8)
     seen = fitted.of_volume(images, standardized=True, neighbours=1, numbers=np.array([1, 2, 3, 5]))
     assert seen.images.shape == (4, 5, 5, 9)
-    np.testing.assert_array_equal(seen.own, images)
+    np.testing.assert_array_equal(seen.middle, images)
     np.testing.assert_array_equal(seen.images[1], np.concatenate([images[0], images[1], images[2]], -1))
     np.testing.assert_array_equal(seen.images[3, ..., 6:], images[3])
     assert seen.statistics is not None

@@ -15,7 +15,7 @@ from brain_tumor.runs import identity
 
 LEAST = 0.005  # by how much a step must raise the score
 SURE = 0.9  # share of the bootstrap's samples that must agree
-_BARE = {"skull": "remove"}
+_STRIPPED = {"skull": "remove"}
 # Keys that do not tell recipes apart, or only repeat another.
 _UNNAMED = {"seed", "data.inner_fold", "data.root", "model.weights", "model.neighbours"}
 Changes = frozenset[tuple[str, str]]
@@ -32,7 +32,7 @@ def chapter(groups: Groups) -> list[Block]:
         "patients": "{patients}",
         "whole": number("whole", "{:.3f}"),
         "median": number("median", "{:.3f}"),
-        "without skull": number("bare", "{:.3f}"),
+        "without skull": number("stripped", "{:.3f}"),
         "score": number("score", "{:.3f}"),
         "step from": "{parent}",
         "difference": _difference,
@@ -77,11 +77,13 @@ def _lines(pools: Sequence[Pool], task: str) -> list[Line]:
 def _line(changes: Changes, tables: Mapping[Changes, pd.DataFrame]) -> Line:
     """Return the line of a recipe, beside the one with the most of its changes."""
     table = tables[changes]
-    parent = max((other for other in tables if other < changes), key=len, default=None)
+    # The same runs rather than others that were evaluated in the same way.
+    earlier = sorted((other for other in tables if other < changes), key=lambda other: "evaluate" in _words(other))
+    parent = max(earlier, key=len, default=None)
     line: Line = {
         "recipe": _words(changes),
         "patients": len(table),
-        **{name: float(table[name].mean()) for name in ("whole", "bare", "score")},
+        **{name: float(table[name].mean()) for name in ("whole", "stripped", "score")},
         "median": float(table["whole"].median()),
         "parent": "" if parent is None else _words(parent),
         "kept": "",
@@ -115,21 +117,21 @@ def _words(changes: Changes) -> str:
 def _ways(pool: Pool) -> list[dict[str, Any]]:
     """Return in which ways all of a pool's runs were evaluated, skulls aside: as they were trained, and others."""
     runs = [run for seed in pool.runs.values() for run in seed]
-    ways = [{key: value for key, value in way.items() if key not in _BARE} for way in runs[0].evaluated_ways()]
+    ways = [{key: value for key, value in way.items() if key not in _STRIPPED} for way in runs[0].evaluated_ways()]
     distinct = [way for place, way in enumerate(ways) if way and way not in ways[:place]]
     return [{}, *(way for way in distinct if all(run.evaluated(way) is not None for run in runs))]
 
 
 def _scores(pool: Pool, way: dict[str, Any]) -> pd.DataFrame:
-    """Return the scores of patients, the mean over seeds: `whole`, `bare` (NaN without an evaluation) and `score`."""
+    """Return patients' scores, the mean over seeds: `whole`, `stripped` (NaN without an evaluation) and `score`."""
     runs = [run for seed in pool.runs.values() for run in seed]
     columns = {}
-    for name, evaluated in (("whole", way), ("bare", way | _BARE)):
+    for name, evaluated in (("whole", way), ("stripped", way | _STRIPPED)):
         tables = [run.evaluated(evaluated) if evaluated else run.predictions() for run in runs]
         parts = [_by_patient(run, table) for run, table in zip(runs, tables, strict=True) if table is not None]
         columns[name] = pd.concat(parts).groupby(level=0).mean() if parts else pd.Series(dtype=float)
     table = pd.DataFrame(columns)
-    return table.assign(score=table[["whole", "bare"]].mean(axis=1, skipna=False))
+    return table.assign(score=table[["whole", "stripped"]].mean(axis=1, skipna=False))
 
 
 def _by_patient(run: Run, predictions: pd.DataFrame) -> "pd.Series[float]":

@@ -1,5 +1,6 @@
-"""How slices are shown to a network: with which intensities, neighbours and heads."""
+"""What a network gets of a slice: which intensities, neighbours and heads."""
 
+import math
 from dataclasses import dataclass
 
 import pandas as pd
@@ -11,11 +12,12 @@ from brain_tumor.data.cache import DecodedSlices
 from brain_tumor.data.store import Store
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.datasets.base import DataSet
+from brain_tumor.scans import fitted
 
 
 @dataclass(frozen=True)
-class Shown:
-    """Show slices to a network.
+class Inputs:
+    """Choose what a network gets of a slice.
 
     Args:
         intensities: "file" shows grey levels as the files have them; "volume" standardizes each sequence of a volume
@@ -53,7 +55,7 @@ class Shown:
             raise ValueError("data.intensities=volume: standardizes; set transforms.normalize=true, or leave it out")
         if crop != "none":
             for name in ("intensities", "neighbours", "skull"):
-                if (value := getattr(self, name)) != getattr(Shown, name):
+                if (value := getattr(self, name)) != getattr(Inputs, name):
                     raise ValueError(f"data.{name}={value}: needs whole slices, not data.crop={crop}")
         if transforms.strip and self.intensities != "volume":
             raise ValueError(
@@ -108,7 +110,7 @@ class Shown:
 
     def _step(self, slice_mm: float | None) -> int:
         """Return how many slices lie from one neighbour to the next."""
-        return 1 if slice_mm is None else max(1, round(self.neighbour_mm / slice_mm))
+        return fitted.step(math.nan if slice_mm is None else slice_mm, self.neighbour_mm)
 
 
 def _brains(dataset: DataSet, table: pd.DataFrame) -> intensities.BrainOf | None:
