@@ -111,6 +111,7 @@ class DataSet(ABC):
         drawn: whether a program draws it in the cache, so that it shows no patients.
         of_the_paper: whether it is the data of the paper whose table the report fills.
         first_fold: the number of the first of its published folds; None if it has none.
+        site: a pattern that finds the institution in a case's name, in its first group; "" if names do not tell.
         published: results of others.
         root: the folder of its files; None if it has no folder.
     """
@@ -124,6 +125,7 @@ class DataSet(ABC):
     drawn: ClassVar[bool] = False
     of_the_paper: ClassVar[bool] = False
     first_fold: ClassVar[int | None] = None
+    site: ClassVar[str] = ""
     published: ClassVar[tuple[Published, ...]] = ()
     root: Path | None = None
 

@@ -40,6 +40,7 @@ class Lgg(DataSet):
     slice_mm = 5.0  # assumed: it is not published, and typical of such scans
     licence = "CC BY-NC-SA 4.0 (LGG Segmentation Dataset; Buda, Saha, Mazurowski 2019)"
     of_the_paper = True
+    site = "^TCGA_([A-Z0-9]+)_"
     # Dice per volume by the authors over all 110 patients and by human readers, and AUROC for a target of patients.
     published = (
         Published(

@@ -145,7 +145,7 @@ def _area(scores: Tensor, predicted: Tensor, actual: Tensor, weights: Tensor, fo
 
 
 def permutation(
-    table: pd.DataFrame, probabilities: Tensor, permutations: int = 2000, seed: int = 0
+    table: pd.DataFrame, probabilities: Tensor, permutations: int = 10_000, seed: int = 0
 ) -> tuple[list[float], list[float]]:
     """Test each class's AUROC against the rest by permuting the patients' labels within folds.
 

@@ -20,14 +20,31 @@ def main() -> None:
     parser.add_argument(
         "--no-slices", action="store_true", help="leave out pictures of the data, so that the page can be shared"
     )
+    parser.add_argument("--patients", type=Path, help="a CSV file with facts of patients, one row each (docs/grid.md)")
+    parser.add_argument(
+        "--by", type=_names, default=(), help="its columns by which to divide errors, such as grade,sex"
+    )
+    parser.add_argument(
+        "--adjust", type=_names, default=(), help="its numbers for which to adjust contrasts, such as age"
+    )
     arguments = parser.parse_args()
 
-    from brain_tumor.report import compose, page, runs
+    from brain_tumor.report import compose, page, patients_table, runs
 
     folder = arguments.to or arguments.folders[0] / "report"
-    blocks = compose.compose(runs.collect(arguments.folders), pictures=not arguments.no_slices)
+    known = patients_table.NOTHING
+    if arguments.by or arguments.adjust:
+        if arguments.patients is None:
+            raise ValueError("--by and --adjust name columns of a file: give it as --patients FILE")
+        groups, numbers = (patients_table.read(arguments.patients, names) for names in (arguments.by, arguments.adjust))
+        known = patients_table.Known(groups, numbers)
+    blocks = compose.compose(runs.collect(arguments.folders), not arguments.no_slices, known)
     page.write("Brain tumours in MRI: the paper's grid and other runs", blocks, folder)
     print(f"report: {folder}/report.html")
+
+
+def _names(text: str) -> list[str]:
+    return text.split(",")
 
 
 if __name__ == "__main__":

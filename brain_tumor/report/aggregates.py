@@ -13,6 +13,7 @@ import torch
 
 from brain_tumor.metrics import bootstrap
 from brain_tumor.report import paper
+from brain_tumor.report.patients_table import NOTHING, Known
 from brain_tumor.report.pooled import Pool, pool_folds
 from brain_tumor.report.runs import WEIGHTS, Run
 
@@ -115,8 +116,10 @@ class Groups:
 
     Args:
         runs: finished runs on one data set.
+        known: what is known of patients beside the runs.
 
     Attributes:
+        known: as given.
         runs: these runs, but for those on inner folds.
         inner: the runs on inner folds, which say what was chosen and not how good it is.
         classifiers: the runs of classifiers.
@@ -126,7 +129,8 @@ class Groups:
         cells: the cells by row, optimizer and split, for the splits in `SPLITS`.
     """
 
-    def __init__(self, runs: list[Run]) -> None:
+    def __init__(self, runs: list[Run], known: Known = NOTHING) -> None:
+        self.known = known
         self.inner = [run for run in runs if run.split == INNER]
         runs = [run for run in runs if run.split != INNER]
         self.runs = runs
@@ -141,6 +145,11 @@ class Groups:
             if run.split in SPLITS:
                 candidates[run.row or 0, run.optimizer, run.split].append(run)
         self.cells = {key: Cell(*key[:2], _most_alike(group)) for key, group in candidates.items()}
+
+    def tumours(self) -> pd.DataFrame | None:
+        """Return `case` and the tumour's `area` in pixels by path; None if no segmenter tested all patients."""
+        pools = [pool for pool in pool_folds(self.segmenters) if pool.runs]
+        return next(iter(pools[0].tables.values())).set_index("path")[["case", "area"]] if pools else None
 
     def cell(self, row: int, optimizer: str, split: str) -> Cell:
         """Return the cell of a row; one without runs if the row has not been run."""

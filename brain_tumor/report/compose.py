@@ -1,6 +1,7 @@
 """Compose the report: choose the chapters and their order."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -10,6 +11,8 @@ from brain_tumor.report.chapters import (
     cost,
     curves,
     diagnostics,
+    errors,
+    expectations,
     explanations,
     folds,
     leakage,
@@ -23,29 +26,33 @@ from brain_tumor.report.chapters import (
     types,
 )
 from brain_tumor.report.page import Block, Heading, Picture, Table, Text
+from brain_tumor.report.patients_table import NOTHING, Known
 from brain_tumor.report.runs import Collection, Run
 
 # Chapters beside the paper's numbers: they need a run of one of its rows on a split of `SPLITS`.
 _PAPER = (short, table1, table2, curves, comparisons, optimizers, leakage, diagnostics)
-_OTHERS = (folds, localization, two_stage, explanations, cost)
+_OTHERS = (folds, expectations, errors, localization, two_stage, explanations, cost)
 
 
-def compose(collected: Collection, pictures: bool = True) -> list[Block]:
+def compose(collected: Collection, pictures: bool = True, known: Known = NOTHING) -> list[Block]:
     """Compose a report of runs.
 
     Args:
         collected: the runs in some folders.
         pictures: whether to show slices of the data.
+        known: what is known of patients beside the runs.
     """
     kinds = [run for run in collected.runs if types.belongs(run)]
     others = [run for run in collected.runs if not types.belongs(run)]
-    groups = Groups(one_data_set(others))
+    groups = Groups(one_data_set(others), known)
     blocks = _state(collected, [*groups.runs, *groups.inner], len(others), bool(kinds))
     blocks += steps.chapter(groups)
     if groups.runs:
         chapters = (*(_PAPER if groups.cells else ()), *_OTHERS)
         blocks += [block for chapter in chapters for block in chapter.chapter(groups)]
-    blocks += types.chapter(kinds)
+    if (tumours := groups.tumours()) is not None:
+        known = replace(known, areas=tumours.groupby("case")["area"].sum())
+    blocks += types.chapter(kinds, known)
     return [block for block in blocks if pictures or not (isinstance(block, Picture) and block.shows_data)]
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from brain_tumor.runs.record import Record
 
 # The authors' published curve of the 30-epoch run, after its first epoch.
-FIRST_EPOCH = {"train loss": 0.35, "test accuracy": 0.95}
+FIRST_EPOCH = {"train loss": 0.35, "test accuracy": 0.956}
 
 # The paper's Table 2: the row of Table 1 that it calls the best of each model.
 BEST = {"resnet18": 19, "resnet50": 20}

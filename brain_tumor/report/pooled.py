@@ -45,8 +45,8 @@ class Pool:
         return _score(list(self.tables.values()), self.example.record["data"])
 
     @cached_property
-    def baselines(self) -> dict[str, dict[str, Interval]]:
-        """The scores of the image-free baselines, which predict each fold from the labels of the other folds."""
+    def baseline_tables(self) -> dict[str, pd.DataFrame]:
+        """The predictions of the image-free baselines, which predict each fold from the labels of the other folds."""
         classes, tables = self.example.record["data"]["classes"], defaultdict(list)
         for run in self.folds:
             parts = run.parts()
@@ -54,8 +54,13 @@ class Pool:
             for name, probabilities in baselines.predict(train, test, len(classes)).items():
                 table = classification.predictions(test, probabilities, classes)
                 tables[name].append(table.assign(fold=run.record["split"]["fold"]))
+        return {name: pd.concat(fold_tables, ignore_index=True) for name, fold_tables in tables.items()}
+
+    @cached_property
+    def baselines(self) -> dict[str, dict[str, Interval]]:
+        """The scores of the image-free baselines."""
         data = self.example.record["data"]
-        return {name: _score([pd.concat(fold_tables, ignore_index=True)], data) for name, fold_tables in tables.items()}
+        return {name: _score([table], data) for name, table in self.baseline_tables.items()}
 
 
 def pool_folds(runs: Sequence[Run]) -> list[Pool]:

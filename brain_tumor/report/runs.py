@@ -21,6 +21,17 @@ from brain_tumor.runs.record import Record
 # The weights from which a backbone may have started, those closest to the paper's first.
 WEIGHTS = ("torchvision's ImageNet", "a file", "a file, partial", "another run", "random start")
 _SOURCES = {"imagenet": WEIGHTS[0], "file": WEIGHTS[1], "run": WEIGHTS[3], "none": WEIGHTS[4]}
+_SPLIT = {
+    "split",
+    "folds",
+    "fold",
+    "inner_folds",
+    "inner_fold",
+    "test_cases",
+    "test_fraction",
+    "split_seed",
+    "together",
+}
 _TRANSFORMS = {"flip": "flipped", "normalize": "normalized", "rotate": "rotated", "missing": "sequences missing"}
 
 
@@ -112,9 +123,10 @@ class Run:
         return records.scores(self.record["test"])
 
     def same_but_for(self, *differ: str) -> str:
-        """Return an id of its configuration without "seed" or "fold", in which paths of data and weights do not count.
+        """Return an id of its configuration without "seed", "fold" or "split".
 
-        Data and weights are identified by their content instead.
+        Data and weights count by their content, and not by their paths. Without the split, neither does how often a
+        training is validated.
         """
         config, weights = self.record["config"], self.record["weights"]
         model = {**config["model"], "weights": [weights["source"], weights["detail"]]}
@@ -122,8 +134,14 @@ class Run:
         optimizer = {**config["optimizer"], "used": self.record["hyperparameters"].get("momentum_used")}
         tested = "fold" if config["data"].get("inner_fold") is None else "inner_fold"
         data = {**config["data"], "root": self.record["data"]["key"]} | ({tested: None} if "fold" in differ else {})
-        seed = {"seed": 0} if "seed" in differ else {}
-        return identity.run_id({**config, **seed, "model": model, "optimizer": optimizer, "data": data})
+        changed: dict[str, Any] = {"model": model, "optimizer": optimizer, "data": data}
+        if "seed" in differ:
+            changed["seed"] = 0
+        if "split" in differ:
+            changed["data"] = {name: value for name, value in data.items() if name not in _SPLIT}
+            trainer = {name: value for name, value in config["trainer"].items() if name != "check_val_every_n_epoch"}
+            changed["trainer"] = trainer
+        return identity.run_id({**config, **changed})
 
     def predictions(self) -> pd.DataFrame:
         """Read the test slices' predictions; a diverged run's probabilities are NaN."""
@@ -190,7 +208,8 @@ class Collection:
     """The runs in some folders.
 
     Attributes:
-        runs: finished runs, each configuration once, in the order of rows, optimizers, splits and seeds.
+        runs: finished runs in the order of rows, optimizers, splits and seeds; of two with one configuration, one data
+            set and the same weights the newer one.
         failed: folders and errors of runs that have failed.
         unfinished: folders of runs that were interrupted or are under way.
     """
@@ -216,7 +235,7 @@ def collect(folders: Sequence[Path]) -> Collection:
                 names.clear()
     places.sort(key=lambda path: path.stat().st_mtime)
     runs = {folder: Run.read(folder) for folder in places if run_folder.finished(folder)}
-    finished = {run.record["id"]: run for run in runs.values()}
+    finished = {run.same_but_for(): run for run in runs.values()}
     others = {folder: run_folder.failure(folder) for folder in places if folder not in runs}
     return Collection(
         sorted(finished.values(), key=_place),

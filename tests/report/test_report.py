@@ -15,9 +15,19 @@ from omegaconf import OmegaConf
 from brain_tumor.config import typed
 from brain_tumor.io import tables
 from brain_tumor.metrics import baselines, classification
-from brain_tumor.report import page, paper
+from brain_tumor.report import page, paired, paper, patients_table
 from brain_tumor.report.aggregates import Groups
-from brain_tumor.report.chapters import comparisons, folds, leakage, optimizers, short, table1, table2
+from brain_tumor.report.chapters import (
+    comparisons,
+    errors,
+    expectations,
+    folds,
+    leakage,
+    optimizers,
+    short,
+    table1,
+    table2,
+)
 from brain_tumor.report.compose import compose as compose_report
 from brain_tumor.report.runs import Collection, Run, collect
 from brain_tumor.runs import identity, run_folder
@@ -143,13 +153,13 @@ def _both_against_resized(runs: list[Run], split: str) -> dict[str, Any]:
     return {str(name): value for name, value in chosen.iloc[0].items()}
 
 
-def test_comparisons_are_paired_by_seed(runs: list[Run]) -> None:
+def test_comparisons_average_over_seeds(runs: list[Run]) -> None:
     found = _both_against_resized(runs, "slice")
     assert found["difference"] == pytest.approx(np.mean([2 / 30, 3 / 30, 4 / 30]))
     # All that differs lies in two of ten patients, whom a third of all bootstrap samples leave out or nearly so.
     assert found["low"] <= 0 < found["high"]
     assert found["verdict"] == "cannot tell"
-    assert found["n"] == 3
+    assert (found["n"], found["n worse"]) == (3, 3)
     assert _both_against_resized(runs, "patient")["verdict"] == "not run"
 
 
@@ -417,3 +427,74 @@ def test_folds_alone_are_not_put_beside_the_papers_splits(tmp_path: Path) -> Non
     assert "## Cost" in text
     for left_out in ("## In short", "## Table 1", "## SGD or Adam", "not run"):
         assert left_out not in text
+
+
+def test_a_split_by_slice_is_compared_on_its_own_slices(tmp_path: Path) -> None:
+    """By slice all is right; in folds 0's first three slices are wrong, one of which was tested by slice."""
+    make_run(tmp_path, 10, [], **{"+trainer.check_val_every_n_epoch": 20})
+    _in_folds(tmp_path, {(0, 0): [0, 1, 2], (1, 0): []})
+    (line,) = list(paired.by_split(collect([tmp_path]).runs))
+    assert (line["slice"], line["patient"], line["n"]) == (1.0, pytest.approx(29 / 30), 30)
+    assert line["difference"] == pytest.approx(1 / 30)
+    assert line["low"] == 0 < line["high"]
+    text = page.markdown("", compose_report(collect([tmp_path])))
+    assert "## Leakage on the same slices" in text
+    assert "| 100.0% | 96.7% | +3.3 (+0.0 to" in text
+
+
+def test_configurations_in_folds_are_compared_on_the_same_slices(tmp_path: Path) -> None:
+    _in_folds(tmp_path, {(0, 0): [0, 1, 2], (1, 0): []})
+    groups = Groups(collect([tmp_path]).runs)
+    (line,) = list(paired.ranked(groups.pools))
+    position = groups.pools[0].baselines["position"]["accuracy"]["value"]
+    assert position is not None
+    assert line["to_position"] == pytest.approx(117 / 120 - position)
+    assert math.isnan(line["to_next"])
+
+
+def test_errors_are_divided_by_place_and_by_facts_of_patients(tmp_path: Path) -> None:
+    """Ten patients of twelve slices with the tumour in slices 4 to 7; slices 0 to 2 of the first patient are wrong."""
+    _in_folds(tmp_path, {(0, 0): [0, 1, 2], (1, 0): []})
+    facts = tmp_path / "patients.csv"
+    lines = [f"P{case};{40 + case};{'high' if case < 5 else 'low'};x" for case in range(10)]
+    facts.write_text("\n".join(["Patient;age;grade;same", *lines[1:]]))  # the first patient is unknown
+    known = patients_table.Known(patients_table.read(facts, ["age", "grade", "same"]))
+    table = _numbers(errors.chapter(Groups(collect([tmp_path]).runs, known))).set_index(["by", "group"])
+    place, counts = "slices to the tumour's end", {"-4 or more": 20, "-3": 20, "-2": 20, "-1": 20, "0": 20, "1": 20}
+    assert table.loc[place]["slices"].to_dict() == counts
+    assert table.loc[(place, "-4 or more"), "accuracy"] == pytest.approx(19 / 20)
+    assert table.loc[place]["of errors"].to_dict() == pytest.approx(
+        {**dict.fromkeys(counts, 0), "-4 or more": 1 / 3, "-3": 1 / 3, "-2": 1 / 3}
+    )
+    assert table.loc["grade"]["slices"].to_dict() == {"high": 48, "low": 60, "unknown": 12}
+    assert table.loc[("grade", "unknown"), "accuracy"] == pytest.approx(9 / 12)
+    assert list(table.loc["age"].index) == ["up to 43.6667", "above 43.6667 to 46.3333", "above 46.3333", "unknown"]
+    assert "same" not in table.index.get_level_values("by")
+
+
+def test_a_table_of_patients_that_cannot_be_used_is_named(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "outputs").mkdir()
+    table = tmp_path / "patients.csv"
+    for content, words in (
+        ("name,age\nA,3\n", "no column with patients' names; call it one of case, patient"),
+        ("case,age\nA,3\nA,4\n", "A has two rows; keep one per patient"),
+        ("case,weight\nA,3\n", "age: patients.csv has no such column, but weight"),
+        ("", "not a table of comma-separated values"),
+    ):
+        table.write_text(content)
+        refused = command("report", "outputs", "--patients", "patients.csv", "--by", "age", cwd=tmp_path, check=False)
+        assert refused.returncode == 1
+        assert words in refused.stderr
+        assert refused.stderr.count("\n") == 1
+    refused = command("report", "outputs", "--by", "age", cwd=tmp_path, check=False)
+    assert "give it as --patients FILE" in refused.stderr
+
+
+def test_what_to_expect_of_a_patient(tmp_path: Path) -> None:
+    _in_folds(tmp_path, {(0, 0): [0, 1, 2], (1, 0): [4]})
+    line = _numbers(expectations.chapter(Groups(collect([tmp_path]).runs))).iloc[0]
+    assert (line["median"], line["worst"]) == (1.0, pytest.approx(9 / 12))
+    # Right answers have .2 or .9, so a squared error of .04 or .01; wrong ones .64 (a slice without a tumour) or .81.
+    wrong = 3 * 0.64 + 0.81
+    assert line["brier"] == pytest.approx((77 * 0.04 + 39 * 0.01 + wrong) / 120)
+    assert line["brier low"] < line["brier"] < line["brier high"]

@@ -2,15 +2,15 @@
 
 import pandas as pd
 
-from brain_tumor.report import paper
-from brain_tumor.report.aggregates import SPLITS, Cell, Groups, over_seeds
+from brain_tumor.report import paired, paper
+from brain_tumor.report.aggregates import SPLITS, Cell, Estimate, Groups
 from brain_tumor.report.formatting import points
 from brain_tumor.report.page import Block, Heading, Line, Table, Text
 from brain_tumor.report.runs import Run
 
 
 def chapter(groups: Groups) -> list[Block]:
-    """Show every comparison by slice and by patient, from runs paired by seed."""
+    """Show every comparison by slice and by patient."""
     main, accuracy = groups.optimizers[0], paper.table()["test_accuracy"]
     numbers, shown = [], []
     for text, better, worse in paper.COMPARISONS:
@@ -30,34 +30,33 @@ def chapter(groups: Groups) -> list[Block]:
     return [
         Heading(f"The paper's comparisons, {main}"),
         Text(
-            "Each claim is the paper's, or follows from its table. Runs with the same seed are compared. A claim "
-            "holds, or does not hold, where the 95 % interval of the difference excludes 0. The interval is that of "
-            "the mean over seeds (n), from a bootstrap over patients; it does not include how much other seeds would "
-            "change."
+            "Each claim is the paper's, or follows from its table. Means over seeds are compared on the same "
+            "slices. A claim holds, or does not hold, where the 95 % interval of the difference excludes 0. The "
+            "interval is from a bootstrap over patients; it does not include how much other seeds would change."
         ),
         Table("comparisons", pd.DataFrame(shown), pd.DataFrame(numbers)),
     ]
 
 
 def _answer(better: Cell, worse: Cell) -> Line:
-    """Compare two rows: `difference` of accuracy with `low` and `high`, `n` pairs of runs, and `verdict`.
+    """Compare two rows: `difference` of accuracy with `low` and `high`, numbers of seeds `n` and `n worse`, `verdict`.
 
-    The interval is that of the mean over seeds on the common slices, from a bootstrap over patients.
+    The difference is that of the means over seeds on the same slices, its interval from a bootstrap over patients.
     """
-    others = {(run.seed, run.tested_on): run for run in worse.runs}
-    pairs = [(run, others[key]) for run in better.runs if (key := (run.seed, run.tested_on)) in others]
-    tables = []
-    for first, second in pairs:
-        both = first.answers().merge(second.answers()[["path", "right"]], on="path", suffixes=("", " second"))
-        tables.append(both.assign(value=both["right"].astype(float) - both["right second"].astype(float)))
-    estimate = over_seeds([first.accuracy - second.accuracy for first, second in pairs], tables)
+    common = {run.tested_on for run in better.runs} & {run.tested_on for run in worse.runs}
+    first, second = ([run for run in cell.runs if run.tested_on in common] for cell in (better, worse))
+    estimate = Estimate()
+    if common:
+        values = [paired.values([run.predictions() for run in runs]) for runs in (first, second)]
+        estimate = paired.difference(values[0], values[1])
     verdict = "holds" if estimate.low > 0 else "does not hold" if estimate.high < 0 else "cannot tell"
-    reason = _why_undecided([run for pair in pairs for run in pair])
+    reason = _why_undecided([*first, *second])
     return {
         "difference": estimate.value,
         "low": estimate.low,
         "high": estimate.high,
-        "n": estimate.n,
+        "n": len(first),
+        "n worse": len(second),
         "verdict": reason or verdict,
     }
 
@@ -76,4 +75,5 @@ def _why_undecided(runs: list[Run]) -> str:
 
 def _verdict(answer: Line) -> str:
     difference = points(answer["difference"], answer["low"], answer["high"])
-    return f"{answer['verdict']}: {difference}, n={answer['n']}" if answer["n"] else "not run"
+    seeds = f"{answer['n']} and {answer['n worse']} seeds"
+    return f"{answer['verdict']}: {difference}, {seeds}" if answer["n"] else "not run"

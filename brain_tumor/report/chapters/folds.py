@@ -1,6 +1,8 @@
 """Score classifiers over all folds, where every patient is tested once by a model that never saw the patient."""
 
+import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -8,9 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from brain_tumor.metrics.classification import answers
+from brain_tumor.report import paired
 from brain_tumor.report.aggregates import Groups, divisions
-from brain_tumor.report.formatting import flat, intervals, number
-from brain_tumor.report.page import Block, Heading, Line, Picture, Table, Text
+from brain_tumor.report.formatting import flat, intervals, number, points
+from brain_tumor.report.page import Block, Column, Heading, Line, Picture, Table, Text
 from brain_tumor.report.pooled import Pool, unfinished
 from brain_tumor.runs.summary import BASELINE_TITLES
 
@@ -53,8 +56,27 @@ def chapter(groups: Groups) -> list[Block]:
             "Accuracy over all folds against the median minutes of one fold, on the hardware in the table of costs. "
             "Features that an earlier run has cached cost nothing again. Lines are baselines."
         )
-        blocks += [table, Picture.of("minutes", caption, _minutes(table.numbers))]
+        blocks += [table, *_ranked(groups.pools), Picture.of("minutes", caption, _minutes(table.numbers))]
     return blocks + unfinished(groups.pools)
+
+
+def _ranked(pools: Sequence[Pool]) -> list[Block]:
+    """Compare each configuration with the next best and with slice position alone, on the same slices."""
+    lines = list(paired.ranked(pools))
+    text = (
+        "Differences of accuracy on the same slices, from the most accurate configuration to the least: to the next "
+        "one, and to knowing a slice's position alone. The intervals are over patients, and of these trainings."
+    )
+    columns: dict[str, Column] = {
+        "model": "{model}",
+        "above the next": partial(_points, name="to_next"),
+        "above slice position": partial(_points, name="to_position"),
+    }
+    return [Text(text), Table.of("folds_paired", lines, columns)]
+
+
+def _points(line: Line, name: str) -> str:
+    return "" if math.isnan(line[name]) else points(line[name], line[f"{name} low"], line[f"{name} high"])
 
 
 def _shares_patients(pool: Pool) -> bool:

@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from brain_tumor.report import paper
+from brain_tumor.report import paired, paper
 from brain_tumor.report.aggregates import Cell, Groups
 from brain_tumor.report.formatting import points, share
 from brain_tumor.report.page import Block, Heading, Line, Table, Text
@@ -12,7 +12,18 @@ from brain_tumor.report.runs import Run
 
 
 def chapter(groups: Groups) -> list[Block]:
-    """Show how much leakage adds to accuracy, and on which slices, for each row with the paper's optimizer."""
+    """Show how much leakage adds to accuracy, on which slices, and on the very same slices."""
+    return [*_by_row(groups), *_by_slice(groups)]
+
+
+def _by_slice(groups: Groups) -> list[Block]:
+    """Compare each configuration on the slices that it was tested on by slice, with and without their patients."""
+    table = paired.split_table("leakage_paired", groups.runs)
+    return [Heading("Leakage on the same slices"), Text(paired.SAME_SLICES), table] if table else []
+
+
+def _by_row(groups: Groups) -> list[Block]:
+    """Compare accuracy by slice and by patient for each row with the paper's optimizer."""
     main = groups.optimizers[0]
     pairs = [(groups.cell(row, main, "slice"), groups.cell(row, main, "patient")) for row, _ in paper.rows()]
     lines = [_line(*pair) for pair in pairs if any(cell.runs for cell in pair)]

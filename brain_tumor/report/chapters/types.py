@@ -9,11 +9,12 @@ from matplotlib.figure import Figure
 
 from brain_tumor.metrics import binary, classification, patients
 from brain_tumor.metrics.plots import draw_confusion
-from brain_tumor.report import drawing
+from brain_tumor.report import drawing, paired
 from brain_tumor.report.aggregates import mean
 from brain_tumor.report.chapters.targets import contrasts
 from brain_tumor.report.formatting import flat, intervals
 from brain_tumor.report.page import Block, Column, Heading, Line, Picture, Table, Text
+from brain_tumor.report.patients_table import NOTHING, Known
 from brain_tumor.report.pooled import Pool, pool_folds, unfinished
 from brain_tumor.report.runs import Run
 from brain_tumor.report.type_runs import input_of, predictions_of, sort_key, task_name, task_of
@@ -42,11 +43,12 @@ def belongs(run: Run) -> bool:
     return of_types or "target" in data or "regions" in data
 
 
-def chapter(runs: Sequence[Run]) -> list[Block]:
+def chapter(runs: Sequence[Run], known: Known = NOTHING) -> list[Block]:
     """Show every configuration for tumour types, over all its folds.
 
     Args:
         runs: the runs that belong in this chapter.
+        known: what is known of patients without a network.
     """
     if not runs:
         return []
@@ -67,9 +69,15 @@ def chapter(runs: Sequence[Run]) -> list[Block]:
         lines = list(_lines(complete))
         shown = {"classes": "{told apart}", "split": "{split}", "input": "{shown}", "model": "{model}"}
         table = Table.of("types", lines, {**shown, **intervals(_SHOWN), **intervals(_AREA, "{:.3f}")})
-        blocks += [table, *_recalls(complete, lines), *_published(complete), *contrasts(complete), *_figures(complete)]
+        blocks += [
+            table,
+            *_recalls(complete, lines),
+            *_published(complete),
+            *contrasts(complete, known),
+            *_figures(complete),
+        ]
     segmenters = [run for run in runs if run.record["task"] == "segmentation"]
-    return blocks + unfinished(pools) + _localization(segmenters)
+    return blocks + unfinished(pools) + _leakage(classifiers) + _localization(segmenters)
 
 
 def _lines(pools: Sequence[Pool]) -> Iterator[Line]:
@@ -114,6 +122,11 @@ def _recalls_of(task: str, place: int, lines: Sequence[Line]) -> list[Block]:
         shown |= intervals({f"{prefix}recall({name})": what.format(name) for name in classes})
     name = f"types_recall_{place}" if place else "types_recall"
     return [Text(f"Recall of each type of {task}:" if place else "Recall of each type:"), Table.of(name, models, shown)]
+
+
+def _leakage(runs: Sequence[Run]) -> list[Block]:
+    table = paired.split_table("types_paired", runs, input_of)
+    return [Heading("Tumour types: leakage on the same slices"), Text(paired.SAME_SLICES), table] if table else []
 
 
 def _published(pools: Sequence[Pool]) -> list[Block]:
