@@ -382,7 +382,7 @@ def _cell(line: Any, name: str) -> str:
 
 def test_the_tables_of_the_docs_are_the_reports() -> None:
     page = (DOCS / "types.md").read_text()
-    table = pd.read_csv(DOCS / "results" / "types" / "types.csv", index_col=0)
+    table = pd.read_csv(DOCS / "results" / "report" / "types.csv", index_col=0)
     table = table[table["told apart"] == "cheng"]
     names = {f"ResNet-{size}, {strategy}": (size, strategy) for size in (18, 50) for strategy in ("frozen", "partial")}
     strategies = {"frozen": "freeze", "partial": "partial layer4"}
@@ -402,7 +402,7 @@ def test_the_tables_of_the_docs_are_the_reports() -> None:
         assert cells == expected[:5], title
         checked += 1
     assert checked == 8
-    contrasts = pd.read_csv(DOCS / "results" / "types" / "types_contrasts.csv", index_col=0)
+    contrasts = pd.read_csv(DOCS / "results" / "report" / "types_contrasts.csv", index_col=0)
     for _, line in contrasts[contrasts["p, Holm"] < 0.05].iterrows():
         area = " ({:.3f} to {:.3f})".format(*line[["AUROC low", "AUROC high"]]).replace("0.", ".")
         assert f"{line['AUROC']:.3f}".lstrip("0") + area in page
@@ -414,7 +414,7 @@ def test_the_packed_runs_are_the_reports(tmp_path: Path) -> None:
     folders = sorted((tmp_path / "types-runs").iterdir())
     assert len(folders) > 130
     assert all(record.load(folder / "results.json")["id"] in folder.name for folder in folders)
-    table = pd.read_csv(DOCS / "results" / "types" / "types.csv", index_col=0)
+    table = pd.read_csv(DOCS / "results" / "report" / "types.csv", index_col=0)
     line = table[(table["model"] == "resnet50, partial layer4") & (table["split"] == "5 folds, the authors'")]
     chosen = tmp_path.glob("types-runs/cheng-resnet50-partial-*-fold?-seed0-*/predictions.csv")
     pooled = pd.concat(pd.read_csv(path, dtype={"case": str}) for path in chosen)

@@ -1,6 +1,6 @@
 """Compare masks with the true ones of a data module, at the files' sizes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from PIL import Image
 
 from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.io import run_lengths
-from brain_tumor.metrics import baselines, mask_baselines, segmentation
+from brain_tumor.metrics import baselines, lesions, mask_baselines, segmentation
 from brain_tumor.metrics.bootstrap import Interval
 from brain_tumor.scans import components
 from brain_tumor.scans.images import unfit
@@ -87,18 +87,43 @@ def clean(data: SliceDataModule, tested: pd.DataFrame, results: pd.DataFrame, sh
     Returns:
         `results` of the cleaned masks.
     """
-    if (tested["slice"] < 0).any() or not share:
+    if not share:
         return results
-    values, shapes = results.to_dict("records"), sizes(tested)
-    for places in segmentation.volumes(list(tested["case"]), list(tested["slice"])):
-        if len({shapes[place] for place in places}) > 1:
-            continue
-        masks = np.stack([run_lengths.from_kaggle(values[place]["run_lengths"], *shapes[place]) for place in places])
+    values = results.to_dict("records")
+    for places, masks in _volumes(tested, results):
         for place, mask, cleaned in zip(places, masks, components.keep_large(masks, share), strict=True):
             if not np.array_equal(mask, cleaned):
                 scores: dict[Any, Any] = {**compare(data, int(tested.index[place]), cleaned)}
                 values[place] |= scores | {"run_lengths": run_lengths.to_kaggle(cleaned)}
     return pd.DataFrame(values)
+
+
+def by_lesion(data: SliceDataModule, tested: pd.DataFrame, results: pd.DataFrame) -> dict[str, Interval]:
+    """Score the masks of volumes by their components (see `lesions.score`); {} where no slices make a volume.
+
+    Args:
+        data: set up.
+        tested: rows of the data's table.
+        results: the same slices' values as `compare_all` returns them, and their masks' `run_lengths`.
+    """
+    cases = tested["case"].to_numpy()
+    return lesions.score(
+        (cases[places[0]], masks, np.stack([data.decoded.original_mask(int(tested.index[place])) for place in places]))
+        for places, masks in _volumes(tested, results)
+    )
+
+
+def _volumes(tested: pd.DataFrame, results: pd.DataFrame) -> Iterator[tuple[list[int], Mask]]:
+    """Yield the places in `tested` of each patient's slices, in order, and their masks, uint8 (slices, H, W).
+
+    Patients whose slices have no order, or several sizes, are left out.
+    """
+    if (tested["slice"] < 0).any():
+        return
+    lengths, shapes = results["run_lengths"].tolist(), sizes(tested)
+    for places in segmentation.volumes(list(tested["case"]), list(tested["slice"])):
+        if len({shapes[place] for place in places}) == 1:
+            yield places, np.stack([run_lengths.from_kaggle(lengths[place], *shapes[place]) for place in places])
 
 
 def examples(data: SliceDataModule, predictions: pd.DataFrame, count: int) -> pd.DataFrame:

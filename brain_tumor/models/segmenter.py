@@ -187,6 +187,7 @@ class Segmenter(Task):
         detection, columns = self._score_slices(data, tested, slices, areas)
         scores = {
             **segmentation.score(slices, areas),
+            **mask_scores.by_lesion(data, tested, results),
             **{f"largest_{name}": value for name, value in largest.items() if name in _CLEANED},
             **{name: value for name, value in detection.items() if name not in {"loss", "confusion_matrix"}},
             "resampled": "patient" if all(tested["case"]) else "slice",

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from brain_tumor.io import run_lengths
+from brain_tumor.metrics import lesions
 
 EXAMPLE = np.array([[0, 1, 0], [1, 1, 0], [0, 0, 1]], np.uint8)
 
@@ -51,3 +52,19 @@ def test_refuses_what_are_no_run_lengths(text: str) -> None:
 def test_refuses_counts_of_another_mask(counts: list[int]) -> None:
     with pytest.raises(ValueError, match="are no mask of 3 x 3"):
         run_lengths.from_coco(counts, 3, 3)
+
+
+def test_lesions_and_false_components_are_counted() -> None:
+    truth, predicted = np.zeros((2, 4, 9, 9), np.uint8)
+    truth[0:2, 1:3, 1:3] = 1  # touched in one slice
+    truth[0, 6:8, 6:8] = 1  # missed
+    predicted[1, 2:5, 2:5] = 1
+    predicted[2, 5, 5] = 1  # touches by a corner only, so a component of its own: false
+    predicted[3, 0, 8] = 1  # false
+    assert lesions.count(predicted, truth) == (2, 1, 2)
+    empty = np.zeros_like(truth)
+    scores = lesions.score([("A", predicted, truth), ("B", empty, empty), ("C", truth, truth)])
+    assert scores["lesions_hit"]["value"] == pytest.approx(3 / 4)
+    assert scores["false_components"]["value"] == pytest.approx(2 / 3)
+    assert scores["false_components"]["low"] == 0
+    assert lesions.score([]) == {}

@@ -21,7 +21,10 @@ _SHOWN = {
     "largest_dice": "largest component kept", "dice_slice": "Dice per tumour slice",
     "surface_dice": "surface Dice, 2 pixels", "empty_clean": "empty slices clean", "dice_legacy": "legacy",
     "dice_small": "smallest third", "dice_medium": "middle third", "dice_large": "largest third",
+    "lesions_hit": "lesions hit",
 }  # fmt: skip
+
+_OF_FOLDS = ("largest_dice", "lesions_hit", "false_components")  # which a fold's record has, but not its predictions
 
 
 def chapter(groups: Groups) -> list[Block]:
@@ -43,7 +46,13 @@ def chapter(groups: Groups) -> list[Block]:
             "same data."
         ),
         Table.of(
-            "localization", lines, {**columns, "HD95, median": partial(interval, name="hd95_median", form="{:.1f}")}
+            "localization",
+            lines,
+            {
+                **columns,
+                "false components per patient": partial(interval, name="false_components", form="{:.2f}"),
+                "HD95, median": partial(interval, name="hd95_median", form="{:.1f}"),
+            },
         ),
     ]
     if pools:
@@ -77,9 +86,9 @@ def _pooled(pool: Pool) -> list[dict[str, Any]]:
     for seed, table in pool.tables.items():
         # All folds together are the whole data set, whose thirds these are.
         scores = segmentation.score(table, segmentation.terciles(table["area"].to_numpy()), list(table["fold"]))
-        largest = _over_folds(table, {run.record["split"]["fold"]: run.record["test"] for run in pool.runs[seed]})
+        averaged = _over_folds(table, {run.record["split"]["fold"]: run.record["test"] for run in pool.runs[seed]})
         line = {"model": f"{pool.example.title}, seed {seed}", "split": split, "patients": table["case"].nunique()}
-        lines.append(line | flat(scores) | {"largest_dice": largest["largest_dice"]})
+        lines.append(line | flat(scores) | {name: averaged[name] for name in _OF_FOLDS if name in averaged})
     for name in pool.folds[0].record["baselines"]:
         scored = {run.record["split"]["fold"]: run.record["baselines"][name] for run in pool.runs[seed]}
         lines.append({"model": BASELINE_TITLES[name], "split": split, **_over_folds(table, scored)})
