@@ -1,6 +1,5 @@
 """Write a trained network as one ONNX file that takes raw pictures, and compare the file with the network."""
 
-import json
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
@@ -87,7 +86,6 @@ def write(whole: Whole, path: Path, facts: Mapping[str, Any]) -> None:
     """
     import onnx
 
-    assert set(facts) == set(onnx_file.FACTS), "the facts that are written are those that are read"
     channels = 3 * (2 * facts["neighbours"] + 1)
     batch, height, width = (torch.export.Dim(name, min=1) for name in ("batch", "height", "width"))
     inputs: dict[str, tuple[Tensor, dict[int, Any]]] = {
@@ -114,9 +112,7 @@ def write(whole: Whole, path: Path, facts: Mapping[str, Any]) -> None:
     assert program is not None
     model: ModelProto = program.model_proto
     _strip(model)
-    model.producer_name = onnx_file.PRODUCER
-    for name, value in {**facts, "content_sha256": onnx_file.digest(model)}.items():
-        model.metadata_props.add(key=onnx_file.PREFIX + name, value=json.dumps(value))
+    onnx_file.stamp(model, facts)
     onnx.save(model, path)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SUFFIX = ".onnx"
 PRODUCER = "brain_tumor"
 PREFIX = "brain_tumor."  # of the names in the file's metadata, whose values are JSON
-FORMAT = 3
+FORMAT = 4
 OUTPUTS = ("probabilities", "pixels", "mask")  # the last two of a segmenter
 # The facts in the metadata, with their types.
 FACTS: dict[str, type] = {
@@ -41,6 +41,7 @@ FACTS: dict[str, type] = {
     "neighbours": int,  # slices on each side of a slice, whose channels come before and after its own
     "neighbour_mm": float,  # how far apart these lie; null if unknown
     "components": float,  # which components of a volume's mask are kept: of this share of the largest one's size
+    "precision": str,  # of weights and activations: "float32" or "int8"
     "run": str,
     "weights_sha256": str,  # of the run's checkpoint
 }
@@ -74,6 +75,15 @@ def digest(model: "ModelProto") -> str:
     return content.hexdigest()
 
 
+def stamp(model: "ModelProto", facts: Mapping[str, Any]) -> None:
+    """Write facts (see `FACTS`) and the digest of its content into a model's metadata, in place of what is there."""
+    assert set(facts) == set(FACTS), "the facts that are written are those that are read"
+    model.producer_name = PRODUCER
+    model.ClearField("metadata_props")
+    for name, value in {**facts, "content_sha256": digest(model)}.items():
+        model.metadata_props.add(key=PREFIX + name, value=json.dumps(value))
+
+
 def metadata(model: "ModelProto", path: Path) -> dict[str, Any]:
     """Return a file's metadata.
 
@@ -99,7 +109,9 @@ def metadata(model: "ModelProto", path: Path) -> dict[str, Any]:
     if facts.get("format") == 1:
         facts |= _from_format_1(facts)
     if facts.get("format") == 2:
-        facts |= {"format": FORMAT, "intensities": "file", "neighbours": 0, "neighbour_mm": None, "components": 0.0}
+        facts |= {"format": 3, "intensities": "file", "neighbours": 0, "neighbour_mm": None, "components": 0.0}
+    if facts.get("format") == 3:
+        facts |= {"format": FORMAT, "precision": "float32"}
     unknown = {name for name in _NULLABLE if facts.get(name, "") is None}
     lacking = [name for name, type_ in FACTS.items() if name not in unknown and not isinstance(facts.get(name), type_)]
     if lacking:
