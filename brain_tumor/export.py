@@ -43,8 +43,11 @@ def export(config: dict[str, Any]) -> str:
     from brain_tumor.runs import card
 
     run = trained.open_run(Path(config["run"]), config["trusted"])
-    files = config["input"] or export.tested(run, config["root"], config["cache_dir"])
-    checked = export.export(run, to, export.pictures(files), config["preset"], config["threshold"])
+    if config["input"]:
+        pictures = export.pictures(config["input"])
+    else:
+        pictures = export.tested(run, config["root"], config["cache_dir"])
+    checked = export.export(run, to, pictures, config["preset"], config["threshold"])
     return card.checks(checked)
 
 

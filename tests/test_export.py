@@ -70,7 +70,7 @@ def classifier(detector: Path, cache_dir: Path, tmp_path_factory: pytest.TempPat
     """The small frozen classifier's file."""
     to = tmp_path_factory.mktemp("classifier") / "model.onnx"
     run = trained.open_run(detector)
-    slices = export.pictures(export.tested(run, None, str(cache_dir)))
+    slices = export.tested(run, None, str(cache_dir))
     checked = export.export(run, to, slices, "percentile", 0.4)
     assert checked["network"]["probabilities"] < 1e-5
     assert checked["exact"]["probabilities"] < 1e-5
