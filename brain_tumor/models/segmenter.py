@@ -143,7 +143,7 @@ class Segmenter(Task):
         for row, values in zip(batch.rows.tolist(), maps.float().cpu().numpy(), strict=True):
             height, width = (int(data.table[name].iloc[row]) for name in ("height", "width"))
             maps_there = np.stack([unfit(region, height, width) for region in values.reshape(-1, *values.shape[-2:])])
-            labels = self.regions.decide(maps_there)
+            labels = data.regions.decide(maps_there)
             self._tested[row] = {**mask_scores.compare(data, row, labels), **mask_scores.lengths(data, labels)}
 
     def on_test_epoch_start(self) -> None:

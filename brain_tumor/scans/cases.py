@@ -183,7 +183,7 @@ def read(case: Case, preset: str, mixed: bool, sequences: tuple[str, ...] = SEQU
         preset: how intensities are scaled (see `volumes.to_bytes`).
         mixed: whether to warn that an unnamed volume stands in all channels, because the model's channels show
             different sequences.
-        sequences: those to read (see `shown`).
+        sequences: those to read (see `sequences.shown`).
         plane: of the slices, one of `volumes.PLANES`.
 
     Raises:
@@ -193,10 +193,9 @@ def read(case: Case, preset: str, mixed: bool, sequences: tuple[str, ...] = SEQU
         content = case.sources[""].read()
         if isinstance(content, np.ndarray):
             numbers = case.sources[""].numbers
-            if not numbers:
-                return Slices(content[None])
-            return Slices(content, numbers=np.array(numbers, np.int64))
-        notes = [f"one sequence of unknown kind stands in all {_COUNTS[len(sequences)]} channels"] if mixed else []
+            return Slices(content, numbers=np.array(numbers, np.int64)) if numbers else Slices(content[None])
+        doubtful = mixed and len(sequences) > 1
+        notes = [f"one sequence of unknown kind stands in all {_COUNTS[len(sequences)]} channels"] * doubtful
         return _slices({"": content}, ("",) * len(sequences), preset, notes, plane)
     by_sequence = _on_one_grid(case)
     if sequences != SEQUENCES:

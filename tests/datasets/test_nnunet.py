@@ -84,6 +84,7 @@ def _held_out(root: Path, number: int) -> None:
 
 # Faults of single cases, each with the line that `verify` says; all of them can stand in one data set.
 Break = Callable[[Path], object]
+Turn = Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]
 FAULTS: dict[str, tuple[Break, str]] = {
     "missing channel": (lambda root: _image(root, 0, 2).unlink(), r"PHANTOM_000_0002.nii.gz: missing, a channel"),
     "one channel more": (
@@ -206,11 +207,12 @@ def test_slices_are_those_of_the_volume(sound: Path, tmp_path: Path) -> None:
     """Grey levels by the 99.5th percentile of each sequence's volume, labels as they are, in every plane."""
     drawn = [nibabel.load(_image(sound, 0, channel)).get_fdata() for channel in range(4)]  # type: ignore[attr-defined]
     labels = nibabel.load(_label(sound, 0)).get_fdata()  # type: ignore[attr-defined]
-    for plane, turn in {
+    planes: dict[str, Turn] = {
         "axial": lambda v: v.transpose(2, 1, 0),
         "coronal": lambda v: v.transpose(1, 2, 0)[::-1, ::-1],
         "sagittal": lambda v: v.transpose(0, 2, 1)[::-1, ::-1],
-    }.items():
+    }
+    for plane, turn in planes.items():
         listing = _open(sound, tmp_path, plane=plane).dataset.listing()
         contents = listing.stacks[0].read()
         assert listing.table["slice"][: len(contents)].tolist() == list(range(len(contents)))
@@ -230,11 +232,12 @@ def test_slices_are_those_of_the_volume(sound: Path, tmp_path: Path) -> None:
 def test_tumour_slices_and_every_nth(sound: Path, tmp_path: Path) -> None:
     whole = _open(sound, tmp_path).dataset.listing()
     masks = {s.name: np.stack([c.mask for c in s.read()]).any((1, 2)) for s in whole.stacks}
-    for settings, chosen in (
+    selections: list[tuple[dict[str, Any], Turn]] = [
         ({"slices": "tumour"}, lambda shown: np.flatnonzero(shown)),
         ({"slices": "tumour", "every": 2}, lambda shown: np.flatnonzero(shown)[::2]),
         ({"every": 3}, lambda shown: np.arange(len(shown))[::3]),
-    ):
+    ]
+    for settings, chosen in selections:
         listing = _open(sound, tmp_path, **settings).dataset.listing()
         for name, numbers in listing.table.groupby("case")["slice"]:
             assert numbers.tolist() == chosen(masks[str(name)]).tolist()
