@@ -65,8 +65,7 @@ class SliceDataModule(L.LightningDataModule):
         drawn: how the split was drawn.
         left_out: how many patients the target leaves out, by the reason.
         key: identifies files, names and labels.
-        channels: number of channels of a slice.
-        regions: what the masks' values mean.
+        channels: number of channels of a slice; `regions`: what the masks' values mean.
         localized: paths of the slices for which `masks` decides whether and where there is a tumour.
         store: makes batches of rows.
         tested: the part that a trainer's test scores.
@@ -146,6 +145,7 @@ class SliceDataModule(L.LightningDataModule):
         """List the slices, and decode them unless the cache has them; read the answers of the runs in `masks`."""
         predicted = crops.read_runs(self.masks or [])
         listing = self.dataset.listing()
+        settings.refuse_channels(self.dataset, listing)
         paths = listing.table["path"]
         crop = None if self.crop == "none" else crops.around(self.crop_margin, self.masks, predicted, paths)
         return listing, cache.load(listing, self.size, self.cache_dir, crop), predicted

@@ -76,6 +76,8 @@ def _next(
 
 def _fit(listing: Listing, name: str, mask_name: str, content: Content, size: int, crop: Crop | None) -> Read:
     image, mask = content.image, content.mask
+    if image.shape[-1] != listing.channels:
+        raise ValueError(f"{listing.root / name}: has {image.shape[-1]} channels, the data set {listing.channels}")
     if mask is not None and mask.shape != image.shape[:2]:
         (mask_height, mask_width), (height, width) = mask.shape, image.shape[:2]
         raise ValueError(

@@ -231,7 +231,7 @@ def test_slices_are_those_of_the_volume(sound: Path, tmp_path: Path) -> None:
 
 def test_tumour_slices_and_every_nth(sound: Path, tmp_path: Path) -> None:
     whole = _open(sound, tmp_path).dataset.listing()
-    masks = {s.name: np.stack([c.mask for c in s.read()]).any((1, 2)) for s in whole.stacks}
+    masks = {s.name: np.asarray(np.stack([c.mask for c in s.read()]).any((1, 2))) for s in whole.stacks}
     selections: list[tuple[dict[str, Any], Turn]] = [
         ({"slices": "tumour"}, lambda shown: np.flatnonzero(shown)),
         ({"slices": "tumour", "every": 2}, lambda shown: np.flatnonzero(shown)[::2]),
