@@ -187,7 +187,7 @@ def tested(run: Trained, root: str | None, cache_dir: str) -> list[Slices]:
     data = run.data(cache_dir=cache_dir, **moved)
     home = data.dataset.root
     remedy = "say where its data is by root=..., or give slices to check the file on by input=..."
-    if home is not None and not home.is_dir():  # else the listing might download the data
+    if home is not None and not home.is_dir() and not data.dataset.drawn:  # else the listing might download the data
         raise ValueError(f"run={run.folder}: its data is not at {home}; {remedy}")
     split = tables.read_csv(run.folder / "split.csv")
     paths = split["path"][split["part"] == "test"].to_list()
