@@ -25,6 +25,7 @@ SHAPE = (32, 32, 16)
 SMALL = [
     "data=phantom3d", "data.cases=4", "data.shape=[32,32,16]", "data.size=32", "data.folds=2", "model=resunet18",
     "model.weights=none", "trainer.max_epochs=2", "data.batch_size=16", "optimizer=adamw", "data.intensities=volume",
+    "trainer.precision=32-true",
 ]  # fmt: skip
 
 
