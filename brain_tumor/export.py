@@ -48,11 +48,12 @@ def export(config: dict[str, Any]) -> str:
     from brain_tumor.runs import card
 
     run = trained.open_run(Path(config["run"]), config["trusted"])
-    files = config["input"] or export.tested(run, config["root"], config["cache_dir"])
+    if config["input"]:
+        pictures = export.pictures(config["input"])
+    else:
+        pictures = export.tested(run, config["root"], config["cache_dir"])
     quantized_on = export.data_of(run, config["root"], config["cache_dir"]) if config["precision"] == "int8" else None
-    checked = export.export(
-        run, to, export.pictures(files), config["preset"], config["threshold"], quantized_on=quantized_on
-    )
+    checked = export.export(run, to, pictures, config["preset"], config["threshold"], quantized_on)
     return card.checks(checked)
 
 

@@ -43,15 +43,18 @@ def predict(config: dict[str, Any]) -> int:
     from brain_tumor.inference.output_folder import Predictions
     from brain_tumor.inference.predictor import Predictor
     from brain_tumor.scans import cases as cases_
-    from brain_tumor.scans import volumes
+    from brain_tumor.scans import sequences, volumes
 
     quiet.quieten_readers()
     volumes.refuse_preset(config["preset"])
     runs = opening.open_runs(config)
     refuse = two_stage.refuse_unlike if config["input"] else two_stage.refuse_unknown
     refuse(runs)
-    needed = cases_.needed(run.sequences for run in runs.values())
-    cases, others, left_out = cases_.find(config["input"], config["sequences"], needed, config["patient_pattern"])
+    needed = sequences.needed(run.sequences for run in runs.values())
+    known = sequences.shown([run.sequences for run in runs.values()])
+    cases, others, left_out = cases_.find(
+        config["input"], config["sequences"], needed, config["patient_pattern"], known
+    )
     skipped = {str(path): reason for path, reason in left_out.items()}
     todo = pipeline.part(cases, config["part"])
     predictor = Predictor.of(runs, config["threshold"])

@@ -70,7 +70,7 @@ def classifier(detector: Path, cache_dir: Path, tmp_path_factory: pytest.TempPat
     """The small frozen classifier's file."""
     to = tmp_path_factory.mktemp("classifier") / "model.onnx"
     run = trained.open_run(detector)
-    slices = export.pictures(export.tested(run, None, str(cache_dir)))
+    slices = export.tested(run, None, str(cache_dir))
     checked = export.export(run, to, slices, "percentile", 0.4)
     assert checked["network"]["probabilities"] < 1e-5
     assert checked["exact"]["probabilities"] < 1e-5
@@ -307,7 +307,7 @@ def test_a_file_in_int8_says_the_same_and_is_smaller(
 ) -> None:
     monkeypatch.setattr(quantize, "LEAST_DICE", 0.8)  # after two epochs most pixels lie near the threshold
     run = trained.open_run(segmenter)
-    slices, data = export.pictures(export.tested(run, None, str(cache_dir))), export.data_of(run, None, str(cache_dir))
+    slices, data = export.tested(run, None, str(cache_dir)), export.data_of(run, None, str(cache_dir))
     checked = export.export(run, tmp_path / "small.onnx", slices, "maximum", None, data)
     assert checked["int8"]["slices"] == len(data.rows["test"])
     assert re.search(
@@ -321,7 +321,7 @@ def test_a_file_in_int8_says_the_same_and_is_smaller(
     types = {node.op_type for node in onnx.load(tmp_path / "small.onnx").graph.node}
     assert {"QuantizeLinear", "DequantizeLinear"} <= types
     # Held-out slices, by the program without torch.
-    Image.open(export.tested(run, None, str(cache_dir))[5]).save(tmp_path / "slice.png")
+    Image.fromarray(slices[5].images[0]).save(tmp_path / "slice.png")
     program = "import sys\nfrom brain_tumor import predict\nsys.argv[0] = 'predict'\npredict.main()"
     said = _without_torch(
         program, "run=small.onnx", "input=slice.png", "output_dir=out", cwd=tmp_path, cache_dir=cache_dir
@@ -334,7 +334,7 @@ def test_a_file_in_int8_that_says_something_else_is_not_written(
     segmenter: Path, tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = trained.open_run(segmenter)
-    slices = export.pictures(export.tested(run, None, str(cache_dir)))
+    slices = export.tested(run, None, str(cache_dir))
     data = export.data_of(run, None, str(cache_dir))
     served = quantize.volumes(data, "train")
     # Calibrated on black pictures, activations of real ones are cut off.

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.datasets.base import Listing
 from brain_tumor.inference import onnx_export, onnx_file, quantize, two_stage
 from brain_tumor.inference.onnx_file import FORMAT
 from brain_tumor.inference.onnx_run import OnnxRun
@@ -61,7 +62,7 @@ def export(
         "data_key": run.record["data"]["key"], "data_licence": card.licence(run.record),
         "sequences": list(run.sequences), "skull": run.skull, "preset": preset, "size": run.size,
         "intensities": run.intensities, "neighbours": run.neighbours, "neighbour_mm": run.neighbour_mm,
-        "components": run.components,
+        "components": run.components, "labels": run.regions.plain(), "scaling": run.scaling, "plane": run.plane,
         "threshold": threshold, "threshold_origin": origin, "temperature": run.temperatures[run.name],
         "precision": "float32",
         "run": run.record["id"], "weights_sha256": run.digest(),
@@ -111,7 +112,7 @@ def check(
 
 
 def _feed(exported: OnnxRun, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
-    """Return a file's inputs for a picture (1, H, W, 3), whose intensities are measured at the network's size."""
+    """Return a file's inputs for a picture (1, H, W, C), whose intensities are measured at the network's size."""
     square = np.stack([fit_image(image, exported.size, "").pixels for image in images])
     shown = fitted.of_volume(images, standardized=False, neighbours=exported.neighbours)
     return onnx_file.feed(shown.images, fitted.of_volume(square, exported.intensities == "volume"))
@@ -189,8 +190,8 @@ def _is_volume(case: Case) -> bool:
     return any(source.kind in {"nifti", "dicom"} and not source.problem for source in case.sources.values())
 
 
-def tested(run: Trained, root: str | None, cache_dir: str) -> list[str]:
-    """Return files of a run's test part, evenly spread over it.
+def tested(run: Trained, root: str | None, cache_dir: str) -> list[Slices]:
+    """Read slices of a run's test part, evenly spread over it, to check a file on.
 
     Args:
         run: the run.
@@ -205,10 +206,27 @@ def tested(run: Trained, root: str | None, cache_dir: str) -> list[str]:
     split = tables.read_csv(run.folder / "split.csv")
     paths = split["path"][split["part"] == "test"].to_list()
     chosen = np.linspace(0, len(paths) - 1, min(_MOST, len(paths))).round().astype(int)
-    files = [data.dataset.listing().root / paths[place] for place in chosen]
+    listing = data.dataset.listing()
+    if listing.stacks is not None:
+        return _of_volumes(listing, [paths[place] for place in chosen])
+    files = [listing.root / paths[place] for place in chosen]
     if missing := [path for path in files if not path.is_file()]:
         raise ValueError(f"run={run.folder}: {missing[0]} of its test part is gone; {remedy}")
-    return [str(path) for path in files]
+    return pictures([str(path) for path in files])
+
+
+def _of_volumes(listing: Listing, paths: Sequence[str]) -> list[Slices]:
+    """Read slices of volumes by their paths, one volume after the other."""
+    names = listing.table["path"].to_list()
+    found, start = [], 0
+    for stack in listing.stacks or []:
+        places = [place for place, name in enumerate(names[start : start + stack.count]) if name in paths]
+        contents = stack.read() if places else []
+        found += [Slices(contents[place].image[None]) for place in places]
+        start += stack.count
+    if not found:
+        raise ValueError("export: the slices of the run's test part are gone; give slices by input=...")
+    return found
 
 
 def data_of(run: Trained, root: str | None, cache_dir: str) -> SliceDataModule:
@@ -234,6 +252,6 @@ def _data(run: Trained, root: str | None, cache_dir: str, remedy: str) -> SliceD
     moved: dict[str, Any] = {"root": root} if root else {}
     data = run.data(cache_dir=cache_dir, **moved)
     home = data.dataset.root
-    if home is not None and not home.is_dir():  # else the listing might download the data
+    if home is not None and not home.is_dir() and not data.dataset.drawn:  # else the listing might download the data
         raise ValueError(f"run={run.folder}: its data is not at {home}; {remedy}")
     return data
