@@ -2,33 +2,58 @@
 
 python -m brain_tumor.report outputs
 python -m brain_tumor.report outputs other/outputs --to report
+python -m brain_tumor.report 'folders=[outputs,other/outputs]' to=report slices=false
 """
 
-import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from brain_tumor.config import cli
+import hydra
+from omegaconf import DictConfig
+
+from brain_tumor.config import cli, names, typed
+
+# Options of Hydra that are followed by a value.
+_WITH_VALUE = {"-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"}
 
 
-def main() -> None:
+@hydra.main(config_path=typed.CONF, config_name="report", version_base="1.3")
+def main(cfg: DictConfig) -> None:
     """Write the report of all runs below the given folders, at any time, even while a sweep is running."""
-    parser = argparse.ArgumentParser(
-        prog="python -m brain_tumor.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("folders", nargs="+", type=Path, help="folders with runs, such as outputs")
-    parser.add_argument("--to", type=Path, help="folder for the report; report/ in the first folder by default")
-    parser.add_argument(
-        "--no-slices", action="store_true", help="leave out pictures of the data, so that the page can be shared"
-    )
-    arguments = parser.parse_args()
-
+    config = typed.plain(cfg, "report")
     from brain_tumor.report import compose, page, runs
 
-    folder = arguments.to or arguments.folders[0] / "report"
-    blocks = compose.compose(runs.collect(arguments.folders), pictures=not arguments.no_slices)
+    given = config["folders"]
+    folders = [Path(folder) for folder in ([given] if isinstance(given, str) else given)]
+    if not folders:
+        raise ValueError("folders=[]: give the folder that training wrote to, such as outputs")
+    folder = Path(config["to"]) if config["to"] else folders[0] / "report"
+    blocks = compose.compose(runs.collect(folders), pictures=config["slices"])
     page.write("Brain tumours in MRI: the paper's grid and other runs", blocks, folder)
     print(f"report: {folder}/report.html")
 
 
+def translate(arguments: Sequence[str]) -> list[str]:
+    """Write folders, --to FOLDER and --no-slices, as the report was called before, as overrides."""
+    folders: list[str] = []
+    translated: list[str] = []
+    waiting = ""
+    for argument in arguments:
+        if waiting == "--to":
+            translated.append(f"to={names.quoted(argument)}")
+        elif waiting or (argument.startswith("-") and argument not in {"--to", "--no-slices"}):
+            translated.append(argument)
+        elif argument == "--no-slices":
+            translated.append("slices=false")
+        elif argument != "--to":
+            is_folder = "=" not in argument or Path(argument).is_dir()
+            (folders if is_folder else translated).append(argument)
+        waiting = argument if not waiting and argument in {*_WITH_VALUE, "--to"} else ""
+    named = [f"folders=[{','.join(map(names.quoted, folders))}]"] if folders else []
+    return [*named, *translated]
+
+
 if __name__ == "__main__":
+    sys.argv[1:] = translate(sys.argv[1:])
     cli.enter(main)
