@@ -15,6 +15,7 @@ from brain_tumor.report.chapters import (
     leakage,
     localization,
     optimizers,
+    searches,
     short,
     steps,
     table1,
@@ -41,6 +42,7 @@ def compose(collected: Collection, pictures: bool = True) -> list[Block]:
     others = [run for run in collected.runs if not types.belongs(run)]
     groups = Groups(one_data_set(others))
     blocks = _state(collected, [*groups.runs, *groups.inner], len(others), bool(kinds))
+    blocks += searches.chapter(collected.searches)
     blocks += steps.chapter(groups)
     if groups.runs:
         chapters = (*(_PAPER if groups.cells else ()), *_OTHERS)
