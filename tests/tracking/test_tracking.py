@@ -59,6 +59,7 @@ def _offline(folder: Path) -> tuple[set[str], set[str], set[str]]:
     return ids, settings, logged
 
 
+@pytest.mark.slow  # two processes that load MLflow and W&B
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")  # which MLflow uses
 def test_one_run_in_four_trackers_is_cut_off_and_goes_on(cache_dir: Path, home: Path) -> None:
     # In processes of their own: a forked one would share W&B's temporary folder, which the first to end removes.
