@@ -26,12 +26,12 @@ if TYPE_CHECKING:  # imported late at run time, so that --help and --cfg answer 
 
 
 @hydra.main(config_path=typed.CONF, config_name="train", version_base="1.3")
-def main(cfg: DictConfig) -> None:
-    """Train one run, resume it, or print that it is finished."""
+def main(cfg: DictConfig) -> float | None:
+    """Train one run, resume it, or print that it is finished; return its score on the validation part, for a search."""
     folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
     with job.discard_on_error(folder):
         config = typed.plain(cfg, "train")
-    job.run(config, folder, train)
+    return job.run(config, folder, train)
 
 
 def train(config: dict[str, Any], folder: Path) -> "Record | None":
@@ -42,24 +42,26 @@ def train(config: dict[str, Any], folder: Path) -> "Record | None":
     from brain_tumor.metrics import plots
     from brain_tumor.models import checkpoint
     from brain_tumor.runs import run_folder
-    from brain_tumor.tracking.open import open_tracker
-    from brain_tumor.training import calibrate, changed, parts, recording, refuse
+    from brain_tumor.tracking.open import open_trackers
+    from brain_tumor.training import calibrate, changed, parts, rate, recording, refuse
     from brain_tumor.training import trainer as trainers
 
     quiet.quieten_lightning()
     L.seed_everything(config["seed"], verbose=False)
     data = parts.make_data(config)
     model = parts.make_model(config, data)
-    tracker = open_tracker(folder)
-    trainer = trainers.make_trainer(config, folder, data.monitored, tracker)
+    trackers = open_trackers(folder, config["logger"])
+    trainer = trainers.make_trainer(config, folder, data.monitored, trackers)
     refuse.refuse_untrainable(config, data, model, trainer)
     trainers.speed_up(config, data, model, trainer)
+    if config["find_lr"]:
+        rate.find(folder, data, model, trainer)
     run_folder.begin(folder, changed.beginning(data, model))
     facts = recording.facts(config, folder, data, model, trainer)
     if trainer.is_global_zero:
         if model.weights.warning:
             print(f"\n*** WARNING: {model.weights.warning} ***\n", file=sys.stderr)
-        tracker.add_image("training batch", plots.batch(data.store.sample(data.rows["train"], 16)))
+        trackers.add_image("training batch", plots.batch(data.store.sample(data.rows["train"], 16)))
     last = trainers.checkpoint_path(folder, "last")
     scored = trainers.checkpoint_path(folder, trainers.scored_checkpoint(data.monitored))
     if last.exists():
@@ -78,7 +80,7 @@ def train(config: dict[str, Any], folder: Path) -> "Record | None":
     if not trainer.is_global_zero:
         return None
     seconds = {"setup_seconds": ready - started, "fit_seconds": fitted - ready, "test_seconds": tested - fitted}
-    return recording.write(folder, facts, data, model, calibrated, seconds, tracker)
+    return recording.write(folder, facts, data, model, calibrated, seconds, trackers)
 
 
 if __name__ == "__main__":

@@ -46,5 +46,6 @@ def _file(model: Task, bench: Bench) -> OnnxRun:
     whole = onnx_export.Whole(model, bench.data.transforms, bench.data.size)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.onnx")
-        onnx_export.write(whole, path, {**{name: type_() for name, type_ in FACTS.items()}, "format": FORMAT})
+        facts = {name: type_() for name, type_ in FACTS.items()}
+        onnx_export.write(whole, path, {**facts, "format": FORMAT, "labels": None})
         return OnnxRun.open(path)

@@ -16,12 +16,12 @@ from hydra.core.override_parser.types import ChoiceSweep, Glob, RangeSweep
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from brain_tumor.config import processes
-from brain_tumor.config.typed import CONF, resolve
+from brain_tumor.config import paper_rows, processes
+from brain_tumor.config.typed import resolve
 
 _PATHS = {
-    "run", "input", "to", "root", "detector", "types", "checkpoint", "output_dir", "cache_dir", "data.root",
-    "model.weights", "master", "hydra.launcher.master",
+    "run", "input", "to", "root", "folders", "detector", "types", "checkpoint", "output_dir", "cache_dir", "data.root",
+    "model.weights", "logger.mlflow.uri", "master", "hydra.launcher.master",
 }  # fmt: skip
 # Folders made for runs with resume=false, by identity and number in the sweep.
 _reserved: dict[tuple[str, int], str] = {}
@@ -44,7 +44,7 @@ def _quote_rows(argument: str) -> str:
     except HydraException as error:
         raise ValueError(f"{argument}: not understood; write paper=19, paper=1,12, or 'paper=glob(*)'") from error
     if isinstance(value, Glob):
-        rows = value.filter(sorted((path.stem for path in Path(CONF, "paper").glob("*.yaml")), key=int))
+        rows = value.filter(paper_rows.ROWS)
     elif isinstance(value, ChoiceSweep):
         rows = value.list
     elif isinstance(value, RangeSweep):
@@ -68,8 +68,13 @@ def _quote_path(argument: str) -> str:
         parsed = 0
     if not isinstance(parsed, int | float):
         return argument
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"{key}='{escaped}'"
+    return f"{key}={quoted(value)}"
+
+
+def quoted(text: str) -> str:
+    """Quote a text so that Hydra reads all of it as one value."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def _run_name(*, _root_: DictConfig) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 
 T = TypeVar("T")
+_SEARCHES = {"n_trials", "ax_config", "optim"}  # settings of Hydra's sweepers that want a score: Optuna, Ax, Nevergrad
 _RANKS = ("RANK", "SLURM_PROCID", "LOCAL_RANK")
 
 
@@ -24,6 +25,11 @@ def is_global_zero() -> bool:
 def is_multirun() -> bool:
     """Return whether this run is one of a sweep."""
     return bool(HydraConfig.get().mode == RunMode.MULTIRUN)
+
+
+def is_search() -> bool:
+    """Return whether this run is one of a sweep that chooses settings by the runs' scores."""
+    return is_multirun() and not _SEARCHES.isdisjoint(HydraConfig.get().sweeper)
 
 
 def started_from_outside() -> bool:

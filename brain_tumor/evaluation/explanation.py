@@ -17,7 +17,7 @@ from brain_tumor.models import gradcam
 from brain_tumor.models.classifier import Classifier
 from brain_tumor.models.task import Task, TitledFigure
 from brain_tumor.scans.images import unfit
-from brain_tumor.tracking.open import open_tracker
+from brain_tumor.tracking.open import open_trackers
 
 METHODS = ("gradcam",)
 _DRAWN = 8  # slices in the picture
@@ -99,7 +99,7 @@ def explain(method: str, model: Task, data: SliceDataModule, predictions: pd.Dat
 def write(folder: Path, explained: Explanation) -> None:
     """Write the table, and the pictures as files and for the tracker."""
     tables.write_csv(folder / "explanation.csv", explained.table)
-    with closing(open_tracker(folder)) as tracker:
+    with closing(open_trackers(folder)) as tracker:
         for picture in explained.pictures:
             picture.figure.savefig(folder / picture.file, dpi=110)
             tracker.add_figure(picture.title, picture.figure)

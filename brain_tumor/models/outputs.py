@@ -1,11 +1,21 @@
 """Collect what a network puts out during an epoch, batch by batch."""
 
 from collections import defaultdict
+from typing import NamedTuple
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from brain_tumor.data.batches import Batch
+
+
+class TitledFigure(NamedTuple):
+    """A figure of a finished run, its title on the dashboard, and its file's name in the run's folder, "" for none."""
+
+    title: str
+    figure: Figure
+    file: str = ""
 
 
 class Outputs:

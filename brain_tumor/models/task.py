@@ -3,13 +3,13 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any, ClassVar, NamedTuple
+from functools import partial
+from typing import Any, ClassVar
 
 import lightning as L
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -17,15 +17,8 @@ from brain_tumor.data.batches import Batch
 from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.models import optimizers, outputs
 from brain_tumor.models.optimizers import OptimizerFactory
+from brain_tumor.models.outputs import TitledFigure as TitledFigure
 from brain_tumor.models.weights import WeightsOrigin
-
-
-class TitledFigure(NamedTuple):
-    """A figure of a finished run, its title on the dashboard, and its file's name in the run's folder, "" for none."""
-
-    title: str
-    figure: Figure
-    file: str = ""
 
 
 class Task(L.LightningModule, ABC):
@@ -141,9 +134,8 @@ class Task(L.LightningModule, ABC):
     @property
     def hyperparameters(self) -> dict[str, bool | int | float | str]:
         """The settings of network and training that the record and the dashboard show."""
-        return {
-            "task": self.kind, "weights": self.weights.source, "schedule": self.schedule, **self._optimizer_settings
-        }  # fmt: skip
+        settings = {"task": self.kind, "weights": self.weights.source, "schedule": self.schedule}
+        return {**settings, **self._optimizer_settings}
 
     def compile_network(self, mode: str | None) -> None:
         """Compile the part of the network that runs in every step.
@@ -160,6 +152,12 @@ class Task(L.LightningModule, ABC):
         """Build the optimizer of the parameters that are trained."""
         assert self._make_optimizer is not None, "opened for scoring, not for training"
         return self._make_optimizer([parameter for parameter in self.parameters() if parameter.requires_grad])
+
+    def use_rate(self, lr: float) -> None:
+        """Train with another learning rate than the optimizer's."""
+        make: Any = self._make_optimizer  # a partial class, as the configuration gives it
+        self._make_optimizer = partial(make, lr=lr)
+        self._optimizer_settings = optimizers.settings(self._make_optimizer, self.schedule)
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer and the schedule of its learning rate, in Lightning's form."""
@@ -213,8 +211,8 @@ class Task(L.LightningModule, ABC):
         """Score the epoch and add it to `history`."""
         self._score_part("train")
         # An epoch may have had no validation.
-        parts = [part for part in ("train", self.monitored) if part in self._points]
-        self.history.append({"epoch": self.current_epoch + 1, **{part: self._points.pop(part) for part in parts}})
+        points = {part: self._points.pop(part) for part in ("train", self.monitored) if part in self._points}
+        self.history.append({"epoch": self.current_epoch + 1, **points})
         self.epoch_seconds.append(time.perf_counter() - self._epoch_started)
 
     def on_validation_epoch_end(self) -> None:

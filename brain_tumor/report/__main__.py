@@ -2,50 +2,68 @@
 
 python -m brain_tumor.report outputs
 python -m brain_tumor.report outputs other/outputs --to report
+python -m brain_tumor.report 'folders=[outputs,other/outputs]' to=report slices=false
 """
 
-import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from brain_tumor.config import cli
+import hydra
+from omegaconf import DictConfig
+
+from brain_tumor.config import cli, names, typed
+
+# Options of Hydra that are followed by a value.
+_WITH_VALUE = {"-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"}
 
 
-def main() -> None:
+@hydra.main(config_path=typed.CONF, config_name="report", version_base="1.3")
+def main(cfg: DictConfig) -> None:
     """Write the report of all runs below the given folders, at any time, even while a sweep is running."""
-    parser = argparse.ArgumentParser(
-        prog="python -m brain_tumor.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("folders", nargs="+", type=Path, help="folders with runs, such as outputs")
-    parser.add_argument("--to", type=Path, help="folder for the report; report/ in the first folder by default")
-    parser.add_argument(
-        "--no-slices", action="store_true", help="leave out pictures of the data, so that the page can be shared"
-    )
-    parser.add_argument("--patients", type=Path, help="a CSV file with facts of patients, one row each (docs/grid.md)")
-    parser.add_argument(
-        "--by", type=_names, default=(), help="its columns by which to divide errors, such as grade,sex"
-    )
-    parser.add_argument(
-        "--adjust", type=_names, default=(), help="its numbers for which to adjust contrasts, such as age"
-    )
-    arguments = parser.parse_args()
-
+    config = typed.plain(cfg, "report")
     from brain_tumor.report import compose, page, patients_table, runs
 
-    folder = arguments.to or arguments.folders[0] / "report"
+    folders = [Path(folder) for folder in _listed(config["folders"])]
+    if not folders:
+        raise ValueError("folders=[]: give the folder that training wrote to, such as outputs")
+    folder = Path(config["to"]) if config["to"] else folders[0] / "report"
     known = patients_table.NOTHING
-    if arguments.by or arguments.adjust:
-        if arguments.patients is None:
-            raise ValueError("--by and --adjust name columns of a file: give it as --patients FILE")
-        groups, numbers = (patients_table.read(arguments.patients, names) for names in (arguments.by, arguments.adjust))
+    divided, adjusted = _listed(config["by"]), _listed(config["adjust"])
+    if divided or adjusted:
+        if not config["patients"]:
+            raise ValueError("by, adjust: name columns of a file; give it as patients=FILE")
+        groups, numbers = (patients_table.read(Path(config["patients"]), columns) for columns in (divided, adjusted))
         known = patients_table.Known(groups, numbers)
-    blocks = compose.compose(runs.collect(arguments.folders), not arguments.no_slices, known)
+    blocks = compose.compose(runs.collect(folders), config["slices"], known)
     page.write("Brain tumours in MRI: the paper's grid and other runs", blocks, folder)
     print(f"report: {folder}/report.html")
 
 
-def _names(text: str) -> list[str]:
-    return text.split(",")
+def _listed(value: str | Sequence[str]) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
+
+
+def translate(arguments: Sequence[str]) -> list[str]:
+    """Write folders, --to FOLDER and --no-slices, as the report was called before, as overrides."""
+    folders: list[str] = []
+    translated: list[str] = []
+    waiting = ""
+    for argument in arguments:
+        if waiting == "--to":
+            translated.append(f"to={names.quoted(argument)}")
+        elif waiting or (argument.startswith("-") and argument not in {"--to", "--no-slices"}):
+            translated.append(argument)
+        elif argument == "--no-slices":
+            translated.append("slices=false")
+        elif argument != "--to":
+            is_folder = "=" not in argument or Path(argument).is_dir()
+            (folders if is_folder else translated).append(argument)
+        waiting = argument if not waiting and argument in {*_WITH_VALUE, "--to"} else ""
+    named = [f"folders=[{','.join(map(names.quoted, folders))}]"] if folders else []
+    return [*named, *translated]
 
 
 if __name__ == "__main__":
+    sys.argv[1:] = translate(sys.argv[1:])
     cli.enter(main)

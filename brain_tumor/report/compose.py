@@ -18,6 +18,7 @@ from brain_tumor.report.chapters import (
     leakage,
     localization,
     optimizers,
+    searches,
     short,
     steps,
     table1,
@@ -46,6 +47,7 @@ def compose(collected: Collection, pictures: bool = True, known: Known = NOTHING
     others = [run for run in collected.runs if not types.belongs(run)]
     groups = Groups(one_data_set(others), known)
     blocks = _state(collected, [*groups.runs, *groups.inner], len(others), bool(kinds))
+    blocks += searches.chapter(collected.searches)
     blocks += steps.chapter(groups)
     if groups.runs:
         chapters = (*(_PAPER if groups.cells else ()), *_OTHERS)

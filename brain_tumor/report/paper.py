@@ -94,6 +94,8 @@ def deviations(record: Record, number: int) -> list[str]:
     # Older records lack these settings: their runs had a constant schedule, and all sequences and slices.
     if (schedule := settings.get("schedule", "constant")) != "constant":
         different.append(f"schedule {schedule}")
+    if settings.get("patience", 0):
+        different.append("early stopping")
     if settings.get("missing", 0):
         different.append("sequences missing")
     if settings.get("empty", -1) >= 0:

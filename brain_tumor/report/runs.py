@@ -212,11 +212,13 @@ class Collection:
             set and the same weights the newer one.
         failed: folders and errors of runs that have failed.
         unfinished: folders of runs that were interrupted or are under way.
+        searches: folders of searches of settings.
     """
 
     runs: list[Run]
     failed: list[tuple[Path, str]]
     unfinished: list[Path]
+    searches: Sequence[Path] = ()
 
 
 def collect(folders: Sequence[Path]) -> Collection:
@@ -226,13 +228,16 @@ def collect(folders: Sequence[Path]) -> Collection:
         ValueError: a folder is missing, or a finished run's record is damaged.
     """
     places: list[Path] = []
+    searches: list[Path] = []
     for folder in folders:
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder; give the one that training wrote to, such as outputs")
-        for place, names, _ in os.walk(folder, followlinks=True):
+        for place, names, files in os.walk(folder, followlinks=True):
             if ".hydra" in names:
                 places.append(Path(place))
                 names.clear()
+            elif "search.json" in files:
+                searches.append(Path(place))
     places.sort(key=lambda path: path.stat().st_mtime)
     runs = {folder: Run.read(folder) for folder in places if run_folder.finished(folder)}
     finished = {run.same_but_for(): run for run in runs.values()}
@@ -241,6 +246,7 @@ def collect(folders: Sequence[Path]) -> Collection:
         sorted(finished.values(), key=_place),
         sorted((folder, line) for folder, line in others.items() if line),
         [folder for folder, line in others.items() if not line],
+        sorted(searches),
     )
 
 

@@ -13,7 +13,7 @@ from brain_tumor.runs import class_names
 # Keys that change no number: with other values it is the same run.
 _IMMATERIAL = {
     "output_dir", "cache_dir", "experiment", "resume", "name", "cache_features", "allow_overlap", "data.cache_dir",
-    "data.resident", "data.eval_batch_size", "trainer.enable_progress_bar",
+    "data.resident", "data.eval_batch_size", "trainer.enable_progress_bar", "objective", "logger",
 }  # fmt: skip
 # Keys that were added later, each with the value that means what older versions did: with it, a run keeps its id.
 NEUTRAL: dict[str, Any] = {
@@ -21,6 +21,7 @@ NEUTRAL: dict[str, Any] = {
     "data.folds": None, "data.fold": None, "data.test_cases": None, "data.empty": None,
     "data.inner_folds": None, "data.inner_fold": None,
     "data.min_patients": 10, "data.crop": "none", "data.crop_margin": 0.2, "data.masks": None,
+    "find_lr": False, "trainer.patience": None,
     "schedule": "constant", "average_weights": None, "model.trained": None, "transforms.missing": 0,
     "data.intensities": "file", "data.skull": "keep", "data.neighbours": 0, "data.neighbour_mm": 5,
     "model.neighbours": 0, "model.mirror": False, "model.components": 0, "transforms.strip": 0, "transforms.elastic": 0,

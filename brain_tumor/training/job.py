@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 Train = Callable[[dict[str, Any], Path], "Record | None"]
 
 
-def run(config: dict[str, Any], folder: Path, train: Train) -> None:
+def run(config: dict[str, Any], folder: Path, train: Train) -> float | None:
     """Train a run unless it is finished or under way; if it fails, write why into its folder.
+
+    Returns:
+        The score `objective` on the validation part; None without one, for a run under way, and on other processes than
+        the first.
 
     Args:
         config: resolved; the run's id is its hash.
@@ -30,12 +34,13 @@ def run(config: dict[str, Any], folder: Path, train: Train) -> None:
     """
     if not processes.is_global_zero() and not processes.started_from_outside():
         train(config, folder)  # Lightning has started this process during a training
-        return
+        return None
     with processes.connected():
         if processes.is_global_zero():
-            _lead(config, folder, train)
-        elif first_folder := processes.agree(None):
+            return _lead(config, folder, train)
+        if first_folder := processes.agree(None):
             train(config, first_folder)
+    return None
 
 
 @contextlib.contextmanager
@@ -50,12 +55,12 @@ def discard_on_error(folder: Path) -> Iterator[None]:
         raise
 
 
-def _lead(config: dict[str, Any], folder: Path, train: Train) -> None:
+def _lead(config: dict[str, Any], folder: Path, train: Train) -> float | None:
     """Train on the first process, after telling the others the folder to train in, or None for nothing to train."""
-    from brain_tumor.runs import identity, run_folder
+    from brain_tumor.runs import identity, objective, record, run_folder
 
     run_id = identity.run_id(config)
-    trains = False
+    free = trains = False
     with contextlib.ExitStack() as stack:
         try:
             free = stack.enter_context(run_folder.lock(folder, Path(config["output_dir"]), run_id))
@@ -64,6 +69,7 @@ def _lead(config: dict[str, Any], folder: Path, train: Train) -> None:
             processes.agree(folder if trains else None)
         if trains:
             _train(config, folder, train)
+    return objective.of(record.read(folder), config["objective"]) if free and run_folder.finished(folder) else None
 
 
 def _should_train(config: dict[str, Any], folder: Path, run_id: str, free: bool) -> bool:

@@ -15,7 +15,7 @@ from brain_tumor.models.task import Task
 from brain_tumor.runs import identity, leakage, versions
 from brain_tumor.runs import record as records
 from brain_tumor.runs.record import Record
-from brain_tumor.tracking.base import Tracker
+from brain_tumor.tracking.open import Trackers
 from brain_tumor.training.calibrate import Calibrated
 from brain_tumor.training.trainer import scored_checkpoint
 
@@ -45,6 +45,8 @@ def facts(config: dict[str, Any], folder: Path, data: SliceDataModule, model: Ta
             "seed": config["seed"],
             "max_epochs": trainer.max_epochs or 0,
             "average_weights": config["average_weights"] or 0.0,
+            "find_lr": config["find_lr"],
+            "patience": config["trainer"].get("patience") or 0,
             **model.hyperparameters,
             **description.hyperparameters(data),
             **data.transforms.hyperparameters,
@@ -78,7 +80,7 @@ def write(
     model: Task,
     calibrated: Calibrated,
     seconds: dict[str, float],
-    tracker: Tracker,
+    trackers: Trackers,
 ) -> Record:
     """Score the test, write predictions and the record, and then show scores and pictures.
 
@@ -89,7 +91,7 @@ def write(
         model: tested.
         calibrated: temperature and threshold of the model.
         seconds: of setup, fit and test.
-        tracker: shows the run.
+        trackers: show the run.
     """
     scores, predictions = model.score(data)
     record: Any = {
@@ -108,9 +110,9 @@ def write(
     tables.write_csv(folder / "predictions.csv", predictions)
     tables.write_json(folder / "results.json", record)
 
-    tracker.add_result(facts["hyperparameters"], records.scores(record["test"]))
-    _show_pictures(folder, data, model, predictions, tracker)
-    tracker.close()
+    trackers.add_result(facts["hyperparameters"], records.scores(record["test"]))
+    _show_pictures(folder, data, model, predictions, trackers)
+    trackers.close()
     complete: Record = record
     return complete
 
@@ -134,10 +136,10 @@ def _calibration(predictions: pd.DataFrame, calibrated: Calibrated) -> Facts:
 
 
 def _show_pictures(
-    folder: Path, data: SliceDataModule, model: Task, predictions: pd.DataFrame, tracker: Tracker
+    folder: Path, data: SliceDataModule, model: Task, predictions: pd.DataFrame, trackers: Trackers
 ) -> None:
-    """Draw a finished run's pictures into its folder and for its tracker."""
+    """Draw a finished run's pictures into its folder and for its trackers."""
     for picture in model.pictures(data, predictions):
         if picture.file:
             picture.figure.savefig(folder / picture.file, dpi=110)
-        tracker.add_figure(picture.title, picture.figure)
+        trackers.add_figure(picture.title, picture.figure)

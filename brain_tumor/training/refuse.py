@@ -5,9 +5,11 @@ from typing import Any
 import lightning as L
 from torch import nn
 
+from brain_tumor.config import processes
 from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.models import backbone
 from brain_tumor.models.task import Task
+from brain_tumor.runs import objective
 
 _ROWS = range(1, 21)  # of the paper's Table 1
 
@@ -25,6 +27,11 @@ def refuse_untrainable(config: dict[str, Any], data: SliceDataModule, model: Tas
         ValueError: names the key, its value and the remedy.
     """
     _refuse_settings(config, trainer)
+    if config["objective"] not in {"loss", model.measure}:
+        raise ValueError(f"objective={config['objective']}: choose loss or {model.measure}")
+    _refuse_patience(config, data)
+    if processes.is_search() and data.monitored != "val":
+        raise ValueError(f"hydra/sweeper: {objective.NO_VALIDATION}")
     if not len(data.rows["train"]):
         raise ValueError(
             f"data.split={config['data'].get('split')}: leaves no slice to train on; choose slice or patient"
@@ -43,6 +50,22 @@ def _refuse_settings(config: dict[str, Any], trainer: L.Trainer) -> None:
             raise ValueError(f"trainer.{name}: would score a part of the test slices as all of them; leave it out")
     if config["experiment"] not in {None, *_ROWS}:
         raise ValueError(f"experiment={config['experiment']}: a row of the paper's table, 1 to 20, which paper=N sets")
+
+
+def _refuse_patience(config: dict[str, Any], data: SliceDataModule) -> None:
+    """Refuse to stop early by the test part, or before what the whole length of the training is for."""
+    patience = config["trainer"].get("patience")
+    if patience is None:
+        return
+    if data.monitored != "val":
+        raise ValueError(f"trainer.patience={patience}: needs a validation part: give data.val_fraction=0.2")
+    for key, plain in (("schedule", "constant"), ("average_weights", None)):
+        if config[key] != plain:
+            raise ValueError(
+                f"trainer.patience={patience}: {key}={config[key]} needs the whole training; leave one of them out"
+            )
+    if not isinstance(patience, int) or patience < 1:
+        raise ValueError(f"trainer.patience={patience}: must be a number of epochs, at least 1")
 
 
 def _refuse_single_slice(data: SliceDataModule, model: Task, trainer: L.Trainer) -> None:

@@ -12,25 +12,27 @@ from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.models import features, precision
 from brain_tumor.models.checkpoint import WholeCheckpointIO
 from brain_tumor.models.task import Task
-from brain_tumor.tracking.base import Tracker
+from brain_tumor.tracking.open import Trackers
+from brain_tumor.training import stopping
 from brain_tumor.training.averaging import LastWeights
 
 _FOLDER = "checkpoints"
+_OURS = {"compile", "patience"}  # settings that Lightning's trainer does not take
 
 
-def make_trainer(config: dict[str, Any], folder: Path, monitored: str, tracker: Tracker) -> L.Trainer:
+def make_trainer(config: dict[str, Any], folder: Path, monitored: str, trackers: Trackers) -> L.Trainer:
     """Build Lightning's trainer from its group of the configuration, and set the precision.
 
     Args:
         config: resolved.
         folder: the run's.
         monitored: the part that the validation loop runs on.
-        tracker: shows the curves.
+        trackers: show the curves.
 
     Raises:
         ValueError: its processes would not train one run together.
     """
-    settings = {name: value for name, value in config["trainer"].items() if name != "compile"}  # not Lightning's
+    settings = {name: value for name, value in config["trainer"].items() if name not in _OURS}
     name = precision.resolve(settings.get("precision", "auto"), settings.get("accelerator", "auto"))
     precision.use(name)
     trainer: L.Trainer = typed.make(
@@ -38,8 +40,11 @@ def make_trainer(config: dict[str, Any], folder: Path, monitored: str, tracker: 
         "trainer",
         precision=name,
         **processes.devices(settings, torch.cuda.device_count()),
-        logger=tracker.logger,
-        callbacks=_callbacks(folder, monitored, config["average_weights"]),
+        logger=trackers.loggers,
+        callbacks=[
+            *stopping.callbacks(config["trainer"].get("patience")),
+            *_callbacks(folder, monitored, config["average_weights"]),
+        ],
         plugins=WholeCheckpointIO(),
     )
     processes.refuse_misfit(trainer)

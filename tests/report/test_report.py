@@ -482,12 +482,12 @@ def test_a_table_of_patients_that_cannot_be_used_is_named(command: Command, tmp_
         ("", "not a table of comma-separated values"),
     ):
         table.write_text(content)
-        refused = command("report", "outputs", "--patients", "patients.csv", "--by", "age", cwd=tmp_path, check=False)
+        refused = command("report", "outputs", "patients=patients.csv", "by=age", cwd=tmp_path, check=False)
         assert refused.returncode == 1
         assert words in refused.stderr
         assert refused.stderr.count("\n") == 1
-    refused = command("report", "outputs", "--by", "age", cwd=tmp_path, check=False)
-    assert "give it as --patients FILE" in refused.stderr
+    refused = command("report", "outputs", "by=age", cwd=tmp_path, check=False)
+    assert "give it as patients=FILE" in refused.stderr
 
 
 def test_what_to_expect_of_a_patient(tmp_path: Path) -> None:

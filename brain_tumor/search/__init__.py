@@ -1,0 +1,1 @@
+"""A search of settings by Optuna, which goes on where it was cut off."""
