@@ -105,7 +105,10 @@ def ask(given: Given, folder: Path, run: Exact | None = None) -> Answer:
     """Let `predict` answer in a folder as from the command line; what a user can mend becomes words."""
     run, output, printed = run or Exact(), folder / given.output, io.StringIO()
     config = {**_configuration(), "run": "exact", "output_dir": given.output, "overlays": False}
-    config |= {"sequences": given.sequences} if given.sequences else {"input": given.input}
+    if given.study:
+        config |= {"study": given.study, "sequences": {**config["sequences"], **given.sequences}}
+    else:
+        config |= {"sequences": given.sequences} if given.sequences else {"input": given.input}
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.chdir(folder))
         stack.enter_context(warnings.catch_warnings(action="ignore"))  # of odd files, as the command has it

@@ -35,7 +35,7 @@ _NOT_SLICES = {
         "a screenshot",
     ),
 }  # fmt: skip
-_COMPUTED = {
+COMPUTED = {
     **dict.fromkeys(("P", "PHASE", "PHASE MAP"), "shows phases, not magnitudes"),
     **dict.fromkeys(("R", "REAL", "I", "IMAGINARY"), "shows a part of complex values, not magnitudes"),
     **dict.fromkeys(("ADC", "FA", "TRACEW", "TENSOR", "DIFFUSION"), "is a diffusion image, unlike all training data"),
@@ -85,7 +85,7 @@ def problem(header: "Dataset") -> str:
     coloured = words(header, "PhotometricInterpretation") == ["PALETTE COLOR"]
     if coloured or (number(header, "SamplesPerPixel") or 1) != 1:
         return "is in colour (a screenshot, or a map computed from images), not intensities"
-    if _is_capture(header) and not len(numbers(header, "ImagePositionPatient")):
+    if is_capture(header) and not len(numbers(header, "ImagePositionPatient")):
         return "is a secondary capture (a screenshot, or a scanned film), which is not read"
     spacing = numbers(header, "PixelSpacing")
     if len(spacing) == 2 and max(spacing[0] * header.Rows, spacing[1] * header.Columns) > _WIDEST:
@@ -97,10 +97,10 @@ def problem(header: "Dataset") -> str:
 def doubts(header: "Dataset") -> list[str]:
     """Return warnings about an image that is read."""
     notes = [] if _modality(header) else ["does not say its modality; the runs have seen MR only"]
-    if _is_capture(header):
+    if is_capture(header):
         notes.append("is called a secondary capture; its intensities may have been changed")
     kinds = [*words(header, "ImageType")[2:], *words(header, "ComplexImageComponent")]
-    notes += [_COMPUTED[word] for word in kinds if word in _COMPUTED]
+    notes += [COMPUTED[word] for word in kinds if word in COMPUTED]
     if words(header, "LossyImageCompression") == ["01"]:
         notes.append("was compressed with loss")
     if words(header, "BurnedInAnnotation") == ["YES"]:
@@ -117,11 +117,12 @@ def _other_class(header: "Dataset") -> str:
     from pydicom.uid import UID
 
     name = UID(str(header.get("SOPClassUID", ""))).name
-    known = "Image Storage" in name and not _is_capture(header)
+    known = "Image Storage" in name and not is_capture(header)
     return name if known and "MR Image" not in name else ""
 
 
-def _is_capture(header: "Dataset") -> bool:
+def is_capture(header: "Dataset") -> bool:
+    """Return whether an image is a secondary capture: a screenshot, a scanned film, or made by some program."""
     name = str(header.get("SOPClassUID", ""))
     return name == _CAPTURE or name.startswith(f"{_CAPTURE}.")
 
