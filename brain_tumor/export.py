@@ -2,6 +2,7 @@
 
 python -m brain_tumor.export run=outputs/NAME to=model.onnx
 python -m brain_tumor.export run=outputs/NAME to=model.onnx input=folder
+python -m brain_tumor.export run=outputs/NAME to=small.onnx precision=int8
 """
 
 from pathlib import Path
@@ -11,6 +12,8 @@ import hydra
 from omegaconf import DictConfig
 
 from brain_tumor.config import cli, typed
+
+PRECISIONS = ("float32", "int8")
 
 
 @hydra.main(config_path=typed.CONF, config_name="export", version_base="1.3")
@@ -39,12 +42,18 @@ def export(config: dict[str, Any]) -> str:
     if to.suffix != ".onnx" or not to.parent.is_dir():
         raise ValueError(f"to={to}: name a file ending in .onnx, in a folder that exists")
     volumes.refuse_preset(config["preset"])
+    if config["precision"] not in PRECISIONS:
+        raise ValueError(f"precision={config['precision']}: choose one of {', '.join(PRECISIONS)}")
     from brain_tumor.inference import export, trained
     from brain_tumor.runs import card
 
     run = trained.open_run(Path(config["run"]), config["trusted"])
-    files = config["input"] or export.tested(run, config["root"], config["cache_dir"])
-    checked = export.export(run, to, export.pictures(files), config["preset"], config["threshold"])
+    if config["input"]:
+        pictures = export.pictures(config["input"])
+    else:
+        pictures = export.tested(run, config["root"], config["cache_dir"])
+    quantized_on = export.data_of(run, config["root"], config["cache_dir"]) if config["precision"] == "int8" else None
+    checked = export.export(run, to, pictures, config["preset"], config["threshold"], quantized_on)
     return card.checks(checked)
 
 

@@ -56,18 +56,19 @@ def _predict(config: dict[str, Any], study_folder: Path | None) -> int:
     from brain_tumor.inference.output_folder import Predictions
     from brain_tumor.inference.predictor import Predictor
     from brain_tumor.scans import cases as cases_
-    from brain_tumor.scans import volumes
+    from brain_tumor.scans import sequences, volumes
 
     quiet.quieten_readers()
     volumes.refuse_preset(config["preset"])
     runs = opening.open_runs(config)
     refuse = two_stage.refuse_unlike if config["input"] else two_stage.refuse_unknown
     refuse(runs)
-    needed = cases_.needed(run.sequences for run in runs.values())
+    needed = sequences.needed(run.sequences for run in runs.values())
+    known = sequences.shown([run.sequences for run in runs.values()])
     if study_folder is None:
-        found = cases_.find(config["input"], config["sequences"], needed, config["patient_pattern"])
+        found = cases_.find(config["input"], config["sequences"], needed, config["patient_pattern"], known)
     else:
-        found = _of_study(config, study_folder, needed)
+        found = _of_study(config, study_folder, needed, known if "flair" in needed else needed)
     cases, others, left_out = found
     skipped = {str(path): reason for path, reason in left_out.items()}
     todo = pipeline.part(cases, config["part"])
@@ -87,7 +88,7 @@ def _predict(config: dict[str, Any], study_folder: Path | None) -> int:
     return len(failed)
 
 
-def _of_study(config: dict[str, Any], folder: Path, needed: Sequence[str]) -> "CaseList":
+def _of_study(config: dict[str, Any], folder: Path, needed: Sequence[str], wanted: Sequence[str]) -> "CaseList":
     """Choose the scans of a study's case, and say and write for every scan why it was chosen or not.
 
     Raises:
@@ -97,9 +98,8 @@ def _of_study(config: dict[str, Any], folder: Path, needed: Sequence[str]) -> "C
 
     from brain_tumor.io import tables
     from brain_tumor.scans import study
-    from brain_tumor.scans.cases import SEQUENCES, Case, CaseList
+    from brain_tumor.scans.cases import Case, CaseList
 
-    wanted = SEQUENCES if "flair" in needed else needed
     found = study.find(folder, str(config["study"]), config["sequences"], needed, wanted)
     print("\n".join(found.lines()))
     output_dir = Path(config["output_dir"])

@@ -19,6 +19,7 @@ from PIL import Image
 
 from brain_tumor import predict
 from brain_tumor.config import errors, typed
+from brain_tumor.datasets.regions import BINARY
 from brain_tumor.inference import opening
 from brain_tumor.inference.base import Outputs
 from brain_tumor.scans.fitted import Fitted
@@ -38,7 +39,7 @@ class Exact:
 
     name, kind, sequences, skull, crop, size, batch = "exact", "folder", (), None, None, _SIZE, 64
     threshold, threshold_origin, intensities = 0.5, "default", "file"
-    neighbours, neighbour_mm, components = 0, None, 0.0
+    neighbours, neighbour_mm, components, scaling, plane, regions = 0, None, 0.0, None, "axial", BINARY
 
     def __init__(
         self,

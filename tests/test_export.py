@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from brain_tumor.datasets import phantom
-from brain_tumor.inference import export, onnx_export, resampling, trained
+from brain_tumor.inference import export, onnx_export, quantize, resampling, trained
 from brain_tumor.inference.onnx_run import OnnxRun
 from brain_tumor.inference.predictor import Predictor
 from brain_tumor.scans import images
@@ -70,7 +70,7 @@ def classifier(detector: Path, cache_dir: Path, tmp_path_factory: pytest.TempPat
     """The small frozen classifier's file."""
     to = tmp_path_factory.mktemp("classifier") / "model.onnx"
     run = trained.open_run(detector)
-    slices = export.pictures(export.tested(run, None, str(cache_dir)))
+    slices = export.tested(run, None, str(cache_dir))
     checked = export.export(run, to, slices, "percentile", 0.4)
     assert checked["network"]["probabilities"] < 1e-5
     assert checked["exact"]["probabilities"] < 1e-5
@@ -300,3 +300,46 @@ def test_the_benchmark_has_a_section_on_files(tmp_path: Path, command: Command) 
     for name in ("resnet18", "resunet18"):
         assert f"| {name} predicts: onnxruntime, float32 | images/s |" in finished.stdout
         assert f"| {name} predicts: torch, 32-true | images/s |" in finished.stdout
+
+
+def test_a_file_in_int8_says_the_same_and_is_smaller(
+    segmenter: Path, marker: Path, tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantize, "LEAST_DICE", 0.8)  # after two epochs most pixels lie near the threshold
+    run = trained.open_run(segmenter)
+    slices, data = export.tested(run, None, str(cache_dir)), export.data_of(run, None, str(cache_dir))
+    checked = export.export(run, tmp_path / "small.onnx", slices, "maximum", None, data)
+    assert checked["int8"]["slices"] == len(data.rows["test"])
+    assert re.search(
+        r"^\| int8 beside float32, \d+ slices of 2 volumes", (tmp_path / "small.md").read_text(), re.MULTILINE
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["small.md", "small.onnx"]
+    small, exact = OnnxRun.open(tmp_path / "small.onnx"), OnnxRun.open(marker)
+    assert (small.facts["precision"], exact.facts["precision"]) == ("int8", "float32")
+    assert {**small.facts, "precision": "float32"} == exact.facts
+    assert (tmp_path / "small.onnx").stat().st_size < 0.3 * marker.stat().st_size
+    types = {node.op_type for node in onnx.load(tmp_path / "small.onnx").graph.node}
+    assert {"QuantizeLinear", "DequantizeLinear"} <= types
+    # Held-out slices, by the program without torch.
+    Image.fromarray(slices[5].images[0]).save(tmp_path / "slice.png")
+    program = "import sys\nfrom brain_tumor import predict\nsys.argv[0] = 'predict'\npredict.main()"
+    said = _without_torch(
+        program, "run=small.onnx", "input=slice.png", "output_dir=out", cwd=tmp_path, cache_dir=cache_dir
+    )
+    assert said.returncode == 0, said.stderr
+    assert len(pd.read_csv(tmp_path / "out" / "slices.csv")) == 1
+
+
+def test_a_file_in_int8_that_says_something_else_is_not_written(
+    segmenter: Path, tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trained.open_run(segmenter)
+    slices = export.tested(run, None, str(cache_dir))
+    data = export.data_of(run, None, str(cache_dir))
+    served = quantize.volumes(data, "train")
+    # Calibrated on black pictures, activations of real ones are cut off.
+    black = [volume._replace(images=np.zeros_like(volume.images)) for volume in served]
+    monkeypatch.setattr(quantize, "volumes", lambda _, part: black if part == "train" else served)
+    with pytest.raises(ValueError, match=r"precision=int8: .*Dice with float32's is .*nothing was written"):
+        export.export(run, tmp_path / "small.onnx", slices, "percentile", None, data)
+    assert not list(tmp_path.iterdir())

@@ -130,12 +130,20 @@ def _declared(changes: dict[str, Any]) -> type[DataSet]:
     [
         ({"name": "lgg"}, "name=lgg: is that of the data set brain_tumor.datasets.lgg.Lgg; choose another name"),
         ({"name": ""}, "name=: give the data set a name"),
-        ({"sequences": ("flair",)}, "sequences=flair: name one for each of the three channels, or none"),
     ],
 )
 def test_a_declaration_that_would_be_mistaken_is_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=rf"Other.{re.escape(message)}$"):
         data_of(_declared(changes), root=str(tmp_path), cache_dir=str(tmp_path), transforms=Transforms())
+
+
+def test_sequences_are_those_of_the_channels(tmp_path: Path) -> None:
+    one = _declared({"sequences": ("flair",)})
+    data = data_of(one, root=str(tmp_path), cache_dir=str(tmp_path), transforms=Transforms())
+    with pytest.raises(
+        ValueError, match=r"Other.sequences=flair: name one for each of the 3 channels that its listing"
+    ):
+        data.setup()
 
 
 def test_a_data_set_without_a_name_or_slices_is_refused(tmp_path: Path) -> None:

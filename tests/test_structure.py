@@ -29,7 +29,7 @@ BESIDE = {
     "cluster": {*FLOORS, "train"},
 }
 ROOMS = {room: set(FLOORS[:place]) for place, room in enumerate(FLOORS)} | BESIDE
-COMMANDS = {"__init__", "train", "evaluate", "predict", "export", "verify"}
+COMMANDS = {"__init__", "train", "evaluate", "predict", "export", "export_dataset", "verify"}
 # Who knows Hydra, beside the commands: who reads the configuration, the launcher, and what runs in its jobs.
 HYDRA = {"config", "cluster"}
 # Who under the commands may know Lightning.
@@ -114,7 +114,12 @@ def test_nothing_imports_what_is_optional() -> None:
 # Texts that are also called like a data set, by the file that has them, with what they mean there.
 MEANT_OTHERWISE = {
     "report/chapters/cost.py": {"folder"},  # a column: where a run is
-    "data/inspection.py": {"folder"},  # a line that is printed: where the data is
+    "data/inspection.py": {"folder", "cases"},  # a line that is printed: where the data is
+    # Patients, as a title or a column, or a way to split.
+    "config/names.py": {"cases"},
+    "data/split.py": {"cases"},
+    "inference/output_folder.py": {"cases"},
+    "runs/summary.py": {"cases"},
     "page/app.py": {"phantom"},  # what the page calls the case that it draws
 }
 
@@ -173,7 +178,9 @@ def _compose(name: str, *overrides: str) -> DictConfig:
         return compose(name, [*overrides])
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "export", "page", "verify", "benchmark", "score"])
+@pytest.mark.parametrize(
+    "name", ["train", "evaluate", "predict", "export", "export_dataset", "page", "verify", "benchmark", "score"]
+)
 def test_each_verb_takes_the_keys_of_its_configuration_alone(name: str) -> None:
     own = sorted(map(str, _compose(name)))
     with pytest.raises(ValueError, match=f"unknown key typo; the keys are {', '.join(own)}$"):

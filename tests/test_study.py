@@ -88,7 +88,7 @@ def test_a_study_in_one_command(tmp_path: Path) -> None:
     assert reasons["flair"].startswith("TI 2500 ms, TE 120 ms, TR 9000 ms, SE/IR: long inversion and echo times")
     assert "no contrast agent is named" in reasons["t1"]
     assert ", a contrast agent is named" in reasons["t1ce"]
-    assert reasons["t2"].endswith("no run sees T2")
+    assert reasons["t2"].endswith("no run sees it")
     words = ("localizer", "ImageType DERIVED", "diffusion image", "echo-planar", "angiography", "susceptibility",
              "computed tomography", "secondary capture", "Text SR", "Presentation")  # fmt: skip
     left = " | ".join(table.loc[table["taken for"] == "", "reason"])
@@ -158,6 +158,10 @@ def test_two_candidates_for_t2_stop_nobody(tmp_path: Path) -> None:
     places, _, found = _table(tmp_path)
     assert set(places) == {"flair", "t1", "t1ce"}
     assert found.problem == ""
+    seen = study.find(tmp_path, "in", {}, ("flair", "t2"), ("flair", "t2"))  # of a run that sees T2
+    assert seen.problem.startswith("study=in: 2 scans may be t2: ")
+    seen = study.find(tmp_path, "in", {"t2": "again", "t1": "none"}, ("flair", "t2"), ("flair", "t2"))
+    assert (list(seen.sources), seen.problem) == (["flair", "t2"], "")
 
 
 def test_what_only_may_be_a_sequence_is_asked_for(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_tumor.datasets.regions import BINARY, Regions
 from brain_tumor.inference.base import Network, Outputs
 from brain_tumor.scans.fitted import Fitted
 
@@ -23,6 +24,9 @@ class Told:
     task: str = "classification"
     dataset: str = "folder"
     sequences: tuple[str, ...] = ()
+    regions: Regions = BINARY
+    scaling: str | None = None
+    plane: str = "axial"
     skull: bool | None = None
     threshold: float = 0.5
     threshold_origin: str = "default"

@@ -14,11 +14,11 @@ class Batch(NamedTuple):
     """The batch that a model gets.
 
     Attributes:
-        inputs: float32 (B, 3, size, size) images; with `cached`, the features (B, D) or maps (B, D, H, W) that the
+        inputs: float32 (B, C, size, size) images; with `cached`, the features (B, D) or maps (B, D, H, W) that the
             frozen part of a network has made of them.
         labels: int64 (B,).
         rows: int64 (B,), the slices' rows in the data module's table.
-        masks: uint8 (B, size, size) of 0 and 1, transformed like the images; None where the task asks for none.
+        masks: uint8 (B, size, size) of labels, transformed like the images; None where the task asks for none.
         cached: whether `inputs` are features.
     """
 

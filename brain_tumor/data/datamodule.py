@@ -65,6 +65,7 @@ class SliceDataModule(L.LightningDataModule):
         drawn: how the split was drawn.
         left_out: how many patients the target leaves out, by the reason.
         key: identifies files, names and labels.
+        channels: number of channels of a slice; `regions`: what the masks' values mean.
         localized: paths of the slices for which `masks` decides whether and where there is a tumour.
         store: makes batches of rows.
         tested: the part that a trainer's test scores.
@@ -144,13 +145,16 @@ class SliceDataModule(L.LightningDataModule):
         """List the slices, and decode them unless the cache has them; read the answers of the runs in `masks`."""
         predicted = crops.read_runs(self.masks or [])
         listing = self.dataset.listing()
+        settings.refuse_channels(self.dataset, listing)
         paths = listing.table["path"]
         crop = None if self.crop == "none" else crops.around(self.crop_margin, self.masks, predicted, paths)
         return listing, cache.load(listing, self.size, self.cache_dir, crop), predicted
 
     def _open(self) -> None:
-        self.inputs.refuse_misfit(self.crop, self.transforms)
+        self.inputs.refuse_misfit(self.crop, self.transforms, self.dataset)
         listing, decoded, predicted = self._load()
+        self.channels, self.regions = listing.channels, listing.regions
+        self.transforms.take(self.channels)
         if self.empty is not None and decoded.masks is None:
             raise ValueError(f"data.empty={self.empty}: this data has no masks that tell empty slices; leave it out")
         labelled = labelling.label(
@@ -242,11 +246,7 @@ class SliceDataModule(L.LightningDataModule):
         """Return how many images to pass through at once: few on a CPU, so that activations stay in its caches."""
         return self._eval_batch_size or (256 if device.type == "cuda" else 16)
 
-    def on_before_batch_transfer(
-        self,
-        batch: Tensor,
-        dataloader_idx: int,  # noqa: ARG002, Lightning's signature
-    ) -> tuple[Tensor | None, ...]:
+    def on_before_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> tuple[Tensor | None, ...]:  # noqa: ARG002
         """Gather the slices of a batch of rows int64 (B,), unless the device has them."""
         return batch, *self.store.gather(batch)
 

@@ -1,5 +1,6 @@
 """Describe data and split for a run's record."""
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,10 @@ def describe(data: SliceDataModule) -> dict[str, Any]:
         "drawn": data.dataset.drawn,
         **_count(data, _labelled(data)),
     }
+    if data.dataset.scaling is not None:
+        facts["volumes"] = {"scaling": data.dataset.scaling, "plane": data.dataset.plane}
+    if (labels := data.regions.plain()) is not None:
+        facts["mask_labels"] = labels
     if data.inputs.neighbours:
         facts["neighbours"] = {"count": data.inputs.neighbours, "mm": data.inputs.distance(data.dataset.slice_mm)}
     if _needs_tumours(data):
@@ -63,6 +68,24 @@ def _training_skull(data: SliceDataModule) -> bool | None:
     if data.transforms.strip:
         return None
     return skull.training_skull(data.decoded.images, trained, list(data.table["case"].iloc[trained]))
+
+
+def of_model(model: type, channels: int, labels: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what a model is told of its data besides the number of classes, as far as it takes that.
+
+    Args:
+        model: its class.
+        channels: of a slice.
+        labels: the regions of its masks (see `brain_tumor.datasets.regions.Regions.plain`).
+
+    Raises:
+        ValueError: it takes no channels, and the data has another number than three.
+    """
+    facts = {"channels": channels, "labels": labels}
+    taken = inspect.signature(model).parameters
+    if channels != 3 and "channels" not in taken:
+        raise ValueError(f"data: has {channels} channels; {model.__name__} takes three, since it has no `channels`")
+    return {name: value for name, value in facts.items() if name in taken}
 
 
 def describe_split(data: SliceDataModule) -> dict[str, Any]:

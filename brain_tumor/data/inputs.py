@@ -45,7 +45,7 @@ class Inputs:
             if least < 0:
                 raise ValueError(f"data.{name}={least}: must be at least 0")
 
-    def refuse_misfit(self, crop: str, transforms: Transforms) -> None:
+    def refuse_misfit(self, crop: str, transforms: Transforms, dataset: DataSet) -> None:
         """Refuse crops and transforms that the intensities do not allow.
 
         Raises:
@@ -53,6 +53,11 @@ class Inputs:
         """
         if self.intensities == "volume" and not transforms.normalize:
             raise ValueError("data.intensities=volume: standardizes; set transforms.normalize=true, or leave it out")
+        if self.intensities == "volume" and not dataset.whole_volumes:
+            raise ValueError(
+                "data.intensities=volume: measures whole volumes, and data.slices=tumour shows a part of them only; "
+                "leave one of them out"
+            )
         if crop != "none":
             for name in ("intensities", "neighbours", "skull"):
                 if (value := getattr(self, name)) != getattr(Inputs, name):
@@ -91,7 +96,7 @@ class Inputs:
         Raises:
             ValueError: no slice has a neighbour.
         """
-        # Stored channels last; this view is (N, 3, size, size) without a copy.
+        # Stored channels last; this view is (N, C, size, size) without a copy.
         images = torch.from_numpy(decoded.images).permute(0, 3, 1, 2)
         store = Store(images, labels_of(table), transforms, resident)
         if self.intensities == "volume":

@@ -12,6 +12,7 @@ from brain_tumor.data import near_duplicates, soundness, targets
 from brain_tumor.data.reading import read
 from brain_tumor.data.targets import Labels
 from brain_tumor.datasets.base import Listing
+from brain_tumor.datasets.regions import Regions
 from brain_tumor.scans.images import FittedMask
 
 
@@ -78,17 +79,20 @@ def inspect(
         problems.append(str(error))
         labels = Labels([], np.full(len(table), -1), {})
     names = ["" if label < 0 else labels.classes[label] for label in labels.values]
-    near = soundness.near_copies(table, names, content.small)
+    near = soundness.near_copies(table, names, content.small) if listing.stacks is None else soundness.Findings([], [])
     present = soundness.classes(table, names) if labels.classes and len(table) else soundness.Findings([], [])
     for findings in (present, soundness.copies(table, names), near):
         notes += findings.notes
         problems += findings.problems
     notes += soundness.bright_masks(table)
+    if listing.stacks is not None:
+        notes += soundness.empty_volumes(table)
     problems += soundness.shared_patients(table) + soundness.masks_as_images(table)
     if listing.ignored:
         notes.append(f"{len(listing.ignored)} other file(s) ignored, such as {listing.ignored[0]}")
     facts = _facts(listing, content, labels, names)
-    facts["re-saved or re-scaled"] = f"{len(near.notes) + len(near.problems)} pairs"
+    if listing.stacks is None:
+        facts["re-saved or re-scaled"] = f"{len(near.notes) + len(near.problems)} pairs"
     return Inspection(facts, notes, problems)
 
 
@@ -96,28 +100,31 @@ def _read(listing: Listing) -> _Content:
     content = _Content(pd.DataFrame())
     rows: list[int] = []
     facts: list[tuple[str, str, bool, str, float]] = []
-    for row, result in enumerate(read(listing, near_duplicates.SIZE, "reading")):
-        if isinstance(result, ValueError):
-            content.problems.append(str(result))
+    for first, results in read(listing, near_duplicates.SIZE, "reading"):
+        if isinstance(results, ValueError):
+            content.problems.append(str(results))
             continue
-        image, mask = result
-        rows.append(row)
-        facts.append((image.digest, *_mask_facts(mask)))
-        content.small.append(near_duplicates.small(image.pixels))
-        content.sizes[image.shape] += 1
+        for row, (image, mask) in enumerate(results, first):
+            rows.append(row)
+            facts.append((image.digest, *_mask_facts(mask, listing.regions)))
+            # Slices of a volume are a millimetre apart: all of them are near-duplicates, and too many to compare.
+            if listing.stacks is None:
+                content.small.append(near_duplicates.small(image.pixels))
+            content.sizes[image.shape] += 1
     columns = ["digest", "mask_digest", "positive", "drawn", "share"]
     readable = pd.DataFrame(facts, columns=columns).astype({"positive": bool, "share": float})
     content.table = listing.table.iloc[rows].reset_index(drop=True).join(readable)
     return content
 
 
-def _mask_facts(mask: FittedMask | None) -> tuple[str, bool, str, float]:
+def _mask_facts(mask: FittedMask | None, regions: Regions) -> tuple[str, bool, str, float]:
     """Return a mask's values of `mask_digest`, `positive`, `drawn` and `share` (see `soundness`)."""
     if mask is None:
         return "", False, "", 0.0
     # Two files with equal pixels have one mask, so the pixels are hashed, not the file.
     drawn = hashlib.sha256(repr(mask.original.shape).encode() + mask.original.tobytes()).hexdigest()
-    return mask.digest, mask.positive, drawn, float(mask.original.mean())
+    foreground = regions.foreground[mask.original]
+    return mask.digest, bool(foreground.any()), drawn, float(foreground.mean())
 
 
 def _facts(listing: Listing, content: _Content, labels: Labels, names: list[str]) -> dict[str, str]:

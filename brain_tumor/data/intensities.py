@@ -1,7 +1,7 @@
 """Measure the intensities of volumes in decoded slices, and remove skulls from them, once, next to the cached slices.
 
 <cache_dir>/slices/<key>/depths-<hash>.npy       uint8 (N, size, size): how deep pixels lie under the head's outline
-<cache_dir>/slices/<key>/intensities-<hash>.npy  float32 (V, D, 3, 4): what the intensities of volumes are
+<cache_dir>/slices/<key>/intensities-<hash>.npy  float32 (V, D, C, 4): what the intensities of volumes are
                                                  standardized by, whole (0) and stripped at D - 1 depths
 """
 
@@ -93,7 +93,7 @@ def statistics(
         deep: how deep pixels lie, from `depths`, to strip the volumes, too; None for whole volumes alone.
 
     Returns:
-        float32 (V, D, 3, 4), memory-mapped; D is 1, or one more than `strip_depths` has depths.
+        float32 (V, D, C, 4), memory-mapped; D is 1, or one more than `strip_depths` has depths.
     """
     edges = np.empty(0, np.int64) if deep is None else strip_depths(decoded.images.shape[1])
     parts = _rows_of(numbers)
@@ -107,7 +107,7 @@ def statistics(
             array[number] = standardization.measure(decoded.images[rows], layers, len(edges) + 1)
 
     name = f"intensities-{_hash(numbers.tolist(), edges.tolist(), origin)}.npy"
-    return _kept(decoded.folder / name, (len(parts), len(edges) + 1, 3, 4), np.float32, fill)
+    return _kept(decoded.folder / name, (len(parts), len(edges) + 1, decoded.images.shape[-1], 4), np.float32, fill)
 
 
 def without_skulls(decoded: DecodedSlices, table: pd.DataFrame) -> DecodedSlices:

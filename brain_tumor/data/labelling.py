@@ -7,7 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from brain_tumor.data import contradictions, crops, targets
-from brain_tumor.data.cache import DecodedSlices, summarise
+from brain_tumor.data.cache import DecodedSlices
+from brain_tumor.data.decoding import summarise
 from brain_tumor.data.split import Split
 from brain_tumor.datasets.base import Listing
 

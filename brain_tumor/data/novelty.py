@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from brain_tumor.io import atomic
+from brain_tumor.scans.images import as_rgb
 
 FILE = "novelty.npz"  # in a run's folder
 _SIDE = 8  # of a thumbnail, in pixels
@@ -43,7 +44,7 @@ class Novelty:
         """Learn from training slices; return None if they are too few, of one patient, or all alike.
 
         Args:
-            show: returns the slice of a row, uint8 (size, size, 3); it is asked for those that are stored.
+            show: returns the slice of a row, uint8 (size, size, C); it is asked for those that are stored.
             rows: (n,), the training slices' rows.
             cases: the n patients' names; "" for unknown.
         """
@@ -59,7 +60,7 @@ class Novelty:
         return cls(thumbnails, threshold) if threshold > 0 else None
 
     def score(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Return how far slices uint8 (n, size, size, 3) are from the nearest training slice.
+        """Return how far slices uint8 (n, size, size, C) are from the nearest training slice.
 
         Returns:
             float64 (n,), in units of the threshold: a slice above 1 is unlike the training slices.
@@ -119,5 +120,5 @@ class Novelty:
 
 
 def _thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return an image uint8 (H, W, 3) as a flat thumbnail uint8 (3 * 8 * 8,)."""
-    return np.asarray(Image.fromarray(image).resize((_SIDE, _SIDE), Image.Resampling.BOX)).ravel()
+    """Return an image uint8 (H, W, C) as a flat thumbnail of how it is drawn, uint8 (3 * 8 * 8,)."""
+    return np.asarray(Image.fromarray(as_rgb(image)).resize((_SIDE, _SIDE), Image.Resampling.BOX)).ravel()

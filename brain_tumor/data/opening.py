@@ -11,6 +11,7 @@ from brain_tumor.data.transforms import Transforms
 from brain_tumor.datasets import declared as declarations
 from brain_tumor.datasets.base import DataSet
 from brain_tumor.runs import class_names
+from brain_tumor.scans.nifti import MOST_CHANNELS
 
 _BY_NAME = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -67,7 +68,7 @@ def _refuse_mistakable(dataset: type[DataSet]) -> None:
     """Refuse a declaration whose runs would pass for others, since records know a data set by its name alone.
 
     Raises:
-        ValueError: the data set has no name or that of another one, or does not name three channels.
+        ValueError: the data set has no name or that of another one, or names more than eight channels.
     """
     place, name = f"{dataset.__module__}.{dataset.__name__}", getattr(dataset, "name", "")
     if not name:
@@ -77,9 +78,9 @@ def _refuse_mistakable(dataset: type[DataSet]) -> None:
         raise ValueError(
             f"{place}.name={name}: is that of the data set {known.__module__}.{known.__name__}; choose another name"
         )
-    if len(dataset.sequences) not in {0, 3}:
+    if len(dataset.sequences) > MOST_CHANNELS:
         shown = ", ".join(dataset.sequences)
-        raise ValueError(f"{place}.sequences={shown}: name one for each of the three channels, or none")
+        raise ValueError(f"{place}.sequences={shown}: name one for each channel, at most {MOST_CHANNELS}, or none")
 
 
 def _parameters(constructed: type) -> set[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from brain_tumor.data import crops, targets
+from brain_tumor.datasets.base import DataSet, Listing
 
 LEAST = {
     "batch_size": 1,
@@ -11,6 +12,20 @@ LEAST = {
     "min_patients": 1,
     "crop_margin": 0,
 }
+
+
+def refuse_channels(dataset: DataSet, listing: Listing) -> None:
+    """Refuse a data set whose sequences are not those of its channels.
+
+    Raises:
+        ValueError: it names another number of them.
+    """
+    if len(dataset.sequences) not in {0, listing.channels}:
+        place, shown = f"{type(dataset).__module__}.{type(dataset).__name__}", ", ".join(dataset.sequences)
+        raise ValueError(
+            f"{place}.sequences={shown}: name one for each of the {listing.channels} channels that its listing has, or "
+            "none"
+        )
 
 
 def check(

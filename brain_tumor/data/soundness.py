@@ -115,6 +115,12 @@ def masks_as_images(table: pd.DataFrame) -> list[str]:
     return [f"{roots.named(paths)}: the image is the same file as a mask; give the image itself"] if len(paths) else []
 
 
+def empty_volumes(table: pd.DataFrame) -> list[str]:
+    """Report volumes whose labels are empty."""
+    labelled = table[table["mask"] != ""].groupby("case")["positive"].any()
+    return [f"{case}: its labels are empty, no voxel has one" for case in labelled.index[~labelled]]
+
+
 def bright_masks(table: pd.DataFrame) -> list[str]:
     """Report masks with more foreground than background, as in a mask with black and white exchanged."""
     masks = table["mask"][table["share"] > 0.5]

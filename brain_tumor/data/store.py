@@ -18,7 +18,7 @@ class Gathered(NamedTuple):
     """What a batch of rows needs from the host's memory; None for what the device has, or what there is not.
 
     Attributes:
-        images: uint8 (B, 3 K, size, size), the slices among their neighbours.
+        images: uint8 (B, C K, size, size), the slices among their neighbours.
         masks: uint8 (B, size, size).
         depths: uint8 (B, K, size, size).
     """
@@ -35,17 +35,17 @@ class Store:
     all; either way they are transformed on the device. Masks take the same way.
 
     Args:
-        images: uint8 (N, 3, size, size), stored channels last.
+        images: uint8 (N, C, size, size), stored channels last.
         labels: int64 (N,).
         transforms: applied to every batch, with the random part in training mode only.
         resident: whether to hold all images in the device's memory: True, False, or "auto" for a GPU with room for
             them.
 
     Attributes:
-        masks: uint8 (N, size, size) of 0 and 1, put into every batch; None for none.
+        masks: uint8 (N, size, size) of labels, put into every batch; None for none.
         features: the frozen part's output for every image, float32 (N, D) or (N, H, W, D), served in place of images;
             one tensor, or with flips a second one for the flipped images. None to serve images.
-        statistics: what the intensities of volumes are standardized by, float32 (V, D, 3, 4); None not to standardize.
+        statistics: what the intensities of volumes are standardized by, float32 (V, D, C, 4); None not to standardize.
         volumes: int64 (N,), the place of each slice's volume in `statistics`.
         depths: uint8 (N, size, size), how deep pixels lie under the head's outline, to strip by; None for none.
         neighbours: int64 (N, K), the rows that a slice's channels come from, itself in the middle; None for itself.
@@ -129,7 +129,7 @@ class Store:
         return Batch(images, self.labels[rows], rows, masks)
 
     def statistics_of(self, rows: Tensor) -> Tensor | None:
-        """Return what the intensities of each row's volume are standardized by: float32 (B, D, 3, 4)."""
+        """Return what the intensities of each row's volume are standardized by: float32 (B, D, C, 4)."""
         if self.statistics is None or self.volumes is None:
             return None
         return self.statistics[self.volumes[rows]]
@@ -147,7 +147,7 @@ class Store:
         return features.permute(0, 3, 1, 2) if features.ndim == 4 else features
 
     def raw(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return images uint8 (B, 3 K, size, size) of rows and statistics of their volumes, before transforms."""
+        """Return images uint8 (B, C K, size, size) of rows and statistics of their volumes, before transforms."""
         images = self._take(Gathered(self.images), rows).images
         assert images is not None, "every data set has images"
         return images, self.statistics_of(rows.to(self.labels.device))
@@ -156,10 +156,10 @@ class Store:
         """Return rows (n,) as a network gets them, before its transforms."""
         images, statistics = self.raw(torch.tensor(rows))
         measured = None if statistics is None else statistics[:, 0].cpu().numpy()
-        return Fitted(images.permute(0, 2, 3, 1).numpy(), measured)
+        return Fitted(images.permute(0, 2, 3, 1).numpy(), measured, self.images.shape[1])
 
     def stretched(self, row: int) -> NDArray[np.uint8]:
-        """Return a row's slice as `Fitted.stretched` does, uint8 (size, size, 3); where training strips, half are."""
+        """Return a row's slice as `Fitted.stretched` does, uint8 (size, size, C); where training strips, half are."""
         image = self.images[row].permute(1, 2, 0).numpy()
         statistics = self.statistics_of(torch.tensor([row], device=self.labels.device))
         if statistics is None:
@@ -172,7 +172,7 @@ class Store:
         return standardization.stretch(image, statistics[0, level].cpu().numpy())
 
     def sample(self, rows: NDArray[np.intp], count: int) -> Tensor:
-        """Return `count` slices from across some rows as training sees them: float32 (B, 3, size, size), on the CPU."""
+        """Return `count` slices from across some rows as training sees them, to draw: float32 (B, 3, size, size)."""
         chosen = torch.from_numpy(rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)])
         gathered = self._take(self._slices, chosen)
         device = self._transforms.mean.device
@@ -182,5 +182,7 @@ class Store:
         images, _ = self._transforms.together(
             gathered.images.to(device), None, *(x if x is None else x.to(device) for x in (statistics, gathered.depths))
         )
-        middle = 3 * (images.shape[1] // 6)
-        return images[:, middle : middle + 3].cpu()
+        channels = self.images.shape[1]
+        middle = channels * (images.shape[1] // (2 * channels))
+        shown = images[:, middle : middle + channels].cpu()
+        return shown[:, :3] if channels >= 3 else shown[:, :1].repeat(1, 3, 1, 1)

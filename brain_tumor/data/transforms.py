@@ -10,7 +10,6 @@ from torch.nn import functional as F
 from brain_tumor.data import warps
 from brain_tumor.data.intensities import strip_depths
 
-SEQUENCES = 3  # of a slice, one per channel
 _FLAIR = 1  # the channel that stands in for missing ones
 
 
@@ -73,14 +72,31 @@ class Transforms(nn.Module):
                 raise ValueError(f"transforms.{name}={value}: give a value between 0 and {most}")
         if len(scale) != 2 or not 0 < scale[0] <= scale[1]:
             raise ValueError(f"transforms.scale={list(scale)}: give two positive factors, the smaller first")
-        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
-            raise ValueError("transforms.mean and transforms.std need three values each, std above 0")
+        if len(mean) != len(std) or not len(std) or min(std) <= 0:
+            raise ValueError("transforms.mean and transforms.std need a value for each channel, std above 0")
         self.flip, self.normalize = flip, normalize
         self.rotate, self.scale, self.elastic = rotate, tuple(scale), elastic
         self.missing, self.strip = missing, strip
         self.gamma, self.contrast, self.brightness = gamma, contrast, brightness
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self.channels = len(mean)
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    def take(self, channels: int) -> None:
+        """Take images of so many channels; with another number of `mean` and `std`, every channel gets their mean.
+
+        Raises:
+            ValueError: sequences are to be missing, and there is no FLAIR in the middle of three that replaces them.
+        """
+        if channels != self.channels:
+            if self.missing:
+                raise ValueError(
+                    f"transforms.missing={self.missing}: needs T1, FLAIR and T1ce, not {channels} channels"
+                )
+            self.mean, self.std = (
+                part.mean(1, keepdim=True).repeat(1, channels, 1, 1) for part in (self.mean, self.std)
+            )
+            self.channels = channels
 
     def forward(self, images: Tensor, statistics: Tensor | None = None) -> Tensor:
         """Transform images as `together` does, without masks; random only in `.train()` mode."""
@@ -92,14 +108,14 @@ class Transforms(nn.Module):
         """Transform images with their masks; one draw moves both.
 
         Args:
-            images: uint8 (B, 3 K, H, W): the three sequences of K slices, the slice itself among its neighbours.
-            masks: uint8 (B, H, W) of 0 and 1; None for none.
-            statistics: float32 (B, D, 3, 4), what the intensities of each slice's volume are standardized by, whole and
+            images: uint8 (B, C K, H, W): the C sequences of K slices, the slice itself among its neighbours.
+            masks: uint8 (B, H, W) of labels, 0 for none; None for none.
+            statistics: float32 (B, D, C, 4), what the intensities of each slice's volume are standardized by, whole and
                 stripped (see `intensities.statistics`); None to normalize by `mean` and `std`.
             depths: uint8 (B, K, H, W), how deep pixels lie under the head's outline; needed to strip.
 
         Returns:
-            The images, float32 (B, 3 K, H, W), and the masks, uint8 (B, H, W) of 0 and 1: these are flipped, warped
+            The images, float32 (B, C K, H, W), and the masks, uint8 (B, H, W) of labels: these are flipped, warped
             (nearest neighbour) and stripped, but not normalized.
         """
         if self.training and self.flip:
@@ -152,7 +168,7 @@ class Transforms(nn.Module):
     def _strip(
         self, images: Tensor, masks: Tensor | None, statistics: Tensor | None, depths: Tensor | None
     ) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Draw which samples lose their skull, and how deep; return the statistics of what is left, (B, 3, 4), too."""
+        """Draw which samples lose their skull, and how deep; return the statistics of what is left, (B, C, 4), too."""
         assert statistics is not None, "the data module refuses to strip without them"
         assert depths is not None, "the data module serves them"
         count, device = len(images), images.device
@@ -160,7 +176,7 @@ class Transforms(nn.Module):
         stripped = torch.rand(count, device=device) < self.strip
         level = stripped * torch.randint(1, len(edges), (count,), device=device)
         kept = depths > edges[level].view(-1, 1, 1, 1)
-        images = images * kept.repeat_interleave(SEQUENCES, 1)
+        images = images * kept.repeat_interleave(self.channels, 1)
         masks = None if masks is None else masks * kept[:, kept.shape[1] // 2]
         return images, masks, statistics[torch.arange(count, device=device), level]
 
@@ -170,7 +186,7 @@ class Transforms(nn.Module):
         third = self.missing / 3
         first, last = drawn < 2 * third, (drawn >= third) & (drawn < self.missing)
         missing = torch.stack([first, torch.zeros_like(first), last], 1)
-        slices = _by_slice(images)
+        slices = self._by_slice(images)
         replaced = torch.where(missing[:, None, :, None, None], slices[:, :, _FLAIR : _FLAIR + 1], slices).flatten(1, 2)
         if statistics is not None:
             statistics = torch.where(missing[..., None], statistics[:, _FLAIR : _FLAIR + 1], statistics)
@@ -187,16 +203,16 @@ class Transforms(nn.Module):
         return grid + warps.draw_displacement(x, self.elastic) if self.elastic else grid
 
     def _scale(self, x: Tensor, statistics: Tensor | None) -> Tensor:
-        """Normalize values in [0, 1], or clip and standardize grey levels by statistics (B, 3, 4)."""
+        """Normalize values in [0, 1], or clip and standardize grey levels by statistics (B, C, 4)."""
         if statistics is None:
             x = self._bend(x)
-            slices = _by_slice(x)
+            slices = self._by_slice(x)
             return slices.sub_(self.mean).div_(self.std).flatten(1, 2) if self.normalize else x
         low, high, mean, std = (part[:, None, :, None, None] for part in statistics.unbind(-1))
-        slices = _by_slice(x).clamp(low, high)
+        slices = self._by_slice(x).clamp(low, high)
         if self.training and self.gamma:
             wide = (high - low).clamp(min=1)
-            slices = _by_slice(self._bend(((slices - low) / wide).flatten(1, 2))) * wide + low
+            slices = self._by_slice(self._bend(((slices - low) / wide).flatten(1, 2))) * wide + low
         return ((slices - mean) / std).flatten(1, 2)
 
     def _bend(self, x: Tensor) -> Tensor:
@@ -214,14 +230,12 @@ class Transforms(nn.Module):
         factors = 1 + (2 * self._draw_by_sequence(x) - 1) * self.contrast
         return x * factors + (2 * self._draw_by_sequence(x) - 1) * self.brightness
 
-    @staticmethod
-    def _draw_by_sequence(x: Tensor) -> Tensor:
-        """Draw a number in [0, 1) for each sequence of each sample, equal for its neighbours: (B, 3 K, 1, 1)."""
-        drawn = torch.rand(len(x), SEQUENCES, device=x.device)
-        return drawn.repeat(1, x.shape[1] // SEQUENCES)[..., None, None]
+    def _draw_by_sequence(self, x: Tensor) -> Tensor:
+        """Draw a number in [0, 1) for each sequence of each sample, equal for its neighbours: (B, C K, 1, 1)."""
+        drawn = torch.rand(len(x), self.channels, device=x.device)
+        return drawn.repeat(1, x.shape[1] // self.channels)[..., None, None]
 
-
-def _by_slice(x: Tensor) -> Tensor:
-    """Return images (B, 3 K, H, W) as (B, K, 3, H, W)."""
-    # Not `len`, which would fix the batch size of an exported network.
-    return x.view(x.shape[0], x.shape[1] // SEQUENCES, SEQUENCES, *x.shape[2:])
+    def _by_slice(self, x: Tensor) -> Tensor:
+        """Return images (B, C K, H, W) as (B, K, C, H, W)."""
+        # Not `len`, which would fix the batch size of an exported network.
+        return x.view(x.shape[0], x.shape[1] // self.channels, self.channels, *x.shape[2:])

@@ -23,11 +23,30 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from brain_tumor.datasets import regions as regions_
+from brain_tumor.datasets.regions import Regions
 from brain_tumor.scans.images import Content, read_files
 
 COLUMNS = ["path", "mask", "case", "slice", "class", "part", "fold"]
 # Reads an image and its mask, if there is one, from their files; raises a ValueError that names a bad file.
 Reader = Callable[[Path, Path | None], Content]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Slices that lie in common files, as those of a volume do, and that are read together.
+
+    Attributes:
+        name: of the volume, for messages.
+        count: number of its slices; the listing's table has as many rows for it.
+        files: its files, which exist.
+        read: returns the contents of its slices, in order; raises a ValueError that names a bad file.
+    """
+
+    name: str
+    count: int
+    files: tuple[Path, ...]
+    read: Callable[[], list[Content]]
 
 
 @dataclass
@@ -43,6 +62,10 @@ class Listing:
         copies: other folders that hold the same tree again; they are left out.
         reader: reads a slice's files.
         patients: properties of patients as texts, "" for unknown: one row per case, one column per target.
+        stacks: the volumes that the slices were cut from, in the table's order; then a path names no file, but the
+            slice's place in its volume. None for slices with files of their own.
+        channels: number of channels of an image.
+        regions: what the masks' values mean.
     """
 
     root: Path
@@ -53,6 +76,9 @@ class Listing:
     copies: list[Path] = field(default_factory=list)
     reader: Reader = read_files
     patients: pd.DataFrame = field(default_factory=pd.DataFrame)
+    stacks: list[Stack] | None = None
+    channels: int = 3
+    regions: Regions = regions_.BINARY
 
     def __post_init__(self) -> None:
         """Refuse a table that lacks columns.
@@ -62,6 +88,19 @@ class Listing:
         """
         if missing := sorted(set(COLUMNS) - set(self.table)):
             raise ValueError(f"{self.root}: a listing lacks the columns {', '.join(missing)}")
+
+    @property
+    def read_together(self) -> list[Stack]:
+        """The slices as they are read: volumes, or each slice for itself."""
+        if self.stacks is not None:
+            return self.stacks
+        pairs = zip(self.table["path"], self.table["mask"], strict=True)
+        return [self._single(*names) for names in pairs]
+
+    def _single(self, name: str, mask_name: str) -> Stack:
+        path, mask = self.root / name, self.root / mask_name if mask_name else None
+        files = (path,) if mask is None else (path, mask)
+        return Stack(name, 1, files, lambda: [self.reader(path, mask)])
 
 
 class Published(NamedTuple):
@@ -103,8 +142,13 @@ class DataSet(ABC):
 
     Attributes:
         name: the data set's name in records and reports.
-        sequences: the MRI sequences that the three channels show; () if unknown.
+        sequences: the MRI sequences that the channels show, 1 to 8; () for three channels that show unknown ones.
         slice_mm: the distance from one slice of a case to the next, in millimetres; None if unknown.
+        scaling: how the intensities of its volumes were scaled to grey levels (see `volumes.grey_levels`); None for
+            data whose files hold grey levels.
+        plane: how its slices lie in the patient, one of `volumes.PLANES`.
+        whole_volumes: whether all slices of a volume are listed, or some evenly spread ones, so that intensities
+            measured on them are the volume's.
         licence: of the data, in one line; "" if unknown.
         target: the default target (see `brain_tumor.data.targets`); None for the first that the listing allows.
         positive: the class that means a tumour; None to go by the classes' names.
@@ -117,8 +161,11 @@ class DataSet(ABC):
     """
 
     name: ClassVar[str]
-    sequences: ClassVar[tuple[str, ...]] = ()
-    slice_mm: ClassVar[float | None] = None
+    sequences: tuple[str, ...] = ()
+    slice_mm: float | None = None
+    scaling: str | None = None
+    plane: str = "axial"
+    whole_volumes: bool = True
     licence: ClassVar[str] = ""
     target: ClassVar[str | None] = None
     positive: ClassVar[str | None] = None

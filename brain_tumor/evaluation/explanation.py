@@ -120,7 +120,7 @@ def _map_makers(method: str, model: Task, data: SliceDataModule, target: int) ->
     }
     training = _tumour_rows(data, "train")
     if len(training):
-        mean = data.decoded.masks[training].mean(0, dtype=np.float32)
+        mean = data.regions.tumour[data.decoded.masks[training]].mean(0, dtype=np.float32)
         makers["mean_mask"] = lambda rows: (unfit(mean, *size) for size in sizes(rows))
     return makers
 

@@ -24,6 +24,7 @@ def open_data(run: Trained, scored: Trained, config: dict[str, Any]) -> tuple[Sl
     size = config["data"]["size"] if scored is run else None
     settings = config, size or scored.size, scored.transforms()
     data = _other_data(scored, *settings) if is_other else _test_data(run, scored, *settings)
+    _refuse_misfit(scored, data)
     tested = data.table.iloc[data.rows["test"]]
     if scored is not run:  # a detector has its own classes, whatever the data's are called
         return data, leakage.refuse(scored.folder, tested, config["allow_overlap"])
@@ -36,6 +37,24 @@ def open_data(run: Trained, scored: Trained, config: dict[str, Any]) -> tuple[Sl
         )
     data.reorder(named)
     return data, leakage.refuse(run.folder, tested, config["allow_overlap"]) if is_other else []
+
+
+def _refuse_misfit(scored: Trained, data: SliceDataModule) -> None:
+    """Refuse data with another number of channels, or other regions than a segmenter finds.
+
+    Raises:
+        ValueError: it has.
+    """
+    channels = len(scored.sequences) or 3
+    if data.channels != channels:
+        raise ValueError(f"data: has {data.channels} channels, and the run {scored.folder} sees {channels}")
+    alone = len(data.regions.names) == len(scored.regions.names) == 1
+    if scored.task == "segmentation" and data.regions != scored.regions and not alone:
+        found, there = (", ".join(regions.names) for regions in (scored.regions, data.regions))
+        raise ValueError(
+            f"data: has the regions {there}, and the run {scored.folder} finds {found}. Give the same labels and "
+            "regions by data.regions"
+        )
 
 
 def _shown(scored: Trained, config: dict[str, Any]) -> dict[str, Any]:

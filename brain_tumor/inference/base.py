@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from brain_tumor.datasets.regions import Regions
 from brain_tumor.scans.fitted import Fitted
 
 
@@ -14,7 +15,8 @@ class Outputs(NamedTuple):
 
     Attributes:
         probabilities: float64 (n, classes); for a segmenter, a slice's is its surest pixel's.
-        maps: every pixel's probability of a tumour, float32 (n, size, size); None for a classifier.
+        maps: every pixel's probability of a tumour, float32 (n, size, size), or those of several regions, (n, R, size,
+            size); None for a classifier.
         novelty: how far each slice is from those of the training (see `brain_tumor.data.novelty`), float64 (n,), above
             1 for unlike slices, NaN if unknown; None for a network without it.
     """
@@ -63,7 +65,19 @@ class Run(Protocol):
 
     @property
     def sequences(self) -> tuple[str, ...]:
-        """The sequences in the three channels of its training data; () if unknown."""
+        """The sequences in the channels of its training data; () for three unknown ones."""
+
+    @property
+    def regions(self) -> Regions:
+        """The regions that a segmenter finds, and the labels that its masks are written with."""
+
+    @property
+    def scaling(self) -> str | None:
+        """How its training volumes were scaled (see `volumes.grey_levels`); None for data of pictures."""
+
+    @property
+    def plane(self) -> str:
+        """The plane that its training volumes were cut in, one of `volumes.PLANES`."""
 
     @property
     def skull(self) -> bool | None:
@@ -125,6 +139,9 @@ class Facts:
     classes: list[str]
     positive: str | None
     sequences: tuple[str, ...]
+    regions: Regions
+    scaling: str | None
+    plane: str
     skull: bool | None
     threshold: float
     threshold_origin: str

@@ -13,6 +13,7 @@ from brain_tumor.io import atomic
 from brain_tumor.metrics import plots
 from brain_tumor.scans import nifti, volumes
 from brain_tumor.scans.cases import Case, Slices
+from brain_tumor.scans.images import as_rgb
 
 _SHOWN = 12  # slices in an overlay
 _SHEET_SIDE = 1024  # largest side of its slices, in pixels
@@ -27,12 +28,13 @@ def write_masks(folder: Path, case: Case, slices: Slices, masks: NDArray[np.uint
     if slices.volume is None or slices.grid is None:
         numbered = [] if slices.numbers is None else [f"{case.name}_{number}" for number in slices.numbers]
         paths = [folder / f"{name}_mask.png" for name in numbered or [case.name]]
-        for path, mask in zip(paths, masks, strict=True):
+        shown = masks * np.uint8(255) if masks.max(initial=0) <= 1 else masks  # several labels keep their values
+        for path, mask in zip(paths, shown, strict=True):
             with atomic.file(path) as temporary:
-                Image.fromarray(mask * 255).save(temporary)
+                Image.fromarray(mask).save(temporary)
         return paths
     path = folder / f"{case.name}.nii.gz"
-    source = next((case.sources[name] for name in ("", "flair", "t1ce") if name in case.sources), None)
+    source = next((case.sources[name] for name in ("", "flair", "t1ce", *case.sources) if name in case.sources), None)
     original = source.paths[0] if source is not None and source.kind == "nifti" else None
     volume = slices.volume
     nifti.write_mask(path, slices.grid.volume(masks), volume.affine, original, volume.measured)
@@ -104,13 +106,15 @@ def _title(prediction: Prediction, row: np.intp) -> str:
 
 
 def _resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resize a slice (H, W, 3) to a width and height."""
-    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+    """Resize a slice (H, W, C), as it is drawn, to a width and height."""
+    return np.asarray(Image.fromarray(as_rgb(image)).resize(size, Image.Resampling.BILINEAR))
 
 
 def _resize_mask(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Resize a mask (H, W) to a width and height; downsizing keeps every flagged pixel."""
-    return (np.asarray(Image.fromarray(mask * 255).resize(size, Image.Resampling.BOX)) > 0).astype(np.uint8)
+    return (np.asarray(Image.fromarray((mask > 0) * np.uint8(255)).resize(size, Image.Resampling.BOX)) > 0).astype(
+        np.uint8
+    )
 
 
 def write_page(path: Path, row: dict[str, Any], slices: Slices, prediction: Prediction) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.inference import onnx_export, onnx_file, two_stage
+from brain_tumor.data.datamodule import SliceDataModule
+from brain_tumor.datasets.base import Listing
+from brain_tumor.inference import onnx_export, onnx_file, quantize, two_stage
 from brain_tumor.inference.onnx_file import FORMAT
 from brain_tumor.inference.onnx_run import OnnxRun
 from brain_tumor.inference.predictor import Predictor
@@ -26,7 +28,14 @@ _MOST = 64  # slices that file and `predict` are compared on
 NEAR = 0.02  # distance from the threshold at which rounding may change a verdict
 
 
-def export(run: Trained, to: Path, pictures: Sequence[Slices], preset: str, threshold: float | None) -> dict[str, Any]:
+def export(
+    run: Trained,
+    to: Path,
+    pictures: Sequence[Slices],
+    preset: str,
+    threshold: float | None,
+    quantized_on: SliceDataModule | None = None,
+) -> dict[str, Any]:
     """Write file and model card, both or neither.
 
     Args:
@@ -35,6 +44,8 @@ def export(run: Trained, to: Path, pictures: Sequence[Slices], preset: str, thre
         pictures: slices to check the file on.
         preset: how to scale a volume's intensities; only stored in the file.
         threshold: calibrated probability from which a slice counts as positive; None for the run's own.
+        quantized_on: the run's data, set up, to quantize the file to int8 with its training part and to compare it with
+            the file in float32 on its test part; None for a file in float32.
 
     Returns:
         How much file, network and `predict` differ (see `card.checks`).
@@ -51,20 +62,28 @@ def export(run: Trained, to: Path, pictures: Sequence[Slices], preset: str, thre
         "data_key": run.record["data"]["key"], "data_licence": card.licence(run.record),
         "sequences": list(run.sequences), "skull": run.skull, "preset": preset, "size": run.size,
         "intensities": run.intensities, "neighbours": run.neighbours, "neighbour_mm": run.neighbour_mm,
-        "components": run.components,
+        "components": run.components, "labels": run.regions.plain(), "scaling": run.scaling, "plane": run.plane,
         "threshold": threshold, "threshold_origin": origin, "temperature": run.temperatures[run.name],
+        "precision": "float32",
         "run": run.record["id"], "weights_sha256": run.digest(),
     }  # fmt: skip
     file, text = to.with_name(f".{to.stem}.tmp.onnx"), to.with_name(f".{to.stem}.tmp.md")
+    exact = to.with_name(f".{to.stem}.float32.onnx")
     try:
         onnx_export.write(whole, file, facts)
         checked = check(whole, run, OnnxRun.open(file), pictures, threshold)
+        if quantized_on is not None:
+            facts["precision"] = "int8"
+            file.replace(exact)
+            quantize.write(exact, file, quantize.volumes(quantized_on, "train"))
+            held_out = quantize.volumes(quantized_on, "test")
+            checked["int8"] = quantize.compare(OnnxRun.open(exact), OnnxRun.open(file), held_out)
         text.write_text(card.write(run.record, facts, checked, to.name), encoding="utf-8")
         text.replace(to.with_suffix(".md"))
         file.replace(to)
     finally:
-        file.unlink(missing_ok=True)
-        text.unlink(missing_ok=True)
+        for temporary in (file, exact, text):
+            temporary.unlink(missing_ok=True)
     return checked
 
 
@@ -93,7 +112,7 @@ def check(
 
 
 def _feed(exported: OnnxRun, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
-    """Return a file's inputs for a picture (1, H, W, 3), whose intensities are measured at the network's size."""
+    """Return a file's inputs for a picture (1, H, W, C), whose intensities are measured at the network's size."""
     square = np.stack([fit_image(image, exported.size, "").pixels for image in images])
     shown = fitted.of_volume(images, standardized=False, neighbours=exported.neighbours)
     return onnx_file.feed(shown.images, fitted.of_volume(square, exported.intensities == "volume"))
@@ -171,8 +190,8 @@ def _is_volume(case: Case) -> bool:
     return any(source.kind in {"nifti", "dicom"} and not source.problem for source in case.sources.values())
 
 
-def tested(run: Trained, root: str | None, cache_dir: str) -> list[str]:
-    """Return files of a run's test part, evenly spread over it.
+def tested(run: Trained, root: str | None, cache_dir: str) -> list[Slices]:
+    """Read slices of a run's test part, evenly spread over it, to check a file on.
 
     Args:
         run: the run.
@@ -182,16 +201,57 @@ def tested(run: Trained, root: str | None, cache_dir: str) -> list[str]:
     Raises:
         ValueError: the files are gone.
     """
-    moved: dict[str, Any] = {"root": root} if root else {}
-    data = run.data(cache_dir=cache_dir, **moved)
-    home = data.dataset.root
     remedy = "say where its data is by root=..., or give slices to check the file on by input=..."
-    if home is not None and not home.is_dir():  # else the listing might download the data
-        raise ValueError(f"run={run.folder}: its data is not at {home}; {remedy}")
+    data = _data(run, root, cache_dir, remedy)
     split = tables.read_csv(run.folder / "split.csv")
     paths = split["path"][split["part"] == "test"].to_list()
     chosen = np.linspace(0, len(paths) - 1, min(_MOST, len(paths))).round().astype(int)
-    files = [data.dataset.listing().root / paths[place] for place in chosen]
+    listing = data.dataset.listing()
+    if listing.stacks is not None:
+        return _of_volumes(listing, [paths[place] for place in chosen])
+    files = [listing.root / paths[place] for place in chosen]
     if missing := [path for path in files if not path.is_file()]:
         raise ValueError(f"run={run.folder}: {missing[0]} of its test part is gone; {remedy}")
-    return [str(path) for path in files]
+    return pictures([str(path) for path in files])
+
+
+def _of_volumes(listing: Listing, paths: Sequence[str]) -> list[Slices]:
+    """Read slices of volumes by their paths, one volume after the other."""
+    names = listing.table["path"].to_list()
+    found, start = [], 0
+    for stack in listing.stacks or []:
+        places = [place for place, name in enumerate(names[start : start + stack.count]) if name in paths]
+        contents = stack.read() if places else []
+        found += [Slices(contents[place].image[None]) for place in places]
+        start += stack.count
+    if not found:
+        raise ValueError("export: the slices of the run's test part are gone; give slices by input=...")
+    return found
+
+
+def data_of(run: Trained, root: str | None, cache_dir: str) -> SliceDataModule:
+    """Set up a run's data as in its training, to quantize a file with.
+
+    Args:
+        run: the run.
+        root: where its data is now; None if it has not moved.
+        cache_dir: of decoded and of drawn data.
+
+    Raises:
+        ValueError: the data is gone, or has changed.
+    """
+    data = _data(run, root, cache_dir, "say where its data is by root=...: int8 is calibrated on its training part")
+    data.prepare_data()
+    data.setup("test")
+    if not data.is_content(run.record["data"]["key"], run.size):
+        raise ValueError(f"run={run.folder}: its data has changed since the training; give the same files by root=...")
+    return data
+
+
+def _data(run: Trained, root: str | None, cache_dir: str, remedy: str) -> SliceDataModule:
+    moved: dict[str, Any] = {"root": root} if root else {}
+    data = run.data(cache_dir=cache_dir, **moved)
+    home = data.dataset.root
+    if home is not None and not home.is_dir() and not data.dataset.drawn:  # else the listing might download the data
+        raise ValueError(f"run={run.folder}: its data is not at {home}; {remedy}")
+    return data

@@ -1,6 +1,5 @@
 """Write a trained network as one ONNX file that takes raw pictures, and compare the file with the network."""
 
-import json
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
@@ -13,9 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from brain_tumor.data.transforms import Transforms
+from brain_tumor.datasets.regions import BINARY
 from brain_tumor.inference import onnx_file, resampling
+from brain_tumor.models import region_maps
 from brain_tumor.models.classifier import Classifier
-from brain_tumor.models.segmenter import Segmenter, surest
+from brain_tumor.models.segmenter import Segmenter
 from brain_tumor.models.task import Task
 from brain_tumor.scans import fitted
 
@@ -49,6 +50,7 @@ class Whole(nn.Module):
         else:
             raise ValueError(f"export: writes classifiers and segmenters; this run's task is {model.kind}")
         self.segments = isinstance(model, Segmenter)
+        self.regions = model.regions if isinstance(model, Segmenter) else BINARY
         self.transforms, self.size, self.mirror = transforms, size, model.mirror
         self.eval().to(memory_format=torch.contiguous_format)
 
@@ -56,12 +58,13 @@ class Whole(nn.Module):
         """Predict pictures.
 
         Args:
-            images: uint8 (N, H, W, 3 K), K slices: each among its neighbours.
-            statistics: float32 (N, 3, 4), for networks that see standardized intensities (see `Fitted`).
+            images: uint8 (N, H, W, C K), K slices of C channels: each among its neighbours.
+            statistics: float32 (N, C, 4), for networks that see standardized intensities (see `Fitted`).
 
         Returns:
             Probabilities, float32 (N, C); a segmenter's are those of the surest pixel, and it also returns the
-            probability of every pixel, float32 (N, H, W), and the mask, uint8 (N, H, W) of 0 and 1.
+            probability of every pixel, float32 (N, H, W), or (N, R, H, W) of R regions, and the mask, uint8 (N, H, W)
+            of labels.
         """
         whole = None if statistics is None else statistics[:, None]
         inputs = self.transforms(resampling.fit(images, self.size), whole)
@@ -71,10 +74,14 @@ class Whole(nn.Module):
             output = (output + (mirrored.flip(-1) if self.segments else mirrored)) / 2
         if not self.segments:
             return (torch.softmax(output, 1),)
-        maps = torch.sigmoid(output[:, 0])
-        sure = surest(maps)
-        pixels = resampling.unfit(maps, images)
-        return torch.stack([1 - sure, sure], 1), pixels, (pixels >= 0.5).to(torch.uint8)
+        maps = region_maps.probabilities(output, self.regions)
+        sure = region_maps.surest(maps, self.regions)
+        chances = torch.stack([1 - sure, sure], 1)
+        if len(self.regions.names) == 1:
+            pixels = resampling.unfit(maps[:, 0], images)
+            return chances, pixels, (pixels >= 0.5).to(torch.uint8) * self.regions.written[0]
+        pixels = torch.stack([resampling.unfit(maps[:, place], images) for place in range(maps.shape[1])], 1)
+        return chances, pixels, region_maps.labels(pixels, self.regions)
 
 
 def write(whole: Whole, path: Path, facts: Mapping[str, Any]) -> None:
@@ -87,15 +94,15 @@ def write(whole: Whole, path: Path, facts: Mapping[str, Any]) -> None:
     """
     import onnx
 
-    assert set(facts) == set(onnx_file.FACTS), "the facts that are written are those that are read"
-    channels = 3 * (2 * facts["neighbours"] + 1)
+    sequences = len(facts["sequences"]) or 3
+    channels = sequences * (2 * facts["neighbours"] + 1)
     batch, height, width = (torch.export.Dim(name, min=1) for name in ("batch", "height", "width"))
     inputs: dict[str, tuple[Tensor, dict[int, Any]]] = {
         "images": (
             torch.zeros(2, whole.size + 9, whole.size + 5, channels, dtype=torch.uint8),
             {0: batch, 1: height, 2: width},
         ),
-        "statistics": (torch.ones(2, 3, 4), {0: batch}),
+        "statistics": (torch.ones(2, sequences, 4), {0: batch}),
     }  # fmt: skip
     inputs = {name: inputs[name] for name in onnx_file.inputs(facts)}
     for name in ("torch.onnx", "onnxscript", "onnx_ir"):
@@ -114,9 +121,7 @@ def write(whole: Whole, path: Path, facts: Mapping[str, Any]) -> None:
     assert program is not None
     model: ModelProto = program.model_proto
     _strip(model)
-    model.producer_name = onnx_file.PRODUCER
-    for name, value in {**facts, "content_sha256": onnx_file.digest(model)}.items():
-        model.metadata_props.add(key=onnx_file.PREFIX + name, value=json.dumps(value))
+    onnx_file.stamp(model, facts)
     onnx.save(model, path)
 
 
@@ -139,7 +144,7 @@ def apart(whole: Whole, session: "InferenceSession", samples: Sequence[NDArray[n
     Args:
         whole: the network.
         session: of the file.
-        samples: pictures, uint8 (n, H, W, 3), one array per size.
+        samples: pictures, uint8 (n, H, W, C), one array per size.
 
     Returns:
         `probabilities`, the largest difference, and `pixels`, the share of the masks' pixels that are unequal.
@@ -149,7 +154,7 @@ def apart(whole: Whole, session: "InferenceSession", samples: Sequence[NDArray[n
         for count in BATCHES:
             batch = np.ascontiguousarray(pictures[np.arange(count) % len(pictures)])
             images, *others = session.get_inputs()
-            whole_volume = fitted.of_volume(batch, bool(others), (images.shape[3] // 3 - 1) // 2)
+            whole_volume = fitted.of_volume(batch, bool(others), (images.shape[3] // batch.shape[3] - 1) // 2)
             feed = onnx_file.feed(whole_volume.images, whole_volume)
             with torch.no_grad():
                 expected = [output.numpy() for output in whole(*map(torch.from_numpy, feed.values()))]

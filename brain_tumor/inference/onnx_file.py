@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SUFFIX = ".onnx"
 PRODUCER = "brain_tumor"
 PREFIX = "brain_tumor."  # of the names in the file's metadata, whose values are JSON
-FORMAT = 3
+FORMAT = 4
 OUTPUTS = ("probabilities", "pixels", "mask")  # the last two of a segmenter
 # The facts in the metadata, with their types.
 FACTS: dict[str, type] = {
@@ -30,7 +30,7 @@ FACTS: dict[str, type] = {
     "data": str,  # the data set's name
     "data_key": str,  # identifies names, pixels and labels
     "data_licence": str,
-    "sequences": list,  # in the three channels, in this order; empty if unknown
+    "sequences": list,  # in the channels, in this order; empty for three unknown ones
     "skull": bool,  # whether the training heads had skulls; null if unknown
     "preset": str,  # of a volume's intensities
     "intensities": str,  # how they are scaled: "file", or "volume", then `statistics` is an input, too
@@ -40,21 +40,28 @@ FACTS: dict[str, type] = {
     "temperature": float,  # calibrates the probabilities; 1 if they stay raw
     "neighbours": int,  # slices on each side of a slice, whose channels come before and after its own
     "neighbour_mm": float,  # how far apart these lie; null if unknown
+    "labels": dict,  # the regions and labels of a mask; null for one region of the label 1
+    "scaling": str,  # how training volumes were scaled, "levels"; null for data of pictures
+    "plane": str,  # of the slices: "axial", "coronal" or "sagittal"
     "components": float,  # which components of a volume's mask are kept: of this share of the largest one's size
+    "precision": str,  # of weights and activations: "float32" or "int8"
     "run": str,
     "weights_sha256": str,  # of the run's checkpoint
 }
-_NULLABLE = ("positive", "skull", "neighbour_mm")
+_NULLABLE = ("positive", "skull", "neighbour_mm", "labels", "scaling")
+# What formats 2 and 3 lacked, and meant.
+_FROM_FORMAT_2 = {"intensities": "file", "neighbours": 0, "neighbour_mm": None, "components": 0.0}
+_FROM_FORMAT_3 = {"labels": None, "scaling": None, "plane": "axial", "precision": "float32"}
 _STANDARD = {"", "ai.onnx"}  # domains of operators
 
 
 def inputs(facts: Mapping[str, Any]) -> tuple[str, ...]:
-    """Name a file's inputs: images uint8 (N, H, W, 3 K), and perhaps statistics float32 (N, 3, 4) (see `Fitted`)."""
+    """Name a file's inputs: images uint8 (N, H, W, C K), and perhaps statistics float32 (N, C, 4) (see `Fitted`)."""
     return ("images", "statistics") if facts["intensities"] == "volume" else ("images",)
 
 
 def feed(images: NDArray[np.uint8], fitted: Fitted) -> dict[str, NDArray[Any]]:
-    """Return a file's inputs for images uint8 (N, H, W, 3 K), whose volumes' statistics `fitted` has."""
+    """Return a file's inputs for images uint8 (N, H, W, C K), whose volumes' statistics `fitted` has."""
     images = np.ascontiguousarray(images)
     if fitted.statistics is None:
         return {"images": images}
@@ -72,6 +79,15 @@ def digest(model: "ModelProto") -> str:
         for attribute in sorted(node.attribute, key=lambda attribute: attribute.name):
             content.update(attribute.SerializeToString(deterministic=True))
     return content.hexdigest()
+
+
+def stamp(model: "ModelProto", facts: Mapping[str, Any]) -> None:
+    """Write facts (see `FACTS`) and the digest of its content into a model's metadata, in place of what is there."""
+    assert set(facts) == set(FACTS), "the facts that are written are those that are read"
+    model.producer_name = PRODUCER
+    model.ClearField("metadata_props")
+    for name, value in {**facts, "content_sha256": digest(model)}.items():
+        model.metadata_props.add(key=PREFIX + name, value=json.dumps(value))
 
 
 def metadata(model: "ModelProto", path: Path) -> dict[str, Any]:
@@ -99,7 +115,9 @@ def metadata(model: "ModelProto", path: Path) -> dict[str, Any]:
     if facts.get("format") == 1:
         facts |= _from_format_1(facts)
     if facts.get("format") == 2:
-        facts |= {"format": FORMAT, "intensities": "file", "neighbours": 0, "neighbour_mm": None, "components": 0.0}
+        facts |= {"format": 3, **_FROM_FORMAT_2}
+    if facts.get("format") == 3:
+        facts |= {"format": FORMAT, **_FROM_FORMAT_3}
     unknown = {name for name in _NULLABLE if facts.get(name, "") is None}
     lacking = [name for name, type_ in FACTS.items() if name not in unknown and not isinstance(facts.get(name), type_)]
     if lacking:

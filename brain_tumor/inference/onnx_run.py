@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from brain_tumor.datasets.regions import Regions
 from brain_tumor.inference import onnx_file
 from brain_tumor.inference.base import Facts, Outputs
 from brain_tumor.inference.calibrated import CalibratedNetwork
@@ -65,7 +66,7 @@ class OnnxRun(Facts):
         names = [output.name for output in session.get_outputs()]
         images, *others = session.get_inputs()
         inputs = [images.name, *(other.name for other in others)]
-        channels = 3 * (2 * facts["neighbours"] + 1)
+        channels = (len(facts["sequences"]) or 3) * (2 * facts["neighbours"] + 1)
         fits = (
             images.type == "tensor(uint8)"
             and images.shape[3:] == [channels]
@@ -112,13 +113,14 @@ def _facts(name: str, metadata: dict[str, Any]) -> dict[str, Any]:
     """Return the facts of a run from the metadata."""
     same = (
         "task", "classes", "positive", "skull", "threshold", "threshold_origin", "size", "intensities", "neighbours",
-        "neighbour_mm", "components",
+        "neighbour_mm", "components", "scaling", "plane",
     )  # fmt: skip
     return {
         **{key: metadata[key] for key in same},
         "name": name,
         "dataset": metadata["data"],
         "sequences": tuple(metadata["sequences"]),
+        "regions": Regions.of(metadata["labels"]),
         "crop": None,  # `export` refuses any other
         "temperatures": {name: metadata["temperature"]},
     }

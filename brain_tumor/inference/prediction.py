@@ -23,10 +23,11 @@ class Prediction:
     Attributes:
         table: one row per slice: `slice` (from 0; in a stack of pictures its number), `position_mm` (NaN for a
             picture), `p(<class>)`, `novelty` (above 1 if unlike the training slices, NaN if unknown), with a segmenter
-            `area_px` and `area_mm2` (NaN without millimetres), with a detector `area_px_before_detector` and
+            `area_px` and `area_mm2` (NaN without millimetres), `area_px(<region>)` of several regions, with a detector
+            `area_px_before_detector` and
             `detector p(<class>)` of its positive class, with a run of types `type` and `type p(<class>)` (for slices
             with a tumour).
-        masks: uint8 (n, H, W) of 0 and 1; None without a segmenter.
+        masks: uint8 (n, H, W) of the run's labels, 0 for none; None without a segmenter.
         classes: names of the run's classes.
         positive: the one that means a tumour; None if the data does not say.
         threshold: the positive class's probability from which a slice counts as one with a tumour, without a segmenter.
@@ -102,8 +103,9 @@ def summarise(case: Slices, prediction: Prediction) -> dict[str, Any]:
     if prediction.positive is None or len(prediction.classes) > 2:
         summary |= _classes(prediction)
     if prediction.masks is not None:
-        size, unit = amount(case, float(prediction.masks.sum()))
+        size, unit = amount(case, float((prediction.masks > 0).sum()))
         summary |= {"volume_ml": size} if unit == "ml" else {}
+        summary |= _regions(case, prediction)
     if prediction.detected is not None:
         size, unit = amount(case, float(prediction.table[BEFORE].iloc[prediction.emptied].sum()))
         summary |= {"detector_p_max": prediction.detected.max(), "emptied_slices": len(prediction.emptied)}
@@ -113,6 +115,13 @@ def summarise(case: Slices, prediction: Prediction) -> dict[str, Any]:
         name = "" if types.isna().all() else str(types.idxmax())[len(TYPED) : -1]
         summary |= {"type": name, **{str(column): value for column, value in types.items()}}
     return summary
+
+
+def _regions(case: Slices, prediction: Prediction) -> dict[str, Any]:
+    """Return the volume of each of several regions, where the size of voxels is known."""
+    areas = prediction.table[[name for name in prediction.table if str(name).startswith("area_px(")]].sum()
+    sizes = {str(name).removeprefix("area_px"): amount(case, float(pixels)) for name, pixels in areas.items()}
+    return {f"volume_ml{name}": size for name, (size, unit) in sizes.items() if unit == "ml"}
 
 
 def _classes(prediction: Prediction) -> dict[str, Any]:

@@ -20,10 +20,8 @@ from brain_tumor.inference.base import Outputs, Run
 from brain_tumor.inference.prediction import BEFORE, DETECTED, Prediction
 from brain_tumor.inference.run_predictor import RunPredictor
 from brain_tumor.io.tables import columns
-from brain_tumor.scans import cases, components, volumes
+from brain_tumor.scans import cases, components, sequences, volumes
 from brain_tumor.scans.cases import Case, Slices
-
-_PIXEL = 0.5  # the probability from which a pixel belongs to the tumour
 
 
 class Predictor:
@@ -77,7 +75,9 @@ class Predictor:
         return {key: run for key, run in runs.items() if run is not None}
 
     def preset(self, given: str) -> str:
-        """Return how volumes are scaled: as given, unless all runs see standardized intensities and need no preset."""
+        """Return how volumes are scaled: as those of the training, by percentiles if standardized, or as given."""
+        if self.run.scaling is not None:
+            return self.run.scaling
         return "percentile" if all(run.intensities == "volume" for run in self.runs.values()) else given
 
     def read(self, case: Case, preset: str) -> Slices | str:
@@ -89,7 +89,17 @@ class Predictor:
         """
         runs, preset = self.runs.values(), self.preset(preset)
         # With known sequences, an unnamed volume stands in for different ones.
-        return cases.try_read(case, preset, mixed=any(run.sequences for run in runs))
+        mixed = any(run.sequences for run in runs)
+        seen = sequences.shown([run.sequences for run in runs])
+        slices = cases.try_read(case, preset, mixed, seen, self.run.plane)
+        if isinstance(slices, str):
+            return slices
+        try:
+            for run in runs:
+                slices.of(run.sequences)
+        except ValueError as error:
+            return str(error)
+        return slices
 
     def describe(self) -> dict[str, Any]:
         """Return facts for predict.json: the runs, their thresholds, and versions."""
@@ -154,7 +164,8 @@ class Predictor:
         lines = doubts.unlike(output, "run") + (doubts.unlike(detected, "detector") if detected else [])
         lines += doubts.skulls(case, self.runs) + doubts.surroundings(case, self.runs)
         if output.maps is not None:
-            flagged = np.stack([_on_grid(case, pixels) >= _PIXEL for pixels in output.maps])
+            labels = np.stack([self._decide(case, pixels) for pixels in output.maps])
+            flagged = labels > 0
             if case.volume is not None or case.numbers is not None:
                 flagged = components.keep_large(flagged.astype(np.uint8), self.run.components).astype(bool)
             if detected is not None:
@@ -162,11 +173,18 @@ class Predictor:
             values["area_px"] = flagged.sum((1, 2))
             height, width = case.millimetres
             values["area_mm2"] = values["area_px"] * height * width if case.grid else np.nan
-            masks = flagged.astype(np.uint8)
+            masks = labels * flagged
+            for name, members in self.run.regions.members.items() if len(self.run.regions.names) > 1 else ():
+                values[f"area_px({name})"] = np.isin(masks, members).sum((1, 2))
         table = pd.DataFrame(values)
         prediction = Prediction(table, masks, self.run.classes, self.run.positive, self.threshold, lines)
         prediction.doubts += doubts.overruled(case, prediction)
         return prediction
+
+    def _decide(self, case: Slices, pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Return a slice's labels (H, W) on the case's grid, from a map or those of several regions."""
+        regions = [_on_grid(case, region) for region in pixels.reshape(-1, *pixels.shape[-2:])]
+        return self.run.regions.decide(np.stack(regions))
 
     def _empty(self, masks: NDArray[np.bool_], detected: Outputs) -> dict[str, Any]:
         """Empty the masks (n, H, W) of slices in which the detector sees no tumour; return its columns of the table."""

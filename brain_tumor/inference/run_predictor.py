@@ -29,7 +29,8 @@ class RunPredictor:
 
     def __init__(self, run: Run, key: str = "run") -> None:
         self._run, self._key, self._network = run, key, run.network()
-        self._by_way_of = volumes.PUBLISHED if run.sequences == cases_.SEQUENCES else None
+        published = run.sequences == cases_.SEQUENCES and run.scaling is None
+        self._by_way_of = volumes.PUBLISHED if published else None
 
     @property
     def batch(self) -> int:
@@ -87,7 +88,12 @@ class RunPredictor:
             yield from fitted_.join(parts).batches(self.batch)
         else:
             work = [(case, stack[row]) for case, stack, part in zip(cases, images, chosen, strict=True) for row in part]
-            yield from prefetch(pool, lambda batch: Fitted(self._fit(batch)), _batches(work, self.batch))
+            yield from prefetch(pool, self._alone, _batches(work, self.batch))
+
+    def _alone(self, work: Sequence[tuple[Slices, NDArray[np.uint8]]]) -> Fitted:
+        """Fit slices that are seen for themselves."""
+        images = self._fit(work)
+        return Fitted(images, None, images.shape[-1])
 
     @property
     def _sees_volumes(self) -> bool:
@@ -102,7 +108,7 @@ class RunPredictor:
         return fitted_.of_volume(squares, standardized, self._run.neighbours, step, case.numbers)
 
     def _fit(self, work: Sequence[tuple[Slices, NDArray[np.uint8]]]) -> NDArray[np.uint8]:
-        """Fit slices of cases into squares: uint8 (n, size, size, 3)."""
+        """Fit slices of cases into squares: uint8 (n, size, size, C)."""
         fitted = [
             volumes.fit(image, self._run.size, case.millimetres, self._by_way_of if case.volume is not None else None)
             for case, image in work

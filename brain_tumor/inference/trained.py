@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from brain_tumor.data import novelty, opening
+from brain_tumor.data import description, novelty, opening
 from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.data.targets import TUMOUR_CLASSES
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.datasets.base import DataSet
+from brain_tumor.datasets.regions import Regions
 from brain_tumor.inference import torch_network
 from brain_tumor.inference.base import Facts
 from brain_tumor.inference.calibrated import CalibratedNetwork
@@ -57,7 +58,9 @@ class Trained(Facts):
 
     def transforms(self) -> Transforms:
         """Make its transforms."""
-        return self._make("transforms", Transforms, self.record["config"]["transforms"])
+        transforms = self._make("transforms", Transforms, self.record["config"]["transforms"])
+        transforms.take(len(self.sequences) or 3)
+        return transforms
 
     def data(self, transforms: Transforms | None = None, **changes: Any) -> SliceDataModule:
         """Make its data module.
@@ -76,7 +79,10 @@ class Trained(Facts):
     def model(self, path: Path | None = None) -> Task:
         """Make its model with the weights of the scored checkpoint, or of another one."""
         settings = self.record["config"]["model"]
-        model = self._make("model", Task, settings, num_classes=len(self.record["data"]["classes"]))  # type: ignore[type-abstract]
+        class_ = find_class(str(settings.get("_target_")), Task, self._place("model"), self.trusted)  # type: ignore[type-abstract]
+        facts = description.of_model(class_, len(self.sequences) or 3, self.record["data"].get("mask_labels"))
+        facts["num_classes"] = len(self.record["data"]["classes"])
+        model = self._make("model", Task, settings, **facts)  # type: ignore[type-abstract]
         checkpoint.load(model, path or self.checkpoint)
         return model
 
@@ -150,6 +156,9 @@ def _facts(name: str, record: Record) -> dict[str, Any]:
         "classes": list(TUMOUR_CLASSES) if segments else data["classes"],
         "positive": TUMOUR_CLASSES[1] if segments else data["positive"],
         "sequences": tuple(data["sequences"]),
+        "regions": Regions.of(data.get("mask_labels")),
+        "scaling": data.get("volumes", {}).get("scaling"),
+        "plane": data.get("volumes", {}).get("plane", "axial"),
         "skull": data["skull"],
         "threshold": record["threshold"]["value"],
         "threshold_origin": record["threshold"]["origin"],

@@ -75,6 +75,8 @@ def refuse_unknown(runs: Mapping[str, Run]) -> None:
         ValueError: one of the runs was.
     """
     for key, run in runs.items():
+        if run.sequences != cases.SEQUENCES and len(set(run.sequences)) == len(run.sequences):
+            continue  # every channel shows another sequence, which can be named
         if unknown := set(run.sequences) - set(cases.SEQUENCES):
             raise ValueError(
                 f"{key}={run.name}: sees {listed(run.sequences)}, and {min(unknown)} cannot be given as a sequence; "
@@ -90,7 +92,8 @@ def listed(sequences: tuple[str, ...]) -> str:
 def _arguments(trained_on: Iterable[tuple[str, ...]]) -> str:
     """Return the arguments of the command line that name these sequences."""
     names = {name for sequences in trained_on for name in sequences}
-    return ", ".join(f"sequences.{name}=..." for name in cases.SEQUENCES if name in names)
+    ordered = [*(name for name in cases.SEQUENCES if name in names), *sorted(names - set(cases.SEQUENCES))]
+    return ", ".join(f"sequences.{name}=..." for name in ordered)
 
 
 def threshold(chosen: float | None, run: Run) -> tuple[float, str]:

@@ -17,13 +17,29 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: the file cannot be read, or holds no object.
     """
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: damaged or unreadable ({error})") from error
+    content = _read(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path}: not a record of brain_tumor; it lacks everything")
     return content
+
+
+def read_json_list(path: Path) -> list[Any]:
+    """Return the list in a JSON file.
+
+    Raises:
+        ValueError: the file cannot be read, or holds no list.
+    """
+    content = _read(path)
+    if not isinstance(content, list):
+        raise ValueError(f"{path}: holds no list")
+    return content
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: damaged or unreadable ({error})") from error
 
 
 def write_json(path: Path, value: object) -> None:

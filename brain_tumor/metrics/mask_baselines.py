@@ -10,6 +10,7 @@ from brain_tumor.metrics import baselines
 
 _BINS = 20
 _THRESHOLDS = np.arange(1, 20) / 40  # of the share of training slices with a tumour at a pixel
+_FOREGROUND = np.arange(256) > 0
 _TOGETHER = 128  # masks in memory at once
 
 
@@ -28,12 +29,13 @@ class ByHeight(NamedTuple):
     threshold: float
 
 
-def by_height(table: pd.DataFrame, masks: NDArray[np.uint8]) -> ByHeight:
+def by_height(table: pd.DataFrame, masks: NDArray[np.uint8], tumour: NDArray[np.bool_] = _FOREGROUND) -> ByHeight:
     """Average the masks of the training slices at each height, and choose a threshold for the averages.
 
     Args:
         table: columns `case`, `slice` and `part`, one row per slice; every slice has a number.
-        masks: uint8 (N, H, W) of 0 and 1, possibly on disk: only 128 are read at a time.
+        masks: uint8 (N, H, W) of labels, possibly on disk: only 128 are read at a time.
+        tumour: bool (256,), which labels count.
     """
     bins = (baselines.heights(table) * _BINS).clip(upper=_BINS - 1).astype(int).to_numpy()
     train, test = (np.flatnonzero(table["part"] == part) for part in ("train", "test"))
@@ -44,11 +46,11 @@ def by_height(table: pd.DataFrame, masks: NDArray[np.uint8]) -> ByHeight:
         chunks = _chunks(np.flatnonzero(bins[train] == height))
         if not chunks:
             continue
-        sums = sum(masks[train[places]].sum(0, dtype=np.int64) for places in chunks)
+        sums = sum(tumour[masks[train[places]]].sum(0, dtype=np.int64) for places in chunks)
         means[height] = sums / sum(map(len, chunks))
         predicted = means[height].reshape(1, -1) >= _THRESHOLDS[:, None].astype(np.float32)
         for places in chunks:
-            pixels = masks[train[places]].reshape(len(places), -1).astype(np.float32)
+            pixels = tumour[masks[train[places]]].reshape(len(places), -1).astype(np.float32)
             counts[places, :, 0] = pixels @ predicted.T.astype(np.float32)
             counts[places, :, 1] = predicted.sum(1)
             areas[places] = pixels.sum(1, dtype=np.float64)

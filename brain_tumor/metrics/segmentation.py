@@ -162,6 +162,31 @@ def score(
     return scores | {"dice_minimum": _alone(None if np.isnan(lowest) else float(lowest))}
 
 
+def score_region(slices: pd.DataFrame) -> dict[str, Interval]:
+    """Average the Dice per volume of a region over patients, with intervals from a bootstrap over them.
+
+    Args:
+        slices: columns `tp`, `fp`, `fn` and `case`, one row per slice.
+
+    Returns:
+        `dice`, the mean over the patients who have the region, as for whole tumours; and `dice_brats`, the mean over
+        all of them, where a patient without the region has 1 if nothing is predicted, and else 0.
+    """
+    totals = slices.groupby("case", sort=True)[["tp", "fp", "fn"]].sum()
+    tp, fp, fn = (totals[name].to_numpy(dtype=float) for name in ("tp", "fp", "fn"))
+    there = tp + fn > 0
+    dice = 2 * tp / np.maximum(2 * tp + fp + fn, 1)
+    values = {
+        "dice": torch.tensor(np.where(there, dice, np.nan)),
+        "dice_brats": torch.tensor(np.where(there, dice, np.where(fp > 0, 0.0, 1.0))),
+    }
+    names = [str(name) for name in totals.index]
+    scores = bootstrap.intervals(lambda weights: {name: _mean(v, weights) for name, v in values.items()}, names)
+    if len(totals) == 1:
+        scores = {name: _alone(interval["value"]) for name, interval in scores.items()}
+    return scores
+
+
 def volumes(cases: Sequence[str], numbers: Sequence[int]) -> Iterator[list[int]]:
     """Yield the row numbers of each named patient's slices, from the lowest slice number up."""
     table = pd.DataFrame({"case": list(cases), "slice": list(numbers)})

@@ -25,16 +25,17 @@ def names() -> list[str]:
     return sorted(models.list_models(module=models, include=["resnet*", "resnext*", "wide_resnet*"]))
 
 
-def build(name: str, weights: str, neighbours: int = 0) -> tuple[nn.Module, int, WeightsOrigin]:
+def build(name: str, weights: str, neighbours: int = 0, channels: int = 3) -> tuple[nn.Module, int, WeightsOrigin]:
     """Build a ResNet without its classification layer, and load its weights; or the plain network.
 
     Args:
         name: one of `names`: resnet18, resnet34, resnet50, wide_resnet50_2, resnext50_32x4d, ...; or "cnn".
         weights: see `brain_tumor.models.weights.find`.
         neighbours: how many slices on each side the images hold besides a slice (see `widen`).
+        channels: of a slice.
 
     Returns:
-        The backbone (images (B, 3, H, W) to features (B, D), in channels-last memory), D, and where the weights
+        The backbone (images (B, C, H, W) to features (B, D), in channels-last memory), D, and where the weights
         came from.
 
     Raises:
@@ -43,7 +44,7 @@ def build(name: str, weights: str, neighbours: int = 0) -> tuple[nn.Module, int,
     if name == PLAIN:
         if weights not in {"none", "auto"}:
             raise ValueError(f"model.weights={weights}: the plain network starts at random; leave it out")
-        network, width = _plain(3 * (2 * neighbours + 1))
+        network, width = _plain(channels * (2 * neighbours + 1))
         return network.to(memory_format=torch.channels_last), width, WeightsOrigin(weights)
     if name not in names():
         raise ValueError(
@@ -53,7 +54,7 @@ def build(name: str, weights: str, neighbours: int = 0) -> tuple[nn.Module, int,
     width = cast("nn.Linear", network.fc).in_features
     network.fc = nn.Identity()
     origin = load(network, name, weights)
-    widen(network, neighbours)
+    widen(network, neighbours, channels)
     return network.to(memory_format=torch.channels_last), width, origin
 
 
@@ -74,26 +75,33 @@ def load(network: nn.Module, name: str, weights: str) -> WeightsOrigin:
     return weights_.load(network, _pretrained(name), weights)
 
 
-def widen(network: nn.Module, neighbours: int) -> None:
-    """Spread a ResNet's first convolution over a slice and its neighbours, if it has any.
+def widen(network: nn.Module, neighbours: int, channels: int = 3) -> None:
+    """Adapt a ResNet's first convolution to a slice's channels, and spread it over its neighbours, if it has any.
 
-    A slice gets the largest share of the weights, and they sum to what they were: neighbours that equal their slice
-    change nothing.
+    To other channels than three it is adapted as timm does it: for one channel the weights are summed, for others they
+    are repeated and scaled by 3 / channels. A slice gets the largest share of the weights, and they sum to what they
+    were: neighbours that equal their slice change nothing.
 
     Args:
-        network: takes images (B, 3, H, W); then it takes (B, 3 (2 neighbours + 1), H, W), from below to above.
+        network: takes images (B, 3, H, W); then it takes (B, C (2 neighbours + 1), H, W), from below to above.
         neighbours: how many slices on each side.
+        channels: C, of a slice.
     """
-    if not neighbours:
-        return
     narrow = cast("nn.Conv2d", network.conv1)
+    if not neighbours and channels == narrow.in_channels:
+        return
+    weight = narrow.weight
+    if channels != narrow.in_channels:
+        from timm.models import adapt_input_conv  # late, since it takes a second
+
+        weight = adapt_input_conv(channels, weight.detach().clone())
     shares = neighbours + 1 - torch.arange(-neighbours, neighbours + 1).abs()
     wide = nn.Conv2d(
-        len(shares) * narrow.in_channels, narrow.out_channels, cast("tuple[int, int]", narrow.kernel_size),
+        len(shares) * channels, narrow.out_channels, cast("tuple[int, int]", narrow.kernel_size),
         cast("tuple[int, int]", narrow.stride), cast("tuple[int, int]", narrow.padding), bias=False,
     )  # fmt: skip
     with torch.no_grad():
-        wide.weight.copy_(torch.cat([narrow.weight * share for share in (shares / shares.sum()).tolist()], 1))
+        wide.weight.copy_(torch.cat([weight * share for share in (shares / shares.sum()).tolist()], 1))
     network.conv1 = wide
 
 

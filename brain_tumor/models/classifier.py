@@ -20,7 +20,7 @@ STRATEGIES = ("finetune", "freeze", "partial")
 
 
 class Classifier(Task):
-    """Classify images (B, 3 K, H, W), of K slices, into logits (B, num_classes).
+    """Classify images (B, C K, H, W), of K slices with C channels, into logits (B, num_classes).
 
     The head is the paper's Linear-ReLU-Dropout-Linear-Dropout-Linear (section VI). The paper does not give its sizes;
     they are those of the authors' published code.
@@ -37,6 +37,7 @@ class Classifier(Task):
         hidden: widths of the head's two hidden layers.
         dropout: probability of both dropout layers.
         neighbours: how many slices on each side the images hold besides a slice.
+        channels: of a slice.
         mirror: average over a slice and its mirror image, in tests and predictions.
         optimizer: as the following three, an argument of `Task`.
         monitored: the part that the validation loop runs on.
@@ -62,6 +63,7 @@ class Classifier(Task):
         hidden: Sequence[int] = (512, 256),
         dropout: float = 0.3,
         neighbours: int = 0,
+        channels: int = 3,
         mirror: bool = False,
         optimizer: OptimizerFactory | None = None,
         monitored: str = "val",
@@ -78,7 +80,7 @@ class Classifier(Task):
         if len(hidden) != 2 or min(hidden) < 1:
             raise ValueError(f"model.hidden={list(hidden)}: give two positive widths")
         self.save_hyperparameters(ignore=["optimizer"])
-        self.backbone, width, self.weights = backbones.build(backbone, weights, neighbours)
+        self.backbone, width, self.weights = backbones.build(backbone, weights, neighbours, channels)
         self.head = nn.Sequential(
             nn.Linear(width, hidden[0]),
             nn.ReLU(),
@@ -95,12 +97,12 @@ class Classifier(Task):
         self.train()  # a module starts in training mode, but a frozen backbone must not
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits (B, num_classes) for float images (B, 3, H, W)."""
+        """Return logits (B, num_classes) for float images (B, C, H, W)."""
         logits: Tensor = self.head(self.features(images))
         return logits
 
     def features(self, images: Tensor) -> Tensor:
-        """Return the backbone's output (B, D) for float images (B, 3, H, W)."""
+        """Return the backbone's output (B, D) for float images (B, C, H, W)."""
         frozen, trained = self._parts
         if frozen is not None:
             with torch.no_grad():

@@ -14,16 +14,17 @@ NAMES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def build(encoder: str, decoder: str) -> "SegmentationModel":
-    """Build a network with random weights: images (B, 3, H, W) to logits (B, 1, H, W).
+def build(encoder: str, decoder: str, classes: int = 1) -> "SegmentationModel":
+    """Build a network with random weights: images (B, 3, H, W) to logits (B, classes, H, W).
 
     Args:
         encoder: a ResNet's name.
         decoder: one of `NAMES`.
+        classes: number of outputs.
     """
     # Imported late, since it imports timm, and only segmenters need it.
     import segmentation_models_pytorch as smp
 
     name, settings = NAMES[decoder]
-    network: SegmentationModel = getattr(smp, name)(encoder, encoder_weights=None, classes=1, **settings)
+    network: SegmentationModel = getattr(smp, name)(encoder, encoder_weights=None, classes=classes, **settings)
     return network

@@ -1,6 +1,6 @@
 """Compare masks with the true ones of a data module, at the files' sizes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,62 @@ def thirds(data: SliceDataModule) -> tuple[float, float]:
 
 
 def compare(data: SliceDataModule, row: int, predicted: Mask) -> dict[str, float]:
-    """Compare a predicted mask, uint8 (H, W), with the true one of a row (see `segmentation.compare`)."""
-    return segmentation.compare(predicted, data.decoded.original_mask(row))
+    """Compare a predicted mask of labels, uint8 (H, W), with the true one of a row.
+
+    Returns:
+        The values of `segmentation.compare` for all regions together; of several regions also `tp(NAME)`, `fp(NAME)`
+        and `fn(NAME)` for each. Pixels that nobody has labelled do not count.
+    """
+    regions, truth = data.regions, data.decoded.original_labels(row)
+    if regions.ignore is not None:
+        predicted = np.where(truth == regions.ignore, 0, predicted).astype(np.uint8)
+    compared = segmentation.compare(*(regions.tumour[mask].astype(np.uint8) for mask in (predicted, truth)))
+    if len(regions.names) == 1:
+        return compared
+    found, there = regions.table[predicted], regions.table[truth]
+    counts = {"tp": found & there, "fp": found & ~there, "fn": there & ~found}
+    return compared | {
+        f"{name}({region})": int(pixels[..., place].sum())
+        for place, region in enumerate(regions.names)
+        for name, pixels in counts.items()
+    }
+
+
+def lengths(data: SliceDataModule, labels: Mask) -> dict[str, str]:
+    """Return the run lengths of a mask of labels: `run_lengths` of all regions, of several also `run_lengths(NAME)`."""
+    texts = {"run_lengths": run_lengths.to_kaggle(data.regions.tumour[labels].astype(np.uint8))}
+    if len(data.regions.names) > 1:
+        planes = np.moveaxis(data.regions.table[labels].astype(np.uint8), -1, 0)
+        pairs = zip(data.regions.names, planes, strict=True)
+        texts |= {f"run_lengths({name})": run_lengths.to_kaggle(plane) for name, plane in pairs}
+    return texts
+
+
+def labels_of(data: SliceDataModule, lengths: Mapping[Any, Any], height: int, width: int) -> Mask:
+    """Return the mask of labels, uint8 (height, width), of what `lengths` has returned for it."""
+    names = data.regions.names
+    keys = ["run_lengths"] if len(names) == 1 else [f"run_lengths({name})" for name in names]
+    planes = np.stack([run_lengths.from_kaggle(lengths[key], height, width) for key in keys])
+    return data.regions.decide(planes.astype(np.float32))
+
+
+def by_region(data: SliceDataModule, tested: pd.DataFrame, slices: pd.DataFrame) -> dict[str, Interval]:
+    """Return the mean Dice per volume of each region, as we and as BraTS count empty ones; {} for a single region.
+
+    Args:
+        data: set up.
+        tested: rows of the data's table.
+        slices: the same slices' values of `compare`.
+    """
+    if len(data.regions.names) == 1:
+        return {}
+    cases = slices["case"] if all(tested["case"]) else pd.Series(range(len(slices)))
+    scores: dict[str, Interval] = {}
+    for name in data.regions.names:
+        counts = {count: slices[f"{count}({name})"] for count in ("tp", "fp", "fn")}
+        region = segmentation.score_region(pd.DataFrame({"case": cases.to_numpy(), **counts}))
+        scores |= {f"{score}({name})": interval for score, interval in region.items()}
+    return scores
 
 
 def compare_all(data: SliceDataModule, tested: pd.DataFrame, predicted: Callable[[int], Mask]) -> pd.DataFrame:
@@ -89,12 +143,12 @@ def clean(data: SliceDataModule, tested: pd.DataFrame, results: pd.DataFrame, sh
     """
     if not share:
         return results
-    values = results.to_dict("records")
-    for places, masks in _volumes(tested, results):
-        for place, mask, cleaned in zip(places, masks, components.keep_large(masks, share), strict=True):
+    values: list[dict[Any, Any]] = results.to_dict("records")
+    for places, masks in _volumes(data, tested, results):
+        kept = masks * components.keep_large((masks > 0).astype(np.uint8), share)
+        for place, mask, cleaned in zip(places, masks, kept, strict=True):
             if not np.array_equal(mask, cleaned):
-                scores: dict[Any, Any] = {**compare(data, int(tested.index[place]), cleaned)}
-                values[place] |= scores | {"run_lengths": run_lengths.to_kaggle(cleaned)}
+                values[place] |= {**compare(data, int(tested.index[place]), cleaned), **lengths(data, cleaned)}
     return pd.DataFrame(values)
 
 
@@ -109,21 +163,21 @@ def by_lesion(data: SliceDataModule, tested: pd.DataFrame, results: pd.DataFrame
     cases = tested["case"].to_numpy()
     return lesions.score(
         (cases[places[0]], masks, np.stack([data.decoded.original_mask(int(tested.index[place])) for place in places]))
-        for places, masks in _volumes(tested, results)
+        for places, masks in _volumes(data, tested, results)
     )
 
 
-def _volumes(tested: pd.DataFrame, results: pd.DataFrame) -> Iterator[tuple[list[int], Mask]]:
-    """Yield the places in `tested` of each patient's slices, in order, and their masks, uint8 (slices, H, W).
+def _volumes(data: SliceDataModule, tested: pd.DataFrame, results: pd.DataFrame) -> Iterator[tuple[list[int], Mask]]:
+    """Yield the places in `tested` of each patient's slices, in order, and their labels, uint8 (slices, H, W).
 
     Patients whose slices have no order, or several sizes, are left out.
     """
     if (tested["slice"] < 0).any():
         return
-    lengths, shapes = results["run_lengths"].tolist(), sizes(tested)
+    values, shapes = results.to_dict("records"), sizes(tested)
     for places in segmentation.volumes(list(tested["case"]), list(tested["slice"])):
         if len({shapes[place] for place in places}) == 1:
-            yield places, np.stack([run_lengths.from_kaggle(lengths[place], *shapes[place]) for place in places])
+            yield places, np.stack([labels_of(data, values[place], *shapes[place]) for place in places])
 
 
 def examples(data: SliceDataModule, predictions: pd.DataFrame, count: int) -> pd.DataFrame:
@@ -172,10 +226,11 @@ def image_free(data: SliceDataModule, tested: pd.DataFrame) -> dict[str, Callabl
 def _mean_masks(data: SliceDataModule, shapes: list[tuple[int, int]]) -> Callable[[int], Mask]:
     """Return the function that gives the mean training mask at a tested slice's height, thresholded."""
     assert data.decoded.masks is not None, "a segmenter's data has masks"
-    means = mask_baselines.by_height(data.table, data.decoded.masks)
+    means = mask_baselines.by_height(data.table, data.decoded.masks, data.regions.tumour)
 
     def mask_of(place: int) -> Mask:
-        return (unfit(means.means[means.places[place]], *shapes[place]) >= means.threshold).astype(np.uint8)
+        flagged = unfit(means.means[means.places[place]], *shapes[place]) >= means.threshold
+        return flagged.astype(np.uint8) * np.uint8(data.regions.written[0])
 
     return mask_of
 
@@ -188,7 +243,7 @@ def _nearest_masks(
     def mask_of(place: int) -> Mask:
         row = nearest[place]
         empty = np.zeros(shapes[place], np.uint8)
-        return empty if row is None else _resized(data.decoded.original_mask(row), *shapes[place])
+        return empty if row is None else _resized(data.decoded.original_labels(row), *shapes[place])
 
     return mask_of
 

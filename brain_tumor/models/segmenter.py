@@ -1,6 +1,6 @@
-"""Segment tumours: a decoder on the feature maps of a ResNet."""
+"""Segment tumours, or several regions of them: a decoder on the feature maps of a ResNet."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -8,15 +8,15 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from brain_tumor.data.batches import Batch
 from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.data.targets import TUMOUR_CLASSES
+from brain_tumor.datasets.regions import Regions
 from brain_tumor.io import run_lengths
 from brain_tumor.metrics import classification, plots, segmentation
 from brain_tumor.models import backbone as backbones
-from brain_tumor.models import decoders, mask_scores
+from brain_tumor.models import decoders, mask_scores, region_maps
 from brain_tumor.models.optimizers import OptimizerFactory
 from brain_tumor.models.task import Task, TitledFigure
 from brain_tumor.scans.images import unfit
@@ -30,7 +30,9 @@ LOSSES = ("dice_ce", "dice", "ce")
 
 
 class Segmenter(Task):
-    """Segment the tumour in images (B, 3 K, H, W) of K slices: logits (B, H, W), above 0 for tumour.
+    """Segment the tumour in images (B, C K, H, W) of K slices with C channels: logits (B, H, W), above 0 for tumour.
+
+    Of several regions there are logits for each, (B, R, H, W) (see `brain_tumor.models.region_maps`).
 
     Args:
         encoder: a ResNet's name (see `brain_tumor.models.backbone.names`).
@@ -42,6 +44,8 @@ class Segmenter(Task):
         loss: "dice" (1 - the soft Dice of the whole batch), "ce" (the pixels' mean binary cross-entropy), or
             "dice_ce", their sum.
         neighbours: how many slices on each side the images hold besides a slice.
+        channels: of a slice.
+        labels: what masks mean, as plain values (see `brain_tumor.datasets.regions`); None for binary masks.
         mirror: average over a slice and its mirror image, in tests and predictions.
         components: keep a volume's largest component, and those of at least this share of its size; 0 keeps all, 1 the
             largest alone.
@@ -69,6 +73,8 @@ class Segmenter(Task):
         weights: str = "auto",
         loss: str = "dice_ce",
         neighbours: int = 0,
+        channels: int = 3,
+        labels: Mapping[str, Any] | None = None,
         mirror: bool = False,
         components: float = 0.0,
         optimizer: OptimizerFactory | None = None,
@@ -87,21 +93,23 @@ class Segmenter(Task):
                 raise ValueError(f"model.{name}={value}: choose one of {', '.join(known)}")
         require_share(components, "model.components")
         self.save_hyperparameters(ignore=["optimizer"])
-        self.network = decoders.build(encoder, decoder)
+        self.regions = Regions.of(labels)
+        self.network = decoders.build(encoder, decoder, len(self.regions.names))
         self.weights = backbones.load(self.network.encoder, encoder, weights)
-        backbones.widen(self.network.encoder, neighbours)
+        backbones.widen(self.network.encoder, neighbours, channels)
         self.network.to(memory_format=torch.channels_last)
         self.frozen = strategy == "freeze"
         self.network.encoder.requires_grad_(not self.frozen)
         self.loss = loss
         self.mirror, self.components = mirror, components
         self._tested: dict[int, dict[str, Any]] = {}  # the last test's scores and mask of each slice, by its row
+        self.truth = region_maps.Truth(self.regions)
         self.train()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits (B, H, W) for float images (B, 3, H, W)."""
-        logits: Tensor = self.network(images)[:, 0]
-        return logits
+        """Return logits (B, H, W), of several regions (B, R, H, W), for float images (B, C, H, W)."""
+        logits: Tensor = self.network(images)
+        return logits[:, 0] if len(self.regions.names) == 1 else logits
 
     def train(self, mode: bool = True) -> "Segmenter":
         """Switch to training mode, except for a frozen encoder, whose batch norms keep their statistics."""
@@ -111,28 +119,32 @@ class Segmenter(Task):
         return self
 
     def mirrored(self, outputs: Tensor) -> Tensor:
-        """Mirror logits (B, H, W)."""
+        """Mirror logits (..., H, W)."""
         return outputs.flip(-1)
 
     def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the loss, and for each slice the loss and its true, false and missed pixels: float32 (B, 4)."""
         assert batch.masks is not None, "the data module serves masks to a task that uses them"
-        logits, truth = self(batch.inputs).float(), batch.masks.float()
-        loss = self._loss(logits, truth)
-        predicted = (logits > 0).float()
-        hit = (predicted * truth).sum((1, 2))
-        counts = [hit, predicted.sum((1, 2)) - hit, truth.sum((1, 2)) - hit]
+        truth, known = self.truth(batch.masks)
+        logits = region_maps.by_region(self(batch.inputs).float())
+        loss = region_maps.loss(self.loss, logits, truth, known, self.regions)
+        predicted = region_maps.decide(logits, self.regions).float()
+        if known is not None:
+            predicted = predicted * known
+        hit = (predicted * truth).sum((1, 2, 3))
+        counts = [hit, predicted.sum((1, 2, 3)) - hit, truth.sum((1, 2, 3)) - hit]
         return loss, torch.stack([loss.detach().expand(len(logits)), *counts], 1)
 
     def test_step(self, batch: Batch) -> None:
         """Score a batch at its files' sizes; store each slice's scores and run lengths, which are small, but no map."""
-        maps = pixel_probabilities(self.infer(batch.inputs).float())
-        self._outputs.add("test", batch, surest(maps))
+        maps = self.maps(self.infer(batch.inputs).float())
+        self._outputs.add("test", batch, region_maps.surest(maps, self.regions))
         data: SliceDataModule = self.trainer.datamodule  # type: ignore[attr-defined]
         for row, values in zip(batch.rows.tolist(), maps.float().cpu().numpy(), strict=True):
             height, width = (int(data.table[name].iloc[row]) for name in ("height", "width"))
-            mask = (unfit(values, height, width) >= 0.5).astype(np.uint8)
-            self._tested[row] = {**mask_scores.compare(data, row, mask), "run_lengths": run_lengths.to_kaggle(mask)}
+            maps_there = np.stack([unfit(region, height, width) for region in values.reshape(-1, *values.shape[-2:])])
+            labels = data.regions.decide(maps_there)
+            self._tested[row] = {**mask_scores.compare(data, row, labels), **mask_scores.lengths(data, labels)}
 
     def on_test_epoch_start(self) -> None:
         """Forget the results of an earlier test."""
@@ -146,15 +158,10 @@ class Segmenter(Task):
             torch.distributed.all_gather_object(parts, self._tested)
             self._tested = {row: result for part in parts for row, result in part.items()}
 
-    def _loss(self, logits: Tensor, truth: Tensor) -> Tensor:
-        total = torch.zeros((), device=logits.device)
-        if self.loss in {"ce", "dice_ce"}:
-            total = total + F.binary_cross_entropy_with_logits(logits, truth)
-        if self.loss in {"dice", "dice_ce"}:
-            soft = torch.sigmoid(logits)
-            # Over the batch, not per slice, so that slices without a tumour have a gradient; 1 prevents 0 / 0.
-            total = total + 1 - (2 * (soft * truth).sum() + 1) / (soft.sum() + truth.sum() + 1)
-        return total
+    def maps(self, outputs: Tensor) -> Tensor:
+        """Return every pixel's probabilities, float16 (n, H, W) or (n, R, H, W), from logits float32 of that shape."""
+        soft = region_maps.probabilities(region_maps.by_region(outputs), self.regions).half()
+        return soft.view(outputs.shape)
 
     def curves(self, outcomes: Tensor, labels: Tensor) -> dict[str, Tensor]:  # noqa: ARG002, a classifier's
         """Return the mean loss and the Dice over all pixels of a part, at the network's size."""
@@ -168,9 +175,9 @@ class Segmenter(Task):
         return torch.stack([1 - tumour, tumour], 1)
 
     def predict_outcomes(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the probabilities (n, 2) of slices and (n, H, W) of pixels from logits (n, H, W), as in a test."""
-        maps = pixel_probabilities(outputs)
-        return self.probabilities(surest(maps)), maps.float()
+        """Return the probabilities (n, 2) of slices and (n, [R,] H, W) of pixels from logits, as in a test."""
+        maps = self.maps(outputs)
+        return self.probabilities(region_maps.surest(maps, self.regions)), maps.float()
 
     def score(self, data: SliceDataModule) -> tuple[dict[str, Any], pd.DataFrame]:
         """Score the masks at the files' sizes, and the slices as a detector would be scored.
@@ -182,19 +189,21 @@ class Segmenter(Task):
         tested, areas = data.table.iloc[rows.numpy()], mask_scores.thirds(data)
         results = pd.DataFrame([self._tested[row] for row in rows.tolist()]).assign(case=mask_scores.units(tested))
         results = mask_scores.clean(data, tested, results, self.components)
-        slices, lengths = results.drop(columns="run_lengths"), results["run_lengths"].tolist()
+        texts = [name for name in results if str(name).startswith("run_lengths")]
+        slices, lengths = results.drop(columns=texts), results[texts]
         largest = segmentation.score(mask_scores.clean(data, tested, results, 1.0), areas)
         detection, columns = self._score_slices(data, tested, slices, areas)
         scores = {
             **segmentation.score(slices, areas),
+            **mask_scores.by_region(data, tested, slices),
             **mask_scores.by_lesion(data, tested, results),
             **{f"largest_{name}": value for name, value in largest.items() if name in _CLEANED},
             **{name: value for name, value in detection.items() if name not in {"loss", "confusion_matrix"}},
             "resampled": "patient" if all(tested["case"]) else "slice",
             "slices": len(tested),
         }
-        compared = slices.drop(columns="case").set_index(columns.index)
-        return scores, columns.join(compared).assign(run_lengths=lengths)
+        compared = slices.drop(columns="case").join(lengths).set_index(columns.index)
+        return scores, columns.join(compared)
 
     def _score_slices(
         self, data: SliceDataModule, tested: pd.DataFrame, slices: pd.DataFrame, areas: tuple[float, float]
@@ -248,13 +257,3 @@ def require_share(value: object, key: str) -> None:
     """
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
         raise ValueError(f"{key}={value}: a share of the largest component lies between 0 and 1")
-
-
-def pixel_probabilities(logits: Tensor) -> Tensor:
-    """Return every pixel's probability of a tumour, float16 (n, H, W), from logits float32 (n, H, W)."""
-    return torch.sigmoid(logits).half()
-
-
-def surest(maps: Tensor) -> Tensor:
-    """Return the slices' probabilities of a tumour (n,), each that of its surest pixel, from maps (n, H, W)."""
-    return maps.amax((1, 2))

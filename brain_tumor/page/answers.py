@@ -19,6 +19,7 @@ from brain_tumor.inference.prediction import Prediction, summarise
 from brain_tumor.inference.predictor import Predictor
 from brain_tumor.scans import cases, volumes
 from brain_tumor.scans.cases import Case, Slices
+from brain_tumor.scans.images import as_rgb
 from brain_tumor.scans.volumes import Grid, Volume
 
 if TYPE_CHECKING:
@@ -107,13 +108,13 @@ def verdict(answer: Answer) -> tuple[str, str]:
 def first(answer: Answer) -> int:
     """Return the slice to show first: the one with the largest mask, else with the highest probability."""
     if answer.prediction.masks is not None and answer.prediction.masks.any():
-        return int(answer.prediction.masks.sum((1, 2)).argmax())
+        return int((answer.prediction.masks > 0).sum((1, 2)).argmax())
     return int(answer.prediction.chances[answer.prediction.shown].argmax())
 
 
 def picture(answer: Answer, place: int, opacity: float) -> NDArray[np.uint8]:
     """Draw a slice with its mask (cyan) or heat map over it: uint8 (H', W', 3) with square pixels."""
-    image = answer.slices.images[place].astype(np.float32)
+    image = as_rgb(answer.slices.images[place]).astype(np.float32)
     if answer.prediction.masks is not None:
         mask = answer.prediction.masks[place].astype(bool)
         edge = mask & ~binary_erosion(mask)

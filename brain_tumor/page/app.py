@@ -13,7 +13,8 @@ from brain_tumor.page import answers, uploads
 from brain_tumor.page.answers import Answer
 from brain_tumor.page.uploads import Limits
 from brain_tumor.scans import volumes
-from brain_tumor.scans.cases import SEQUENCES, Case, needed
+from brain_tumor.scans.cases import SEQUENCES, Case
+from brain_tumor.scans.sequences import needed, shown
 
 _SOURCES = ("Pictures or a scan", "Three sequences", "Phantom")
 _NEEDED = {
@@ -86,7 +87,10 @@ def _choose(predictor: Predictor, limits: Limits) -> Answer | None:
 
 def _answer_uploads(predictor: Predictor, sequences: bool, limits: Limits) -> Answer | None:
     """Take files from the browser, and return the answer for the case that is chosen among them."""
-    names = {_TITLES[name]: name for name in SEQUENCES} if sequences else {"PNG, JPEG, TIFF, BMP, NIfTI or DICOM": ""}
+    seen = shown([run.sequences for run in predictor.runs.values()])
+    names = (
+        {_TITLES.get(name, name): name for name in seen} if sequences else {"PNG, JPEG, TIFF, BMP, NIfTI or DICOM": ""}
+    )
     state = st.session_state
     uploaded = {
         name: st.file_uploader(title, accept_multiple_files=True, key=f"{name}-{state.get('round', 0)}")
@@ -106,7 +110,7 @@ def _answer_uploads(predictor: Predictor, sequences: bool, limits: Limits) -> An
     if not sequences:
         predictor.refuse_unnamed()
     elif missing := [name for name in needed(run.sequences for run in predictor.runs.values()) if name not in uploaded]:
-        st.info(" ".join(_NEEDED[name] for name in missing))
+        st.info(" ".join(_NEEDED[name] if seen == SEQUENCES else f"{name} is needed." for name in missing))
         return None
     preset = st.selectbox("Scale a volume's intensities by its", volumes.PRESETS)
     key = (preset, *(file.file_id for files in uploaded.values() for file in files))

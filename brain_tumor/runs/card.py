@@ -65,21 +65,31 @@ def checks(checked: Mapping[str, Any]) -> str:
         checked: the differences of the file from `network` (batches of 1, 2 and 7 of five sizes, float32), from `exact`
             (predict in float32) and from `predict` (in the run's precision). Each has the largest difference of
             `probabilities` and the share of unequal `pixels`; the last two also have how many verdicts are `turned`,
-            and the distance of the `furthest` of these from the threshold.
+            and the distance of the `furthest` of these from the threshold. A quantized file also has `int8`, its
+            differences from the file in float32, which the other three are of.
     """
     network, slices = checked["network"], checked["predict"]["slices"]
+    quantized = [_quantized(checked["int8"])] if "int8" in checked else []
     return "\n".join(
         [
             "| compared with | largest difference of a probability | mean | unequal pixels of masks | other verdicts |",
             "|---|---|---|---|---|",
             f"| its network in float32, batches of 1, 2 and 7, five sizes | {network['probabilities']:.1e} | | "
             f"{network['pixels']:.1e} | |",
+            *quantized,
             *(
                 f"| predict {title}, {slices} slices | {apart['probabilities']:.1e} | {apart['mean']:.1e} | "
                 f"{apart['pixels']:.1e} | {_verdicts(apart)} |"
                 for title, apart in (("in float32", checked["exact"]), ("in the run's precision", checked["predict"]))
             ),
         ]
+    )
+
+
+def _quantized(apart: Mapping[str, Any]) -> str:
+    return (
+        f"| int8 beside float32, {apart['slices']} slices of {apart['volumes']} volumes, Dice of the masks "
+        f"{apart['dice']:.4f} | {apart['probabilities']:.1e} | {apart['mean']:.1e} | | {apart['turned']} |"
     )
 
 

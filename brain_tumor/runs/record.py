@@ -28,13 +28,17 @@ class Data(Count):
         key: identifies names, pixels and labels.
         classes: the classes' names.
         positive: the class that means a tumour; None if the data does not say.
-        sequences: what the three channels show; [] if unknown.
+        sequences: what the channels show; [] for three that show unknown ones.
         skull: whether the training slices show the skull; None if unknown.
         licence: the data's; "" if unknown.
         drawn: whether a program has drawn the data.
         neighbours: how many slices on each side are shown with a slice, `count`, and how far apart they are, `mm`.
         target: the name of a target that labels patients, and which patients it left out.
         regions: which masks were used to choose and crop slices.
+        volumes: how intensities of volumes were scaled (see `brain_tumor.scans.volumes.grey_levels`), and the plane
+            that they were cut in; data of pictures lacks it.
+        mask_labels: the labels and regions of masks (see `brain_tumor.datasets.regions.Regions.plain`); binary ones
+            lack it.
     """
 
     kind: str
@@ -48,6 +52,8 @@ class Data(Count):
     neighbours: NotRequired[dict[str, Any]]
     target: NotRequired[dict[str, Any]]
     regions: NotRequired[dict[str, Any]]
+    volumes: NotRequired[dict[str, str]]
+    mask_labels: NotRequired[dict[str, Any]]
 
 
 class Split(TypedDict):

@@ -32,7 +32,7 @@ def find(images: NDArray[np.uint8]) -> Mask:
     """Return which pixels of a volume are brain.
 
     Args:
-        images: uint8 (n, H, W, 3), axial slices of a head, from the feet upwards.
+        images: uint8 (n, H, W, C), axial slices of a head, from the feet upwards.
 
     Returns:
         bool (n, H, W).

@@ -1,7 +1,7 @@
 """Find the cases to predict, and read each into slices."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from brain_tumor.scans.numbering import NamePattern
 from brain_tumor.scans.volumes import Grid, Volume
 
 SEQUENCES = sequences_.NAMES
+_COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Case:
         return self._named({name: source.label for name, source in self.sources.items()})
 
     def _named(self, texts: Mapping[str, str]) -> str:
-        order = [name for name in ("", *SEQUENCES) if texts.get(name)]
+        order = [name for name in dict.fromkeys(("", *SEQUENCES, *texts)) if texts.get(name)]
         return "; ".join(f"{name}={texts[name]}" if name else texts[name] for name in order)
 
     def stamp(self) -> str:
@@ -80,7 +81,8 @@ class Slices:
     """The slices of a case, as they are read and before they are fitted for a model.
 
     Attributes:
-        images: uint8 (n, H, W, 3); those of a volume are axial, front up, the patient's right on the left.
+        images: uint8 (n, H, W, C); those of a volume are axial, front up, the patient's right on the left, unless the
+            runs were trained on slices of another plane.
         channels: the sequences in the channels; () where they are not named.
         millimetres: height and width of a pixel; (1, 1) for a picture, whose file does not contain them; NaN for a
             scan whose files do not.
@@ -104,20 +106,21 @@ class Slices:
         return np.nan if self.grid is None else self.grid.spacing[0]
 
     def of(self, sequences: tuple[str, ...]) -> NDArray[np.uint8]:
-        """Return the images with these sequences in their channels, (n, H, W, 3); as they are where none are named."""
-        if not self.channels or not sequences or sequences == SEQUENCES:
+        """Return the images with these sequences in their channels, (n, H, W, C); as they are where none are named.
+
+        Raises:
+            ValueError: nothing names the channels, and there are not as many.
+        """
+        if not self.channels or not sequences or sequences == self.channels:
+            if len(sequences or SEQUENCES) != self.images.shape[-1]:
+                names = ", ".join(f"sequences.{name}=..." for name in sequences)
+                raise ValueError(
+                    f"shows {self.images.shape[-1]} channels, and the run sees {len(sequences)}; give {names}"
+                )
+            return self.images
+        if sequences == SEQUENCES and self.channels == ("t1ce",) * 3:
             return self.images
         return self.images[..., [self.channels.index(name) for name in sequences]]
-
-
-def needed(shown: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
-    """Name the sequences that must be there for some runs; others can be replaced by FLAIR.
-
-    Args:
-        shown: what the three channels show each run; () where nobody knows.
-    """
-    wanted = {"t1ce" if channels == ("t1ce",) * 3 else "flair" for channels in shown}
-    return tuple(name for name in ("flair", "t1ce") if name in wanted)
 
 
 class CaseList(NamedTuple):
@@ -139,6 +142,7 @@ def find(
     sequences: Mapping[str, str | None],
     needed: Sequence[str] = ("flair",),
     patient_pattern: str | None = None,
+    known: Sequence[str] = SEQUENCES,
 ) -> CaseList:
     """Find cases, either at some inputs or as the sequences of patients.
 
@@ -148,6 +152,7 @@ def find(
         needed: sequences that every patient must have.
         patient_pattern: finds the patient and the slice's number in the names of pictures, which are then the slices
             of one case (see `NamePattern`); None for pictures that are cases of their own.
+        known: sequences that the runs know.
 
     Raises:
         ValueError: neither or both are given, an input does not exist, or there is nothing to predict.
@@ -155,8 +160,8 @@ def find(
     patterns = {name: pattern for name, pattern in sequences.items() if pattern}
     if bool(inputs) == bool(patterns):
         raise ValueError("input: give what to predict: input=..., study=..., or sequences.flair=... and others")
-    if unknown := set(patterns) - set(SEQUENCES):
-        raise ValueError(f"sequences.{min(unknown)}: the sequences are {', '.join(SEQUENCES)}")
+    if unknown := set(patterns) - set(known):
+        raise ValueError(f"sequences.{min(unknown)}: the sequences are {', '.join(known)}")
     if patterns:
         return CaseList([Case(name, sources) for name, sources in sequences_.find(patterns, needed).items()], 0, {})
     discovered = discovery.discover([inputs] if isinstance(inputs, str) else list(inputs or []))
@@ -171,7 +176,7 @@ def find(
     return CaseList(cases, discovered.ignored, discovered.skipped)
 
 
-def read(case: Case, preset: str, mixed: bool) -> Slices:
+def read(case: Case, preset: str, mixed: bool, sequences: tuple[str, ...] = SEQUENCES, plane: str = "axial") -> Slices:
     """Read a case into slices.
 
     Args:
@@ -179,6 +184,8 @@ def read(case: Case, preset: str, mixed: bool) -> Slices:
         preset: how intensities are scaled (see `volumes.to_bytes`).
         mixed: whether to warn that an unnamed volume stands in all channels, because the model's channels show
             different sequences.
+        sequences: those to read (see `sequences.shown`).
+        plane: of the slices, one of `volumes.PLANES`.
 
     Raises:
         ValueError: a file cannot be read, or the sequences are not on one grid.
@@ -187,24 +194,27 @@ def read(case: Case, preset: str, mixed: bool) -> Slices:
         content = case.sources[""].read()
         if isinstance(content, np.ndarray):
             numbers = case.sources[""].numbers
-            if not numbers:
-                return Slices(content[None])
-            return Slices(content, numbers=np.array(numbers, np.int64))
-        notes = ["one sequence of unknown kind stands in all three channels"] if mixed else []
-        return _slices({"": content}, ("",) * 3, preset, notes)
+            return Slices(content, numbers=np.array(numbers, np.int64)) if numbers else Slices(content[None])
+        doubtful = mixed and len(sequences) > 1
+        notes = [f"one sequence of unknown kind stands in all {_COUNTS[len(sequences)]} channels"] * doubtful
+        return _slices({"": content}, ("",) * len(sequences), preset, notes, plane)
     by_sequence = _on_one_grid(case)
+    if sequences != SEQUENCES:
+        return _slices(by_sequence, sequences, preset, [], plane)
     if "flair" not in by_sequence:  # then all runs predict from T1ce alone
-        return _slices(by_sequence, ("t1ce",) * 3, preset, [])
+        return _slices(by_sequence, ("t1ce",) * 3, preset, [], plane)
     missing = [name for name in SEQUENCES if name not in by_sequence]
     notes = [f"{name} is missing and replaced by flair, as in the LGG data" for name in missing]
     channels = tuple(name if name in by_sequence else "flair" for name in SEQUENCES)
-    return _slices(by_sequence, channels, preset, notes)
+    return _slices(by_sequence, channels, preset, notes, plane)
 
 
-def try_read(case: Case, preset: str, mixed: bool) -> Slices | str:
+def try_read(
+    case: Case, preset: str, mixed: bool, sequences: tuple[str, ...] = SEQUENCES, plane: str = "axial"
+) -> Slices | str:
     """Read a case into slices (see `read`), or return why it cannot be read."""
     try:
-        return read(case, preset, mixed)
+        return read(case, preset, mixed, sequences, plane)
     except (MemoryError, RecursionError):
         raise  # a fault of the machine or of this program, not of the file
     except Exception as error:
@@ -229,31 +239,22 @@ def _on_one_grid(case: Case) -> dict[str, Volume]:
         if isinstance(volume, np.ndarray):
             raise ValueError(f"sequences.{name}: a picture, not a volume")
         by_sequence[name] = volume
-    main = "flair" if "flair" in by_sequence else "t1ce"
-    for name, volume in by_sequence.items():
-        aligned = volume if name == main else grids.onto(volume, by_sequence[main])
-        if aligned is None:
-            condition = "" if volume.measured and by_sequence[main].measured else ", as far as is known"
-            raise ValueError(
-                f"sequences.{name}: lies on another grid than {main}{condition}; register and resample it first"
-            )
-        by_sequence[name] = aligned
-    return by_sequence
+    return grids.align(by_sequence, next(name for name in ("flair", "t1ce", *by_sequence) if name in by_sequence))
 
 
-def _slices(by_sequence: Mapping[str, Volume], channels: tuple[str, ...], preset: str, notes: Sequence[str]) -> Slices:
+def _slices(
+    by_sequence: Mapping[str, Volume], channels: tuple[str, ...], preset: str, notes: Sequence[str], plane: str
+) -> Slices:
     """Cut volumes on one grid into slices, and collect the warnings about them."""
     first = by_sequence.get("flair", by_sequence[channels[0]])
-    grid = Grid.of(first)
-    grids.refuse_thin(grid)
-    warnings = [*notes, *grids.doubts(first, grid)]
+    grid, doubts = grids.cut(first, plane)
+    warnings = [*notes, *doubts]
     scaled = {}
     for name, volume in by_sequence.items():
         values, shifted = intensities.lift(volume.values)
-        scaled[name] = volumes.to_bytes(grid.slices(values), preset)
+        scaled[name] = volumes.grey_levels(volume, grid.slices(values), preset)
         texts = [*volume.warnings, *filter(None, [shifted]), *intensities.doubts(values, preset)]
         warnings += [f"{name}: {text}" if name else text for text in texts]
     images = np.stack([scaled[name] for name in channels], -1)
-    return Slices(
-        images, channels if all(channels) else (), grid.millimetres, first, grid, list(dict.fromkeys(warnings))
-    )
+    named = channels if all(channels) else ()
+    return Slices(images, named, grid.millimetres, first, grid, list(dict.fromkeys(warnings)))

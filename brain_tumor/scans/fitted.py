@@ -14,36 +14,40 @@ class Fitted(NamedTuple):
     """Slices as a network gets them.
 
     Attributes:
-        images: uint8 (n, size, size, 3 K): the three sequences of K slices, each slice in the middle of its neighbours.
-        statistics: float32 (n, 3, 4), what the intensities of each slice's volume are standardized by (see
+        images: uint8 (n, size, size, C K): the C sequences of K slices, each slice in the middle of its neighbours.
+        statistics: float32 (n, C, 4), what the intensities of each slice's volume are standardized by (see
             `standardization.statistics`); None for networks that see the files' grey levels.
+        channels: C.
     """
 
     images: NDArray[np.uint8]
     statistics: NDArray[np.float32] | None = None
+    channels: int = 3
 
     @property
     def middle(self) -> NDArray[np.uint8]:
-        """The slices without their neighbours: uint8 (n, size, size, 3)."""
-        start = (self.images.shape[-1] // 3 // 2) * 3
-        return self.images[..., start : start + 3]
+        """The slices without their neighbours: uint8 (n, size, size, C)."""
+        start = (self.images.shape[-1] // self.channels // 2) * self.channels
+        return self.images[..., start : start + self.channels]
 
     @property
     def stretched(self) -> NDArray[np.uint8]:
-        """The slices without neighbours, uint8 (n, size, size, 3), and stretched if they are standardized."""
+        """The slices without neighbours, uint8 (n, size, size, C), and stretched if they are standardized."""
         if self.statistics is None:
             return self.middle
         return standardization.stretch(self.middle, self.statistics[:, None, None])
 
     def of(self, rows: NDArray[np.intp]) -> "Fitted":
         """Return some of the slices."""
-        return Fitted(self.images[rows], None if self.statistics is None else self.statistics[rows])
+        statistics = None if self.statistics is None else self.statistics[rows]
+        return Fitted(self.images[rows], statistics, self.channels)
 
     def batches(self, size: int) -> Iterator["Fitted"]:
         """Yield parts of at most `size` slices, in order."""
         for start in range(0, len(self.images), size):
             part = slice(start, start + size)
-            yield Fitted(self.images[part], None if self.statistics is None else self.statistics[part])
+            statistics = None if self.statistics is None else self.statistics[part]
+            yield Fitted(self.images[part], statistics, self.channels)
 
 
 def of_volume(
@@ -53,7 +57,7 @@ def of_volume(
     step: int = 1,
     numbers: NDArray[np.int64] | None = None,
 ) -> Fitted:
-    """Return a volume's slices, uint8 (n, size, size, 3), as a network gets them.
+    """Return a volume's slices, uint8 (n, size, size, C), as a network gets them.
 
     Args:
         images: all slices of the volume, in order, or a single picture.
@@ -67,11 +71,11 @@ def of_volume(
         measured = standardization.measure(images)[0]
         statistics = np.repeat(measured[None], len(images), axis=0)
     if not neighbours:
-        return Fitted(images, statistics)
+        return Fitted(images, statistics, images.shape[-1])
     known = np.arange(len(images)) if numbers is None else numbers
     rows = around(np.zeros(len(images), np.int64), known, neighbours, step)
     stacked = np.moveaxis(images[rows], 1, -2)
-    return Fitted(stacked.reshape(*images.shape[:3], -1), statistics)
+    return Fitted(stacked.reshape(*images.shape[:3], -1), statistics, images.shape[-1])
 
 
 def step(spacing: float, millimetres: float | None) -> int:
@@ -104,4 +108,5 @@ def around(volumes: NDArray[np.int64], numbers: NDArray[np.int64], neighbours: i
 def join(parts: list[Fitted]) -> Fitted:
     """Join slices of several volumes."""
     statistics = [part.statistics for part in parts if part.statistics is not None]
-    return Fitted(np.concatenate([part.images for part in parts]), np.concatenate(statistics) if statistics else None)
+    images = np.concatenate([part.images for part in parts])
+    return Fitted(images, np.concatenate(statistics) if statistics else None, parts[0].channels)

@@ -1,5 +1,6 @@
 """Bring volumes onto one grid where only the order or the direction of their axes differs; refuse thin slices."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -38,8 +39,39 @@ def onto(volume: Volume, main: Volume) -> Volume | None:
     return replace(volume, values=np.ascontiguousarray(values), affine=affine)
 
 
+def align(by_sequence: Mapping[str, Volume], main: str) -> dict[str, Volume]:
+    """Bring the sequences of a patient onto the grid of one of them (see `onto`).
+
+    Raises:
+        ValueError: one lies on another grid.
+    """
+    aligned = {
+        name: volume if name == main else onto(volume, by_sequence[main]) for name, volume in by_sequence.items()
+    }
+    for name, volume in by_sequence.items():
+        if aligned[name] is None:
+            condition = "" if volume.measured and by_sequence[main].measured else ", as far as is known"
+            raise ValueError(
+                f"sequences.{name}: lies on another grid than {main}{condition}; register and resample it first"
+            )
+    return {name: volume for name, volume in aligned.items() if volume is not None}
+
+
 def _same(affine: NDArray[np.float64], shape: tuple[int, ...], main: Volume) -> bool:
     return shape == main.values.shape and np.allclose(affine, main.affine, atol=_NEAR)
+
+
+def cut(volume: Volume, plane: str) -> tuple[Grid, list[str]]:
+    """Find how to cut a volume into slices, and return with it warnings about axial ones (see `doubts`).
+
+    Raises:
+        ValueError: as for `Grid.of` and `refuse_thin`.
+    """
+    grid = Grid.of(volume, plane)
+    if plane != "axial":
+        return grid, []
+    refuse_thin(grid)
+    return grid, doubts(volume, grid)
 
 
 def refuse_thin(grid: Grid) -> None:

@@ -19,7 +19,7 @@ class FittedImage:
     """One decoded image, fitted into a square.
 
     Attributes:
-        pixels: uint8 (size, size, 3).
+        pixels: uint8 (size, size, C).
         shape: height and width of the file before resizing.
         digest: SHA-256 of the file's bytes, hexadecimal.
     """
@@ -34,8 +34,8 @@ class FittedMask:
     """One decoded mask, fitted into a square.
 
     Attributes:
-        pixels: uint8 (size, size) of 0 and 1.
-        original: uint8 (H, W) of 0 and 1, as the file has it.
+        pixels: uint8 (size, size) of labels, 0 for none.
+        original: uint8 (H, W), as the file has it.
         digest: SHA-256 of the file's bytes, hexadecimal.
     """
 
@@ -54,9 +54,9 @@ class Content:
     """The content of a slice's files, at their original size.
 
     Attributes:
-        image: uint8 (H, W, 3).
+        image: uint8 (H, W, C).
         digest: SHA-256 in hexadecimal: of the image's file, or of its values where the file holds more than the image.
-        mask: uint8 (H, W) of 0 and 1, of the size of its file; None for data without masks.
+        mask: uint8 (H, W) of labels, 0 for none, of the size of its file; None for data without masks.
         mask_digest: SHA-256 of the mask's file, hexadecimal; "" for none.
     """
 
@@ -92,14 +92,24 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     return _to_rgb(open_image(path, limited=True), path)
 
 
-def fit_image(rgb: NDArray[np.uint8], size: int, digest: str) -> FittedImage:
-    """Fit an image (H, W, 3) into a square of `size` pixels, its aspect kept by black padding."""
-    fitted = ImageOps.pad(Image.fromarray(rgb), (size, size), method=Image.Resampling.BILINEAR, color=(0, 0, 0))
-    return FittedImage(np.array(fitted, dtype=np.uint8), rgb.shape[:2], digest)
+def fit_image(image: NDArray[np.uint8], size: int, digest: str) -> FittedImage:
+    """Fit an image (H, W, C) into a square of `size` pixels, its aspect kept by black padding."""
+    bands = [image] if image.shape[-1] == 3 else list(np.moveaxis(image, -1, 0))  # Pillow takes four for RGBA
+    fitted = [
+        np.asarray(ImageOps.pad(Image.fromarray(band), (size, size), Image.Resampling.BILINEAR)) for band in bands
+    ]
+    return FittedImage(np.array(fitted[0] if image.shape[-1] == 3 else np.stack(fitted, -1)), image.shape[:2], digest)
+
+
+def as_rgb(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return images (..., C) as they are drawn, (..., 3): the first three channels, or the first one in grey."""
+    if images.shape[-1] < 3:
+        return np.repeat(images[..., :1], 3, axis=-1)
+    return images[..., :3]
 
 
 def fit_mask(original: NDArray[np.uint8], size: int, digest: str) -> FittedMask:
-    """Fit a mask (H, W) of 0 and 1 into a square of `size` pixels like its image, by nearest neighbour."""
+    """Fit a mask (H, W) of labels into a square of `size` pixels like its image, by nearest neighbour."""
     fitted = ImageOps.pad(Image.fromarray(original), (size, size), method=Image.Resampling.NEAREST, color=0)
     return FittedMask(np.array(fitted, dtype=np.uint8), original, digest)
 
@@ -124,7 +134,7 @@ def unfit(probabilities: NDArray[np.float32], height: int, width: int) -> NDArra
 
 
 def unfit_image(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Bring a fitted image, uint8 (size, size, 3), back to its original size: uint8 (height, width, 3)."""
+    """Bring a fitted image, uint8 (size, size, C), back to its original size: uint8 (height, width, C)."""
     channels = [unfit(channel.astype(np.float32), height, width) for channel in np.moveaxis(image, -1, 0)]
     return np.stack(channels, -1).astype(np.uint8)
 

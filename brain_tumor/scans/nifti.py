@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,22 @@ from brain_tumor.io import atomic, unpacked
 from brain_tumor.scans import file_types, nifti_space
 from brain_tumor.scans.volumes import MOST_VOXELS, Volume
 
+MOST_CHANNELS = 8
 _MOST_HEADER = 2**24  # bytes before the voxels
+
+
+class Header(NamedTuple):
+    """What a volume's header says.
+
+    Attributes:
+        shape: voxels along the three axes.
+        channels: how many volumes the file holds, along its fourth axis.
+        affine: float64 (4, 4) in millimetres.
+    """
+
+    shape: tuple[int, int, int]
+    channels: int
+    affine: NDArray[np.float64]
 
 
 def read(path: Path) -> Volume:
@@ -25,32 +40,88 @@ def read(path: Path) -> Volume:
     Raises:
         ValueError: the file is damaged, no volume, too large, or has values that are no intensities.
     """
-    from nibabel.filebasedimages import ImageFileError
-    from nibabel.spatialimages import HeaderDataError
+    (volume,) = read_channels(path, most=1)
+    return volume
 
-    try:
-        with _opened(path) as image:
-            shape = _shape(image)
-            values = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
-            affine, doubts, even = nifti_space.read_space(image)
-    except (ImageFileError, HeaderDataError, EOFError, OSError, zlib.error, TypeError, OverflowError) as error:
-        raise ValueError(f"not a readable NIfTI volume, or cut short ({error or type(error).__name__})") from error
+
+def read_channels(path: Path, most: int = MOST_CHANNELS) -> list[Volume]:
+    """Read the volumes along the fourth axis of a file, or its only one (see `read`).
+
+    Args:
+        path: the file.
+        most: how many volumes it may hold.
+
+    Raises:
+        ValueError: as for `read`, or it holds more volumes.
+    """
+    with _faults(), _opened(path) as image:
+        shape, channels = _shape(image, most)
+        stored = image.get_data_dtype() == np.uint8 and image.dataobj.slope == 1 and image.dataobj.inter == 0
+        values = np.asarray(image.dataobj, dtype=np.float32).reshape(*shape, channels)
+        affine, doubts, even = nifti_space.read_space(image)
     if not np.isfinite(values).all():
         raise ValueError("has voxels that are no numbers (NaN or infinite). Replace them")
     if not np.isfinite(affine).all():
         raise ValueError("has an affine with numbers that are not finite")
-    return Volume(values, affine, doubts, even)
+    return [Volume(values[..., place], affine, list(doubts), even, stored_levels=stored) for place in range(channels)]
 
 
-def _shape(image: Any) -> tuple[int, int, int]:
-    """Return a volume's shape (I, J, K) from its header, before its voxels are read.
+def read_header(path: Path) -> Header:
+    """Read a volume's header, without its voxels.
+
+    Raises:
+        ValueError: the file is damaged, or no volume.
+    """
+    with _faults(), _opened(path) as image:
+        shape, channels = _shape(image, MOST_CHANNELS)
+        affine, _, _ = nifti_space.read_space(image)
+    if not np.isfinite(affine).all():
+        raise ValueError("has an affine with numbers that are not finite")
+    return Header(shape, channels, affine)
+
+
+def read_labels(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Read a volume of labels: uint8 (I, J, K), and its affine in millimetres.
+
+    Raises:
+        ValueError: as for `read`, or a value is no whole number from 0 to 255.
+    """
+    with _faults(), _opened(path) as image:
+        shape, _ = _shape(image, 1)
+        values = np.asarray(image.dataobj).reshape(shape)
+        affine, _, _ = nifti_space.read_space(image)
+    if values.dtype != np.uint8:
+        if not np.isfinite(values).all():
+            raise ValueError("has labels that are no numbers (NaN or infinite)")
+        whole = values.clip(0, 255).astype(np.uint8)
+        if (odd := values[whole != values]).size:
+            raise ValueError(f"has the label {odd[0]:g}; labels are whole numbers from 0 to 255")
+        values = whole
+    return values, affine
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    """Turn what nibabel raises about a damaged file into a ValueError."""
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        yield
+    except (ImageFileError, HeaderDataError, EOFError, OSError, zlib.error, TypeError, OverflowError) as error:
+        raise ValueError(f"not a readable NIfTI volume, or cut short ({error or type(error).__name__})") from error
+
+
+def _shape(image: Any, most: int) -> tuple[tuple[int, int, int], int]:
+    """Return a volume's shape (I, J, K) from its header, before its voxels are read, and its number of channels.
 
     Raises:
         ValueError: it has another number of dimensions, too many voxels, or voxels that are no real numbers.
     """
     shape = image.shape
-    if any(side > 1 for side in shape[3:]):
+    if any(side > 1 for side in shape[4:]) or (len(shape) > 3 and not 1 <= shape[3] <= most):
         raise ValueError(f"has {len(shape)} dimensions, {' x '.join(map(str, shape))}; give one volume of three")
+    channels = shape[3] if len(shape) > 3 else 1
     shape = (*shape, 1)[:3] if len(shape) == 2 else shape[:3]
     if len(shape) != 3 or min(shape) < 1:
         raise ValueError(f"has the shape {' x '.join(map(str, shape))}, which is no volume")
@@ -59,7 +130,7 @@ def _shape(image: Any) -> tuple[int, int, int]:
     dtype = image.get_data_dtype()
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
         raise ValueError(f"has voxels of the type {dtype}, which are no intensities")
-    return shape[0], shape[1], shape[2]
+    return (shape[0], shape[1], shape[2]), channels
 
 
 @contextmanager
@@ -137,7 +208,7 @@ def write_mask(
     source: Path | None,
     measured: bool = True,
 ) -> None:
-    """Write a mask as NIfTI, complete or not at all.
+    """Write a mask of labels as NIfTI, complete or not at all.
 
     Args:
         path: where to write.
@@ -152,7 +223,7 @@ def write_mask(
         with _opened(source) as original:
             header: Any = original.header.copy()
             affine = original.affine
-        mask = mask.reshape(original.shape)
+        mask = mask.reshape(original.shape[:3] if np.prod(original.shape[3:]) > 1 else original.shape)
         header.set_slope_inter(1, 0)
         header["cal_max"] = header["cal_min"] = 0
         header["descrip"] = b"tumour mask"

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from glob import escape, glob
 from pathlib import Path
 
@@ -12,8 +12,32 @@ from brain_tumor.scans.discovery import Source
 
 NAMES = ("t1", "flair", "t1ce")  # red, green and blue of the LGG slices
 _NEEDED = {"flair": "since it replaces missing sequences", "t1ce": "since a run predicts from it alone"}
+_SEEN = "since the run sees it"
 # Words in names of files that do not identify a patient.
 _GENERAL = r"(t1|t2|t1w|t2w|flair|t1ce|t1c|t1gd|t1n|t2f|ce|scan|image|volume|dicom|dcm|nii|nifti)"
+
+
+def shown(runs: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """Name the sequences that some runs see: those of the LGG data, or with others all that they see.
+
+    Args:
+        runs: what the channels show each run; () where nobody knows.
+    """
+    seen = dict.fromkeys(name for channels in runs for name in channels)
+    return NAMES if set(seen) <= set(NAMES) else tuple(seen)
+
+
+def needed(runs: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """Name the sequences that must be there for some runs; of the LGG data's, FLAIR can replace the others.
+
+    Args:
+        runs: what the channels show each run; () where nobody knows.
+    """
+    runs = list(runs)
+    if (seen := shown(runs)) != NAMES:
+        return seen
+    wanted = {"t1ce" if channels == ("t1ce",) * 3 else "flair" for channels in runs}
+    return tuple(name for name in ("flair", "t1ce") if name in wanted)
 
 
 def find(patterns: Mapping[str, str], needed: Sequence[str]) -> dict[str, dict[str, Source]]:
@@ -34,7 +58,7 @@ def find(patterns: Mapping[str, str], needed: Sequence[str]) -> dict[str, dict[s
     """
     for name in needed:
         if name not in patterns:
-            raise ValueError(f"sequences.{name}: is needed, {_NEEDED[name]}")
+            raise ValueError(f"sequences.{name}: is needed, {_SEEN if len(needed) > 2 else _NEEDED.get(name, _SEEN)}")
     starred = {name for name, pattern in patterns.items() if "*" in pattern}
     if starred and starred != set(patterns):
         unstarred = min(set(patterns) - starred)

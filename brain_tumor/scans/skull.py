@@ -21,6 +21,7 @@ from PIL import Image
 from scipy import ndimage
 
 from brain_tumor.scans.head import outline
+from brain_tumor.scans.images import as_rgb
 
 _SIDE = 96  # pixels of the longer side of a resized slice: a skull is two to three of them thick
 _FEWEST_PIXELS = 48  # of a slice's shorter side: with fewer, its skull is thinner than a pixel
@@ -51,7 +52,7 @@ def has_skull(images: NDArray[np.uint8], millimetres: tuple[float, float] = (1.0
     This works for axial slices; for coronal and sagittal ones it decides less often and less well.
 
     Args:
-        images: uint8 (n, H, W, 3), one case's slices in order, or a picture; a channel may show any sequence, or none.
+        images: uint8 (n, H, W, C), one case's slices in order, or a picture; a channel may show any sequence, or none.
         millimetres: height and width of a pixel, of which only the ratio counts.
 
     Returns:
@@ -71,7 +72,7 @@ def training_skull(images: NDArray[np.uint8], rows: NDArray[np.intp], cases: Seq
     """Return whether the heads in a training set had their skulls, from a few slices of a few cases.
 
     Args:
-        images: uint8 (N, size, size, 3), in order within each case, possibly on disk: few are read.
+        images: uint8 (N, size, size, C), in order within each case, possibly on disk: few are read.
         rows: (n,), the training slices' places in `images`.
         cases: n names of cases; every slice with an unknown case, "", counts as one.
 
@@ -116,7 +117,7 @@ def _measure(image: NDArray[np.uint8], millimetres: tuple[float, float]) -> tupl
     """Measure the dark layer under a head's outline.
 
     Args:
-        image: uint8 (H, W, 3), a slice.
+        image: uint8 (H, W, C), a slice, of whose channels those are measured that are drawn.
         millimetres: height and width of a pixel.
 
     Returns:
@@ -149,7 +150,9 @@ def _signal(
     height, width = (pixels * length for pixels, length in zip(image.shape[:2], millimetres, strict=True))
     scale = _SIDE / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0), np.float64)
+    small = np.asarray(
+        Image.fromarray(as_rgb(image)).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0), np.float64
+    )
     signals, least = [], []
     for channel in np.moveaxis(small, -1, 0):
         # The background is the most frequent level: 0, noise, or an even grey as in a few slices of the LGG data.

@@ -112,8 +112,9 @@ def find(
     Raises:
         ValueError: the folder holds nothing to read, or a scan that the user chose does not exist.
     """
-    if unknown := set(by_hand) - set(SEQUENCES):
-        raise ValueError(f"sequences.{min(unknown)}: the sequences are {', '.join(SEQUENCES)}")
+    known = tuple(dict.fromkeys((*SEQUENCES, *wanted)))
+    if unknown := set(by_hand) - set(known):
+        raise ValueError(f"sequences.{min(unknown)}: the sequences are {', '.join(known)}")
     found = discovery.discover([str(folder)])
     skipped = {_within(path, folder): reason for path, reason in found.skipped.items()}
     if not found.sources:
@@ -125,14 +126,14 @@ def find(
     if twice := [name for name, source in taken.items() if list(taken.values()).count(source) > 1]:
         raise ValueError(f"sequences.{twice[0]}: the same scan as sequences.{twice[1]}")
     problems = []
-    for name in SEQUENCES:
+    for name in known:
         problem, source = ("", chosen[name]) if name in chosen else _automatic(name, entries, taken)
         if source is not None:
             taken[name] = source
         elif (problem and name in wanted) or name in needed:
             problem = problem or f"has no scan for {name}, which the runs need; choose: sequences.{name}=SERIES"
             problems.append(problem if name in needed else f"{problem}, or sequences.{name}={_NONE}")
-    entries = _with_choices(entries, taken, set(chosen))
+    entries = _with_choices(entries, {name: taken[name] for name in known if name in taken}, set(chosen), wanted)
     problems += _strangers([entry for entry in entries if entry.taken in wanted], set(chosen))
     problem = f"study={text}: {problems[0]}" if problems else ""
     sources = {name: taken[name] for name in wanted if name in taken}
@@ -211,17 +212,17 @@ def _automatic(name: str, entries: Sequence[Entry], taken: Mapping[str, Source])
     return f"{may} {name}: {shown}; choose: sequences.{name}=SERIES", None
 
 
-def _with_choices(entries: Sequence[Entry], taken: Mapping[str, Source], by_hand: set[str]) -> list[Entry]:
+def _with_choices(
+    entries: Sequence[Entry], taken: Mapping[str, Source], by_hand: set[str], wanted: Sequence[str]
+) -> list[Entry]:
     """Return the scans, those that are taken first and in the order of the sequences."""
     rest, first = list(entries), []
-    for name in SEQUENCES:
-        if name not in taken:
-            continue
-        outside = Entry(taken[name], Recognised((), "is not in the study's folder"), taken[name].label)
-        entry = next((one for one in rest if one.source == taken[name]), outside)
+    for name, source in taken.items():
+        outside = Entry(source, Recognised((), "is not in the study's folder"), source.label)
+        entry = next((one for one in rest if one.source == source), outside)
         rest = [one for one in rest if one is not entry]
         reason = f"chosen by hand; {entry.recognised.reason}" if name in by_hand else entry.recognised.reason
-        reason += "; no run sees T2" if name == "t2" else ""
+        reason += "" if name in wanted else "; no run sees it"
         first.append(replace(entry, taken=name, recognised=replace(entry.recognised, reason=reason)))
     return first + rest
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from brain_tumor.config import typed
-from brain_tumor.data import opening
+from brain_tumor.data import description, opening
 from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.models.task import Task
 
@@ -31,11 +31,13 @@ def make_model(config: dict[str, Any], data: SliceDataModule) -> Task:
     Raises:
         ValueError: the data lacks what the model needs, or the weights' run was trained on tested patients.
     """
+    model_class = typed.named("model", config["model"])
     model: Task = typed.make(
         config,
         "model",
         optimizer=typed.make(config, "optimizer"),
         num_classes=data.num_classes,
+        **description.of_model(model_class, data.channels, data.regions.plain()),
         monitored=data.monitored,
         seed=config["seed"],
         schedule=config["schedule"],

@@ -8,6 +8,8 @@ import sys
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,13 +19,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from brain_tumor.data import cache
+from brain_tumor.data import cache, decoding
 from brain_tumor.data.reading import read
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.datasets import kaggle_3m
-from brain_tumor.datasets.base import COLUMNS, Listing
+from brain_tumor.datasets.base import COLUMNS, Listing, Stack
 from brain_tumor.datasets.folder import Folder, list_slices
 from brain_tumor.datasets.lgg import Lgg
+from brain_tumor.datasets.phantom3d import Phantom3d
 from brain_tumor.scans.images import Content, fit_image, fit_mask, read_files
 from tests.conftest import data_of, environment, write_image
 
@@ -56,7 +59,7 @@ def test_holds_what_the_files_hold(phantoms: Path, cache_dir: Path) -> None:
 
 def test_the_second_load_decodes_nothing(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = _load(root, tmp_path)
-    monkeypatch.setattr(cache, "_decode", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(decoding, "decode", lambda *_: pytest.fail("decoded again"))
     assert _load(root, tmp_path).key == first.key
 
 
@@ -68,7 +71,7 @@ def test_another_target_and_split_decode_nothing(
         data = data_of(Lgg, root=str(phantoms), transforms=Transforms(), cache_dir=str(tmp_path), size=32, **settings)
         data.setup()
         keys.append(data.decoded.key)
-        monkeypatch.setattr(cache, "_decode", lambda *_: pytest.fail("decoded again"))
+        monkeypatch.setattr(decoding, "decode", lambda *_: pytest.fail("decoded again"))
     assert len(set(keys)) == 1
 
 
@@ -130,7 +133,7 @@ def test_a_disk_that_is_too_small_is_refused_before_decoding(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=6 * 32 * 32 * 3 - 1))
-    monkeypatch.setattr(cache, "_decode", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr(decoding, "decode", lambda *_: pytest.fail("decoded"))
     with pytest.raises(ValueError, match=rf"cache_dir={tmp_path}: 6 decoded slices take 0.0 MB, and 0.0 are free"):
         _load(root, tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=6 * 32 * 32 * 3))
@@ -145,7 +148,7 @@ def test_a_disk_that_fills_meanwhile_ends_in_one_line(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(np, "packbits", full)
-    monkeypatch.setattr(cache, "write_array_header_1_0", full)
+    monkeypatch.setattr(decoding, "write_array_header_1_0", full)
     with pytest.raises(
         ValueError, match=r"cache_dir=.*: No space left on device while slices were decoded\. Make room"
     ):
@@ -190,9 +193,9 @@ def test_reads_in_order_and_not_far_ahead(tmp_path: Path) -> None:
     count = 40 * (os.cpu_count() or 1)
     table = pd.DataFrame({"path": [f"{number % 256}.png" for number in range(count)], "mask": ""}, columns=COLUMNS)
     digests = []
-    for result in read(Listing(tmp_path, table, reader=slow), 4, "reading"):
-        assert not isinstance(result, ValueError)
-        digests.append(result[0].digest)
+    for _, results in read(Listing(tmp_path, table, reader=slow), 4, "reading"):
+        assert not isinstance(results, ValueError)
+        digests.append(results[0][0].digest)
         taken[0] += 1
     assert digests == [str(number % 256) for number in range(count)]
     assert most[0] <= 5 * (os.cpu_count() or 1)
@@ -206,3 +209,40 @@ def test_too_little_memory_is_no_bad_file(root: Path) -> None:
     listing.reader = hungry
     with pytest.raises(MemoryError):
         list(read(listing, 4, "reading"))
+
+
+def test_a_killed_decoding_of_volumes_goes_on(tmp_path: Path) -> None:
+    """What is read twice is at most the volume that was under way; the arrays are those of an unbroken decoding."""
+    dataset = Phantom3d(cases=5, shape=(24, 20, 16), cache_dir=str(tmp_path))
+    whole = cache.load(dataset.listing(), 32, tmp_path / "unbroken")
+    reads: list[str] = []
+
+    def listing(killed_after: int) -> Listing:
+        listing = dataset.listing()
+        assert listing.stacks is not None
+
+        def read(stack: Stack) -> list[Content]:
+            if len(reads) == killed_after:
+                raise KeyboardInterrupt
+            reads.append(stack.name)
+            return stack.read()
+
+        stacks = [replace(stack, read=partial(read, stack)) for stack in listing.stacks]
+        return replace(listing, stacks=stacks)
+
+    with pytest.raises(KeyboardInterrupt):
+        cache.load(listing(3), 32, tmp_path / "cache")
+    (begun,) = (tmp_path / "cache" / "slices").glob("*.partial")
+    with (begun / "images.npy").open("ab") as file:
+        file.write(b"half a slice")
+    written = len((begun / "progress.jsonl").read_text().splitlines()) // 16
+    reads.clear()
+    found = cache.load(listing(99), 32, tmp_path / "cache")
+    assert 0 < written <= 3
+    assert sorted(reads) == [stack.name for stack in dataset.listing().stacks or []][written:]
+    assert found.key == whole.key
+    np.testing.assert_array_equal(found.images, whole.images)
+    np.testing.assert_array_equal(found.masks, whole.masks)
+    for row in range(len(found.facts)):
+        np.testing.assert_array_equal(found.original_labels(row), whole.original_labels(row))
+    assert not list((tmp_path / "cache" / "slices").glob("*.partial"))
