@@ -61,6 +61,8 @@ def test_frames_have_their_own_scale_and_place(tmp_path: Path) -> None:
         ([{"time": 1}, {"time": 2}], False, ["time 1", "time 2"]),
         ([{"trigger": 0}, {"trigger": 1}], False,
          [f"NominalCardiacTriggerDelayTime 3, index {index}" for index in (1, 2)]),
+        ([{"trigger": 0}, {"trigger": 1}], True,
+         [f"NominalCardiacTriggerDelayTime 3, index {index}" for index in (1, 2)]),
     ],
 )  # fmt: skip
 def test_echoes_and_times_are_volumes_of_their_own(
