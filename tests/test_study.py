@@ -192,6 +192,18 @@ def test_patients_are_not_mixed(tmp_path: Path) -> None:
     assert _table(tmp_path, t1="t1", flair="flair")[2].problem == ""
 
 
+def test_a_damaged_header_hides_no_other_scan(tmp_path: Path) -> None:
+    _series(tmp_path / "flair", **FLAIR)
+    _series(tmp_path / "damaged", **T1, places=[3])
+    (path,) = (tmp_path / "damaged").iterdir()
+    content = path.read_bytes()
+    assert content.count(b"\x18\0\x80\0DS") == 1  # the repetition time
+    path.write_bytes(content.replace(b"\x18\0\x80\0DS", b"\x18\0\x80\0Dd"))
+    places, reasons, found = _table(tmp_path)
+    assert (places, found.problem) == ({"flair": "flair"}, "")
+    assert reasons["damaged"] == "its header cannot be read (NotImplementedError)"
+
+
 def test_a_study_without_flair_says_so(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     _series(folder, **T1)

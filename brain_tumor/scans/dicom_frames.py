@@ -1,11 +1,12 @@
 """Read the frames of an enhanced MR file as the images that an older scanner would have written."""
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from brain_tumor.scans.dicom_file import number, numbers
+from brain_tumor.scans.dicom_file import TAGS, number, numbers
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -47,9 +48,11 @@ def split(header: "Dataset") -> "list[Dataset]":
     if len(header[_OWN].value) > _MOST_FRAMES:
         raise ValueError(f"has {len(header[_OWN].value):,} frames, more than {_MOST_FRAMES:,}")
     try:
-        shared = next(iter(header.get(_SHARED) or ()), None)
-        common = {tag: element for tag, element in header.items() if tag not in _heavy()}
-        return [_frame(header, common, shared, own) for own in header[_OWN].value]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about values that break the standard, which are read anyway
+            shared = next(iter(header.get(_SHARED) or ()), None)
+            common = {tag: element for tag, element in header.items() if tag not in _heavy()}
+            return [_frame(header, common, shared, own) for own in header[_OWN].value]
     except MemoryError:
         raise
     except Exception as error:
@@ -81,6 +84,8 @@ def _frame(whole: "Dataset", common: dict[Any, Any], shared: "Dataset | None", o
             frame.add_new(older, "DS", f"{values[0]:.10g}")
     if types := frame.get("FrameType"):
         frame.add_new("ImageType", "CS", types)
+    for name in (*TAGS, *_FACTS):
+        frame.get(name)  # pydicom parses a value at its first use, and a damaged one has to fail here
     return frame
 
 

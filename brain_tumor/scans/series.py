@@ -47,6 +47,11 @@ def group(paths: Sequence[Path]) -> Grouped:
             imageless[path] = str(error)
         except (ValueError, TypeError) as error:
             failed[path] = str(error)
+        except (MemoryError, RecursionError):
+            raise  # a fault of the machine or of this program, not of the file
+        except Exception as error:
+            # A damaged header raises errors of any type, and one file must not hide the others.
+            failed[path] = f"its header cannot be read ({type(error).__name__})"
     several, loose = _by_uid(headers)
     series = [part for images in several for part in _divide(images)] + by_places(loose)
     return Grouped(_with_distinct_names(series), failed, imageless)
