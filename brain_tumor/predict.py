@@ -4,6 +4,7 @@ python -m brain_tumor.predict run=outputs/NAME input=scan.nii.gz
 python -m brain_tumor.predict run=model.onnx input=scan.nii.gz
 python -m brain_tumor.predict 'run=outputs/*fold*of5*' input=scan.nii.gz
 python -m brain_tumor.predict run=outputs/SEGMENTER detector=outputs/CLASSIFIER input=folder output_dir=predictions
+python -m brain_tumor.predict run=outputs/SEGMENTER study=folder
 python -m brain_tumor.predict run=outputs/SEGMENTER types=outputs/TYPES sequences.flair=f.nii sequences.t1ce=c.nii
 python -m brain_tumor.predict run=outputs/NAME 'sequences.flair=in/*_flair.nii' 'sequences.t1ce=in/*_t1ce.nii'
 """
@@ -21,6 +22,7 @@ from brain_tumor.config import cli, quiet, typed
 
 if TYPE_CHECKING:
     from brain_tumor.inference.predictor import Predictor
+    from brain_tumor.scans.cases import CaseList
 
 _NAMED = 10  # skipped files that are printed
 
@@ -39,6 +41,17 @@ def predict(config: dict[str, Any]) -> int:
     Raises:
         ValueError: the runs or the inputs cannot be used at all.
     """
+    from brain_tumor.scans import study
+
+    if not config["study"]:
+        return _predict(config, None)
+    if config["input"] or config["patient_pattern"]:
+        raise ValueError("study: goes without input and patient_pattern; give one of them")
+    with study.opened(str(config["study"]), Path(config["output_dir"])) as folder:
+        return _predict(config, folder)
+
+
+def _predict(config: dict[str, Any], study_folder: Path | None) -> int:
     from brain_tumor.inference import opening, pipeline, two_stage
     from brain_tumor.inference.output_folder import Predictions
     from brain_tumor.inference.predictor import Predictor
@@ -52,9 +65,11 @@ def predict(config: dict[str, Any]) -> int:
     refuse(runs)
     needed = sequences.needed(run.sequences for run in runs.values())
     known = sequences.shown([run.sequences for run in runs.values()])
-    cases, others, left_out = cases_.find(
-        config["input"], config["sequences"], needed, config["patient_pattern"], known
-    )
+    if study_folder is None:
+        found = cases_.find(config["input"], config["sequences"], needed, config["patient_pattern"], known)
+    else:
+        found = _of_study(config, study_folder, needed, known if "flair" in needed else needed)
+    cases, others, left_out = found
     skipped = {str(path): reason for path, reason in left_out.items()}
     todo = pipeline.part(cases, config["part"])
     predictor = Predictor.of(runs, config["threshold"])
@@ -71,6 +86,28 @@ def predict(config: dict[str, Any]) -> int:
     _report(skipped, failed)
     print(f"predictions: {written.folder}")
     return len(failed)
+
+
+def _of_study(config: dict[str, Any], folder: Path, needed: Sequence[str], wanted: Sequence[str]) -> "CaseList":
+    """Choose the scans of a study's case, and say and write for every scan why it was chosen or not.
+
+    Raises:
+        ValueError: a sequence that the runs see cannot be told.
+    """
+    import pandas as pd
+
+    from brain_tumor.io import tables
+    from brain_tumor.scans import study
+    from brain_tumor.scans.cases import Case, CaseList
+
+    found = study.find(folder, str(config["study"]), config["sequences"], needed, wanted)
+    print("\n".join(found.lines()))
+    output_dir = Path(config["output_dir"])
+    output_dir.mkdir(parents=True, exist_ok=True)
+    tables.write_csv(output_dir / "study.csv", pd.DataFrame(found.rows()))
+    if found.problem:
+        raise ValueError(found.problem)
+    return CaseList([Case(found.name, found.sources)], found.ignored, {})
 
 
 def _unused(threshold: float | None, predictor: "Predictor") -> str:

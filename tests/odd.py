@@ -132,12 +132,14 @@ class Given:
         sequences: as of `predict`, instead of an input.
         head: the right answer, where that is not the head that was handed over.
         output: the folder to write to.
+        study: as of `predict`, instead of an input; `sequences` are then chosen by hand.
     """
 
     input: str | list[str] = "."
     sequences: Mapping[str, str] = field(default_factory=dict)
     head: Head | None = None
     output: str = "../out"
+    study: str = ""
 
 
 Write = Callable[[Path, Head], Given | None]

@@ -19,6 +19,7 @@ from PIL import Image
 
 from brain_tumor import predict
 from brain_tumor.config import errors, typed
+from brain_tumor.datasets.regions import BINARY
 from brain_tumor.inference import opening
 from brain_tumor.inference.base import Outputs
 from brain_tumor.scans.fitted import Fitted
@@ -38,7 +39,7 @@ class Exact:
 
     name, kind, sequences, skull, crop, size, batch = "exact", "folder", (), None, None, _SIZE, 64
     threshold, threshold_origin, intensities = 0.5, "default", "file"
-    neighbours, neighbour_mm, components = 0, None, 0.0
+    neighbours, neighbour_mm, components, scaling, plane, regions = 0, None, 0.0, None, "axial", BINARY
 
     def __init__(
         self,
@@ -105,7 +106,10 @@ def ask(given: Given, folder: Path, run: Exact | None = None) -> Answer:
     """Let `predict` answer in a folder as from the command line; what a user can mend becomes words."""
     run, output, printed = run or Exact(), folder / given.output, io.StringIO()
     config = {**_configuration(), "run": "exact", "output_dir": given.output, "overlays": False}
-    config |= {"sequences": given.sequences} if given.sequences else {"input": given.input}
+    if given.study:
+        config |= {"study": given.study, "sequences": {**config["sequences"], **given.sequences}}
+    else:
+        config |= {"sequences": given.sequences} if given.sequences else {"input": given.input}
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.chdir(folder))
         stack.enter_context(warnings.catch_warnings(action="ignore"))  # of odd files, as the command has it

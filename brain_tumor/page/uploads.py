@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -135,17 +135,17 @@ def _bounded(source: Source, limits: Limits) -> Source:
         return source
     if source.kind == "dicom" and any(path.suffix for path in source.paths):
         problem = "a packed DICOM file, which is not read here; unpack it first"
-        return Source(source.case, source.kind, source.paths, problem)
+        return replace(source, problem=problem)
     try:
         size = _voxels(source)
     except MemoryError:
         raise
     except Exception as error:  # strangers' files raise errors of any type
-        return Source(source.case, source.kind, source.paths, f"cannot be read ({type(error).__name__})")
+        return replace(source, problem=f"cannot be read ({type(error).__name__})")
     if size <= limits.voxels:
         return source
     problem = f"has {size:,.0f} voxels, more than the {limits.voxels:,} that are taken here"
-    return Source(source.case, source.kind, source.paths, problem)
+    return replace(source, problem=problem)
 
 
 def _voxels(source: Source) -> float:
@@ -164,4 +164,4 @@ def _voxels(source: Source) -> float:
     from pydicom import dcmread
 
     header = dcmread(source.paths[0], stop_before_pixels=True, force=True)
-    return float(header.Rows) * float(header.Columns) * len(source.paths)
+    return float(header.Rows) * float(header.Columns) * (sum(map(len, source.frames)) or len(source.paths))

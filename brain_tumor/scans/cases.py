@@ -57,7 +57,8 @@ class Case:
 
     def stamp(self) -> str:
         """Return 16 hexadecimal digits that change with a file's name, size or time, or when a file disappears."""
-        return hashlib.sha256(repr([_stamp(path) for path in self.paths]).encode()).hexdigest()[:16]
+        facts = [*map(_stamp, self.paths), *(source.frames for source in self.sources.values() if source.frames)]
+        return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
 def _path(source: Source) -> str:
@@ -158,7 +159,7 @@ def find(
     """
     patterns = {name: pattern for name, pattern in sequences.items() if pattern}
     if bool(inputs) == bool(patterns):
-        raise ValueError("input: give what to predict, either as input=... or as sequences.flair=... and others")
+        raise ValueError("input: give what to predict: input=..., study=..., or sequences.flair=... and others")
     if unknown := set(patterns) - set(known):
         raise ValueError(f"sequences.{min(unknown)}: the sequences are {', '.join(known)}")
     if patterns:
@@ -255,6 +256,5 @@ def _slices(
         texts = [*volume.warnings, *filter(None, [shifted]), *intensities.doubts(values, preset)]
         warnings += [f"{name}: {text}" if name else text for text in texts]
     images = np.stack([scaled[name] for name in channels], -1)
-    return Slices(
-        images, channels if all(channels) else (), grid.millimetres, first, grid, list(dict.fromkeys(warnings))
-    )
+    named = channels if all(channels) else ()
+    return Slices(images, named, grid.millimetres, first, grid, list(dict.fromkeys(warnings)))

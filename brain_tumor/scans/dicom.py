@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.scans import dicom_file, dicom_pixels, dicom_types
+from brain_tumor.scans import dicom_file, dicom_frames, dicom_pixels, dicom_types
 from brain_tumor.scans.dicom_file import number, numbers
 from brain_tumor.scans.dicom_header import angle
 from brain_tumor.scans.volumes import MOST_VOXELS, Volume
@@ -26,14 +26,15 @@ _STRAIGHT = 0.01  # share by which two directions may differ from a right angle,
 _TURNED = 0.05  # degrees: larger differences between the slices' directions get a warning
 
 
-def read(paths: Sequence[Path]) -> Volume:
+def read(paths: Sequence[Path], frames: Sequence[Sequence[int]] = ()) -> Volume:
     """Read images of one size, spacing and direction (see `series.group`) as a volume.
 
     Images without positions in space are stacked by their numbers. A volume without positions or without the size of
     its pixels has no millimetres (`Volume.measured`).
 
     Args:
-        paths: one file per image, in any order.
+        paths: one file per image, in any order; or enhanced files, which have several.
+        frames: of each enhanced file the numbers of the frames to read, from 0; () for one file per image.
 
     Raises:
         ValueError: an image is damaged or of a type that is not read, or several lie at one place.
@@ -41,23 +42,34 @@ def read(paths: Sequence[Path]) -> Volume:
     size = sum(path.stat().st_size for path in paths)
     if size > _MOST_BYTES:
         raise ValueError(f"has {size:,} bytes, more than {_MOST_BYTES:,}")
-    images = [dicom_file.read(path, header_only=False) for path in paths]
-    for image, path in zip(images, paths, strict=True):
-        if problem := dicom_types.problem(image):
+    files = [dicom_file.read(path, header_only=False) for path in paths]
+    for file, path in zip(files, paths, strict=True):
+        if problem := dicom_types.problem(file):
             raise ValueError(f"{path.name}: {problem}")
-    first = images[0]
-    if float(first.Rows) * float(first.Columns) * len(images) > MOST_VOXELS:
-        raise ValueError(f"has {first.Columns} x {first.Rows} x {len(images)} voxels, more than {MOST_VOXELS:,}")
-    decoded = [(image, _values(image, path)) for image, path in zip(images, paths, strict=True)]
-    placed = all(len(numbers(image, "ImagePositionPatient")) == 3 for image in images)
+    first, count = files[0], sum(map(len, frames)) or len(files)
+    if float(first.Rows) * float(first.Columns) * count > MOST_VOXELS:
+        raise ValueError(f"has {first.Columns} x {first.Rows} x {count} voxels, more than {MOST_VOXELS:,}")
+    decoded = [
+        image
+        for file, path, own in zip(files, paths, frames or [()] * len(files), strict=True)
+        for image in _images(file, path, own)
+    ]
+    first, placed = decoded[0][0], all(len(numbers(image, "ImagePositionPatient")) == 3 for image, _ in decoded)
     if not placed or np.linalg.norm(numbers(first, "ImageOrientationPatient")) <= 1:
         return _without_places(decoded)
     return _stack(decoded)
 
 
-def _values(image: "Dataset", path: Path) -> NDArray[np.float32]:
+def _images(file: "Dataset", path: Path, frames: Sequence[int]) -> "Images":
+    """Return the header and the intensities of a file's image, or of some frames of an enhanced file."""
     try:
-        return dicom_pixels.read(image)
+        if not frames:
+            return [(file, dicom_pixels.read(file))]
+        headers = dicom_frames.split(file)
+        if len(headers) <= max(frames):
+            raise ValueError("has fewer frames than before")
+        chosen = [headers[number] for number in frames]
+        return list(zip(chosen, dicom_pixels.read_frames(file, chosen, frames), strict=True))
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from error
 

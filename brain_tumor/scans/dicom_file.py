@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 _MOST_INFLATED = 2**27  # bytes of a deflated or gzipped file, once unpacked
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
-_TAGS = [
+# Elements that are looked at first, where a damaged one can still be told from a fault of this program.
+TAGS = [
     "SOPClassUID", "SeriesInstanceUID", "SOPInstanceUID", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel",
     "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "PhotometricInterpretation",
-    "TransferSyntaxUID", "Modality", "ImageType",
+    "TransferSyntaxUID", "Modality", "ImageType", "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence", "DimensionIndexSequence",
 ]  # fmt: skip
 
 
@@ -48,7 +50,7 @@ def read(path: Path, header_only: bool) -> "Dataset":
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about values that break the standard, which are read anyway
             dataset = dcmread(_content(path), stop_before_pixels=header_only, force=True)
-            for name in _TAGS:
+            for name in TAGS:
                 dataset.get(name)  # pydicom parses a value at its first use, and a damaged one has to fail here
             _complete(dataset)
     except (_TooLargeError, MemoryError):

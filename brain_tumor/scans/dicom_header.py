@@ -1,14 +1,14 @@
 """Take from a DICOM file's header what decides which series it belongs to."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from brain_tumor.scans import dicom_types
+from brain_tumor.scans import dicom_frames, dicom_types
 from brain_tumor.scans.dicom_file import numbers
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ class Header:
         spacing: distances of rows and of columns in millimetres; () for unknown.
         problem: why an image of this type is not read; "" for nothing.
         doubts: warnings about the image.
+        frame: its number in a file of several frames; None for a file of one image.
+        volume: what tells the volume of a frame from others of its file (see `dicom_frames.volumes`).
     """
 
     path: Path
@@ -52,10 +54,27 @@ class Header:
     spacing: tuple[float, ...]
     problem: str
     doubts: tuple[str, ...]
+    frame: int | None = None
+    volume: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def every(cls, path: Path, header: "Dataset") -> "list[Header]":
+        """Make one from a file's pydicom header, or one for each frame of an enhanced file that can be read.
+
+        Raises:
+            ValueError: the headers of the frames are damaged.
+        """
+        whole = cls.of(path, header)
+        if whole.problem or not dicom_frames.is_enhanced(header):
+            return [whole]
+        frames = dicom_frames.split(header)
+        keys = dicom_frames.volumes(header, frames)
+        made = [cls.of(path, frame) for frame in frames]
+        return [replace(one, frame=row, volume=key) for row, (one, key) in enumerate(zip(made, keys, strict=True))]
 
     @classmethod
     def of(cls, path: Path, header: "Dataset") -> "Header":
-        """Make one from a file's pydicom header."""
+        """Make one from the pydicom header of an image."""
         direction, place = numbers(header, "ImageOrientationPatient"), numbers(header, "ImagePositionPatient")
         placed = len(direction) == 6 and len(place) == 3 and np.linalg.norm(direction) > 1
         spacing = numbers(header, "PixelSpacing")

@@ -19,8 +19,24 @@ def read(image: "Dataset") -> NDArray[np.float32]:
     Raises:
         ValueError: the image cannot be decoded, or has pixels that are not finite.
     """
-    _refuse_other_bits(image)
-    stored = _decode(image)
+    return _intensities(_decode(image, [0])[0], image)
+
+
+def read_frames(whole: "Dataset", frames: "Sequence[Dataset]", numbers: Sequence[int]) -> list[NDArray[np.float32]]:
+    """Decode some frames of an enhanced file, each as `read` does an image.
+
+    Args:
+        whole: the file.
+        frames: headers of these frames.
+        numbers: theirs in the file.
+
+    Raises:
+        ValueError: the file cannot be decoded, or a frame has pixels that are not finite.
+    """
+    return [_intensities(stored, frame) for stored, frame in zip(_decode(whole, numbers), frames, strict=True)]
+
+
+def _intensities(stored: NDArray[Any], image: "Dataset") -> NDArray[np.float32]:
     values = np.array(_rescaled(stored, image), dtype=np.float32)
     if values.shape != (image.Rows, image.Columns):
         raise ValueError(f"its image has the shape {values.shape}, but its header says {image.Rows} x {image.Columns}")
@@ -129,12 +145,17 @@ def _bounds(value: Any, image: "Dataset", stored: NDArray[Any]) -> float:
     return whole - size if number(image, "PixelRepresentation") == 1 and whole >= size // 2 else whole
 
 
-def _decode(image: "Dataset") -> NDArray[Any]:
+def _decode(image: "Dataset", frames: Sequence[int]) -> list[NDArray[Any]]:
+    """Return the stored pixels of some frames, numbered from 0."""
+    from pydicom.pixels.utils import iter_pixels
+
+    _refuse_other_bits(image)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            pixels: NDArray[Any] = image.pixel_array
-            return pixels
+            if (number(image, "NumberOfFrames") or 1) == 1:
+                return [image.pixel_array]
+            return list(iter_pixels(image, indices=frames))
     except MemoryError:
         raise
     except Exception as error:

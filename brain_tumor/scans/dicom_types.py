@@ -1,7 +1,9 @@
 """Tell the type of a DICOM image by its header: MR slices are read, other types are refused by name."""
 
+import re
 from typing import TYPE_CHECKING
 
+from brain_tumor.scans import dicom_frames
 from brain_tumor.scans.dicom_file import number, numbers, words
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ _NOT_SLICES = {
         "a screenshot",
     ),
 }  # fmt: skip
-_COMPUTED = {
+COMPUTED = {
     **dict.fromkeys(("P", "PHASE", "PHASE MAP"), "shows phases, not magnitudes"),
     **dict.fromkeys(("R", "REAL", "I", "IMAGINARY"), "shows a part of complex values, not magnitudes"),
     **dict.fromkeys(("ADC", "FA", "TRACEW", "TENSOR", "DIFFUSION"), "is a diffusion image, unlike all training data"),
@@ -44,8 +46,11 @@ _CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # secondary captures; also the start of 
 _ENHANCED = ("1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.3", "1.2.840.10008.5.1.4.1.1.4.4")
 _WIDEST = 700.0  # millimetres; no scanner's field of view is wider
 _TILES = 5  # times the acquired matrix: a wider image is tiled; interpolation makes images two to four times as wide
-_SIEMENS = (0x0019, 0x100A), "SIEMENS MR HEADER"
-_CSA = (0x0029, 0x1010), "SIEMENS CSA HEADER"
+# Private elements that hold how many slices an image shows as tiles, with their makers.
+_COUNTS = ((0x0019, 0x0A, "SIEMENS MR HEADER"), (0x0065, 0x50, "IMAGE PRIVATE HEADER"))
+_TYPE_TEXT = (0x0021, 0x75, "SIEMENS MR SDI 02")
+_CSA = (0x0029, 0x10, "SIEMENS CSA HEADER")
+_BLOCKS = range(0x10, 0x18)  # which makers reserve for themselves
 _CSA_COUNT = b"NumberOfImagesInMosaic\0"
 
 
@@ -66,8 +71,12 @@ def problem(header: "Dataset") -> str:
         return f"is {what}, not MR; the runs have seen MR only"
     if not name and (other := _other_class(header)):
         return f"is no image of MR ({other}); the runs have seen MR only"
-    if (number(header, "NumberOfFrames") or 1) != 1 or str(header.get("SOPClassUID", "")) in _ENHANCED:
-        return "several frames in one file (enhanced multi-frame DICOM), which is not read; convert it to NIfTI"
+    enhanced = dicom_frames.is_enhanced(header)
+    if not enhanced and ((number(header, "NumberOfFrames") or 1) != 1 or str(header.get("SOPClassUID")) in _ENHANCED):
+        return (
+            "several frames in one file that is no whole enhanced MR image, so that nobody knows where each lies; "
+            "convert it to NIfTI"
+        )
     for word in words(header, "ImageType"):
         if word in _NOT_SLICES:
             return f"is {_NOT_SLICES[word]}, which is not read"
@@ -76,7 +85,7 @@ def problem(header: "Dataset") -> str:
     coloured = words(header, "PhotometricInterpretation") == ["PALETTE COLOR"]
     if coloured or (number(header, "SamplesPerPixel") or 1) != 1:
         return "is in colour (a screenshot, or a map computed from images), not intensities"
-    if _is_capture(header) and not len(numbers(header, "ImagePositionPatient")):
+    if is_capture(header) and not len(numbers(header, "ImagePositionPatient")):
         return "is a secondary capture (a screenshot, or a scanned film), which is not read"
     spacing = numbers(header, "PixelSpacing")
     if len(spacing) == 2 and max(spacing[0] * header.Rows, spacing[1] * header.Columns) > _WIDEST:
@@ -88,10 +97,10 @@ def problem(header: "Dataset") -> str:
 def doubts(header: "Dataset") -> list[str]:
     """Return warnings about an image that is read."""
     notes = [] if _modality(header) else ["does not say its modality; the runs have seen MR only"]
-    if _is_capture(header):
+    if is_capture(header):
         notes.append("is called a secondary capture; its intensities may have been changed")
     kinds = [*words(header, "ImageType")[2:], *words(header, "ComplexImageComponent")]
-    notes += [_COMPUTED[word] for word in kinds if word in _COMPUTED]
+    notes += [COMPUTED[word] for word in kinds if word in COMPUTED]
     if words(header, "LossyImageCompression") == ["01"]:
         notes.append("was compressed with loss")
     if words(header, "BurnedInAnnotation") == ["YES"]:
@@ -108,23 +117,27 @@ def _other_class(header: "Dataset") -> str:
     from pydicom.uid import UID
 
     name = UID(str(header.get("SOPClassUID", ""))).name
-    known = "Image Storage" in name and not _is_capture(header)
+    known = "Image Storage" in name and not is_capture(header)
     return name if known and "MR Image" not in name else ""
 
 
-def _is_capture(header: "Dataset") -> bool:
+def is_capture(header: "Dataset") -> bool:
+    """Return whether an image is a secondary capture: a screenshot, a scanned film, or made by some program."""
     name = str(header.get("SOPClassUID", ""))
     return name == _CAPTURE or name.startswith(f"{_CAPTURE}.")
 
 
 def _tiles(header: "Dataset") -> int:
-    """Return how many slices an image shows side by side, by Siemens' elements or by the acquired matrix."""
-    count = _private(header, *_SIEMENS)
+    """Return how many slices an image shows side by side, by private elements or by the acquired matrix."""
+    for mark in _COUNTS:
+        count = _private(header, *mark)
+        if isinstance(count, bytes):
+            count = int.from_bytes(count[:2], "little")
+        if isinstance(count, int | float) and count > 1:
+            return int(count)
+    if "MOSAIC" in re.split(r"[\W_]+", str(_private(header, *_TYPE_TEXT)).upper()):
+        return 2
     content = _private(header, *_CSA)
-    if isinstance(count, bytes):
-        count = int.from_bytes(count[:2], "little")
-    if isinstance(count, int) and count > 1:
-        return count
     if isinstance(content, bytes) and (tiles := _csa_tiles(content)) > 1:
         return tiles
     matrix = numbers(header, "AcquisitionMatrix")
@@ -134,12 +147,13 @@ def _tiles(header: "Dataset") -> int:
     return 1
 
 
-def _private(header: "Dataset", place: tuple[int, int], creator: str) -> object:
-    """Return a private element's value where that maker has reserved its block; None otherwise."""
-    reserved = place[0], place[1] >> 8
-    if place not in header or reserved not in header:
-        return None
-    return header[place].value if str(header[reserved].value).strip().upper() == creator else None
+def _private(header: "Dataset", group: int, element: int, creator: str) -> object:
+    """Return a private element's value from the block that its maker has reserved; None where there is none."""
+    for block in _BLOCKS:
+        place, reserved = (group, block << 8 | element), (group, block)
+        if place in header and reserved in header and str(header[reserved].value).strip().upper() == creator:
+            return header[place].value
+    return None
 
 
 def _csa_tiles(content: bytes) -> int:

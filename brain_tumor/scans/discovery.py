@@ -24,6 +24,7 @@ class Source:
         case: its name, without anything from a DICOM header.
         kind: "image", "nifti", "dicom", or "stack" for the pictures of a patient; "" for a file that is not read.
         paths: its files; of a stack from below to above.
+        frames: of each enhanced DICOM file, the numbers of its frames; () for files of one image.
         problem: why it cannot be read, as far as that is known before reading; "" for nothing.
         doubts: warnings about how its files were put together.
         whole: whether none of its files was left out.
@@ -37,6 +38,7 @@ class Source:
     doubts: tuple[str, ...] = ()
     whole: bool = True
     numbers: tuple[int, ...] = ()
+    frames: tuple[tuple[int, ...], ...] = ()
 
     @property
     def label(self) -> str:
@@ -77,7 +79,7 @@ class Source:
     def _read_dicom(self) -> Volume:
         if self.problem:
             raise ValueError(self.problem)
-        volume = dicom.read(self.paths)
+        volume = dicom.read(self.paths, self.frames)
         return replace(volume, warnings=[*self.doubts, *volume.warnings], even=volume.even and self.whole)
 
 
@@ -114,7 +116,7 @@ def discover(given: Sequence[str]) -> Discovery:
     others = [path for path, type_ in types.items() if type_.name != "dicom"]
     named = names.of_files(list(dict.fromkeys([*others, *failed])), [images.name for images in grouped.series])
     sources = [
-        Source(images.name, "dicom", images.paths, images.problem, images.doubts, images.whole)
+        Source(images.name, "dicom", images.paths, images.problem, images.doubts, images.whole, frames=images.frames)
         for images in grouped.series
     ]
     sources += [Source(named[path], types[path].name, _with_voxels(path, types[path])) for path in readable]

@@ -66,11 +66,11 @@ def find(patterns: Mapping[str, str], needed: Sequence[str]) -> dict[str, dict[s
             f"sequences.{unstarred}={patterns[unstarred]}: has no *, as others have; write it in all or in none"
         )
     if not starred:
-        return {_patient_name(patterns): {name: _source(name, pattern) for name, pattern in patterns.items()}}
+        return {_patient_name(patterns): {name: one_source(name, pattern) for name, pattern in patterns.items()}}
     patients: dict[str, dict[str, Source]] = {}
     for name, pattern in patterns.items():
         for case, path in _matches(name, pattern).items():
-            patients.setdefault(case, {})[name] = _source(name, path)
+            patients.setdefault(case, {})[name] = one_source(name, path)
     for case, sequences in patients.items():
         for sequence in needed:
             if sequence not in sequences:
@@ -110,8 +110,16 @@ def _matches(name: str, pattern: str) -> dict[str, str]:
     return paths
 
 
-def _source(name: str, path: str) -> Source:
-    """Return the one scan at a path."""
+def one_source(name: str, path: str) -> Source:
+    """Return the one scan at a path.
+
+    Args:
+        name: of the sequence, for the message.
+        path: a file or a folder.
+
+    Raises:
+        ValueError: there is none, or more than one.
+    """
     sources = discovery.discover([escape(path) if not os.path.lexists(path) else path]).sources
     if len(sources) != 1:
         labels = "; ".join(names.printable(source.label) for source in sources[:3])

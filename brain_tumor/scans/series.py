@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from brain_tumor.scans import dicom_file, dicom_types
+from brain_tumor.scans import dicom_file, dicom_frames, dicom_types
 from brain_tumor.scans.dicom_file import ImagelessError
 from brain_tumor.scans.dicom_header import Header
 from brain_tumor.scans.series_parts import Series, by_direction, by_spacing, counted, group_by, hashed, series_of
@@ -42,11 +42,16 @@ def group(paths: Sequence[Path]) -> Grouped:
             if reason := dicom_types.not_a_scan(header):
                 imageless[path] = reason
             else:
-                headers.append(Header.of(path, header))
+                headers += Header.every(path, header)
         except ImagelessError as error:
             imageless[path] = str(error)
         except (ValueError, TypeError) as error:
             failed[path] = str(error)
+        except (MemoryError, RecursionError):
+            raise  # a fault of the machine or of this program, not of the file
+        except Exception as error:
+            # A damaged header raises errors of any type, and one file must not hide the others.
+            failed[path] = f"its header cannot be read ({type(error).__name__})"
     several, loose = _by_uid(headers)
     series = [part for images in several for part in _divide(images)] + by_places(loose)
     return Grouped(_with_distinct_names(series), failed, imageless)
@@ -65,11 +70,16 @@ def _by_uid(headers: Sequence[Header]) -> tuple[list[list[Header]], list[list[He
     """Return the images of each series UID that several share, and the other images, each with its copies."""
 
     def identity(header: Header) -> tuple[object, ...]:
-        return header.instance or header.path, header.place  # some programs write one UID into all images
+        # Some programs write one UID into all images.
+        return header.instance or header.path, header.place, header.frame
 
     several: list[list[Header]] = []
     loose: list[list[Header]] = []
-    for images in group_by(headers, lambda header: header.series or identity(header)):
+
+    def together(header: Header) -> object:
+        return header.series or (identity(header) if header.frame is None else header.path)
+
+    for images in group_by(headers, together):
         copies = len({identity(header) for header in images}) == 1
         (loose if copies else several).append(images)
     return several, loose
@@ -91,7 +101,19 @@ def _divide(images: list[Header]) -> list[Series]:
         return [replace(one, doubts=(note, *one.doubts)) for one in divided]
     # A person with a single image is more likely a header that varies within the series than another patient.
     mixed = ["its images name several patients or studies"] if len(persons) > 1 else []
-    return _divide_by_geometry(images, mixed)
+    return _divide_by_volume(images, mixed)
+
+
+def _divide_by_volume(images: list[Header], doubts: list[str]) -> list[Series]:
+    """Divide the frames of enhanced files into volumes of one echo, time and type; other images are one volume."""
+    volumes = group_by(images, lambda image: image.volume)
+    if len(volumes) == 1:
+        return _divide_by_geometry(images, doubts)
+    keys = [volume[0].volume for volume in volumes]
+    notes = [f"one of {len(volumes)} volumes in its series ({dicom_frames.said(key, keys)})" for key in keys]
+    return [
+        one for note, volume in zip(notes, volumes, strict=True) for one in _divide_by_geometry(volume, [note, *doubts])
+    ]
 
 
 def _divide_by_geometry(images: list[Header], doubts: list[str]) -> list[Series]:

@@ -23,6 +23,7 @@ class Series:
     Attributes:
         name: a hash of their identity.
         paths: their files.
+        frames: of each file the numbers of its frames; () for files of one image.
         problem: why they are not read; "" for nothing.
         doubts: warnings about how they were put together.
         whole: whether none of them was left out.
@@ -30,6 +31,7 @@ class Series:
 
     name: str
     paths: tuple[Path, ...]
+    frames: tuple[tuple[int, ...], ...] = ()
     problem: str = ""
     doubts: tuple[str, ...] = ()
     whole: bool = True
@@ -51,11 +53,21 @@ def series_of(images: Sequence[Header], extra: str, problem: str = "", *doubts: 
     # A single image without a position is named by its path, since other such images may share its identity.
     alone = "" if placed or len(images) > 1 else str(first.path.absolute())
     key: tuple[Any, ...] = (identity, *first.size, min(directions), alone)
-    if extra:
-        key = (*key, extra)
+    key += (first.volume,) if first.volume else ()
+    key += (extra,) if extra else ()
     notes = [*doubts, *(doubt for image in images for doubt in image.doubts)]
-    paths = tuple(image.path for image in images)
-    return Series(hashed(key), paths, problem, tuple(dict.fromkeys(notes)))
+    paths, frames = _files(images)
+    return Series(hashed(key), paths, frames, problem, tuple(dict.fromkeys(notes)))
+
+
+def _files(images: Sequence[Header]) -> tuple[tuple[Path, ...], tuple[tuple[int, ...], ...]]:
+    """Return the files of images, and of each the frames; () for files of one image."""
+    if all(image.frame is None for image in images):
+        return tuple(image.path for image in images), ()
+    by_path: dict[Path, list[int]] = {}
+    for image in images:
+        by_path.setdefault(image.path, []).append(image.frame or 0)
+    return tuple(by_path), tuple(map(tuple, by_path.values()))
 
 
 def by_spacing(images: list[Header]) -> list[list[Header]]:
