@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from brain_tumor.data.transforms import Transforms
+from brain_tumor.datasets.regions import BINARY
 from brain_tumor.evaluation.scored_data import open_data
 from tests.conftest import write_image
 
@@ -15,7 +16,14 @@ def test_folders_that_are_called_as_numbers_are_put_in_order(tmp_path: Path) -> 
     for index in range(4):
         write_image(tmp_path / "data" / str(index % 2) / f"{index}.png", seed=index)
     pd.DataFrame(columns=["case", "digest", "part"]).to_csv(tmp_path / "split.csv", index=False)
-    seen = {"intensities": "file", "neighbours": 0, "neighbour_mm": None}
+    seen: dict[str, Any] = {
+        "intensities": "file",
+        "neighbours": 0,
+        "neighbour_mm": None,
+        "sequences": (),
+        "task": "classification",
+    }
+    seen["regions"] = BINARY
     run: Any = SimpleNamespace(
         record={"data": {"classes": ["yes", "no"]}}, size=32, transforms=Transforms, folder=tmp_path, **seen
     )

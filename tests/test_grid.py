@@ -135,6 +135,7 @@ def _weights(path: Path, name: str = "resnet18") -> None:
     torch.save(models.get_model(name, weights=None).state_dict(), path)
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_goes_on_and_retries(command: Command, cache_dir: Path, tmp_path: Path) -> None:
     rows = ["paper=2,10", "model.weights=later.pth,none", "trainer.max_epochs=6"]
     broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"

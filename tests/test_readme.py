@@ -115,10 +115,11 @@ def test_the_optimizers_numbers_are_the_reports() -> None:
 
 
 def test_the_packed_runs_are_the_reports(tmp_path: Path) -> None:
-    unpack(REPORT / "runs.tar.xz", tmp_path)
+    for archive in (REPORT, REPORT.parent / "localization"):
+        unpack(archive / "runs.tar.xz", tmp_path)
     runs = pd.read_csv(REPORT / "runs.csv", index_col="folder")
-    for folder in (tmp_path / "lgg-runs").iterdir():
-        assert record.final(record.read(folder)) == pytest.approx(runs.loc[folder.name, "accuracy"])
+    for folder in tmp_path.glob("*-runs/*"):
+        assert record.final(record.read(folder)) == pytest.approx(runs.loc[folder.name, record.read(folder)["measure"]])
         runs = runs.drop(folder.name)
     assert runs.empty
     tested = [

@@ -40,20 +40,21 @@ def main(cfg: DictConfig) -> None:
     print(f"report: {folder}/report.html")
 
 
-def _listed(value: str | Sequence[str]) -> list[str]:
-    return [value] if isinstance(value, str) else list(value)
+def _listed(value: str | Sequence[str] | None) -> list[str]:
+    return [value] if isinstance(value, str) else list(value or [])
 
 
 def translate(arguments: Sequence[str]) -> list[str]:
     """Write folders, --to FOLDER and --no-slices, as the report was called before, as overrides."""
     folders: list[str] = []
+    options: list[str] = []  # come first, since overrides have to stand together
     translated: list[str] = []
     waiting = ""
     for argument in arguments:
         if waiting == "--to":
             translated.append(f"to={names.quoted(argument)}")
         elif waiting or (argument.startswith("-") and argument not in {"--to", "--no-slices"}):
-            translated.append(argument)
+            options.append(argument)
         elif argument == "--no-slices":
             translated.append("slices=false")
         elif argument != "--to":
@@ -61,7 +62,7 @@ def translate(arguments: Sequence[str]) -> list[str]:
             (folders if is_folder else translated).append(argument)
         waiting = argument if not waiting and argument in {*_WITH_VALUE, "--to"} else ""
     named = [f"folders=[{','.join(map(names.quoted, folders))}]"] if folders else []
-    return [*named, *translated]
+    return [*options, *named, *translated]
 
 
 if __name__ == "__main__":

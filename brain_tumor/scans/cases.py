@@ -118,7 +118,7 @@ class Slices:
                     f"shows {self.images.shape[-1]} channels, and the run sees {len(sequences)}; give {names}"
                 )
             return self.images
-        if sequences == SEQUENCES and self.channels == ("t1ce",) * 3:
+        if sequences == SEQUENCES and set(self.channels) < set(SEQUENCES):  # others are replaced (see `read`)
             return self.images
         return self.images[..., [self.channels.index(name) for name in sequences]]
 

@@ -66,6 +66,7 @@ def test_sides_are_measured_in_turn() -> None:
     assert measure.Row.of(json.loads(json.dumps(asdict(row)))) == row
 
 
+@pytest.mark.slow
 def test_the_command_saves_one_table(command: Command, tmp_path: Path) -> None:
     output = command("benchmark", *SMALL, "sections=[training,loading,neighbours]", cwd=tmp_path).stdout
     folder = tmp_path / "outputs" / "benchmark" / "1"

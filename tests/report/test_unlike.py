@@ -61,7 +61,7 @@ def test_sensitivity_says_to_what(tmp_path: Path) -> None:
     _in_folds(tmp_path, {(0, 0): [], (1, 0): []})
     for run in collect([tmp_path]).runs:
         _change(run.folder, data={"positive": "no tumour"})
-    (table,) = (own for own in folds.chapter(Groups(collect([tmp_path]).runs)) if isinstance(own, Table))
+    table = next(own for own in folds.chapter(Groups(collect([tmp_path]).runs)) if isinstance(own, Table))
     assert all(str(title).endswith("'no tumour' positive") for title in table.shown["model"])
 
 
