@@ -31,14 +31,15 @@ COMMANDS = [
 
 
 def test_the_steps_of_a_recipe_are_the_records(tmp_path: Path) -> None:
-    """The report on the archive, whose inner folds are shown nowhere else, says what docs/recipe.md does."""
-    unpack(ROOT / "docs" / "results" / "recipe" / "runs.tar.xz", tmp_path)
-    blocks = compose(collect([tmp_path / "recipe-runs"]))
-    tables = [block for block in blocks if isinstance(block, Table)]
-    assert [table.name for table in tables] == ["steps"]
+    """The reports on the archives, whose inner folds are shown nowhere else, say what docs/recipe.md does."""
+    shown = []
+    for archive, folder in (("runs", "recipe-runs"), ("mended", "mended-runs")):
+        unpack(ROOT / "docs" / "results" / "recipe" / f"{archive}.tar.xz", tmp_path)
+        (table,) = (block for block in compose(collect([tmp_path / folder])) if isinstance(block, Table))
+        assert table.name == "steps"
+        shown += table.shown[["whole", "median", "without skull", "score"]].to_numpy().tolist()
     written = re.findall(r"^\| .*\| (\.\d{3}) \| (\.\d{3}) \| (\.\d{3}) \| (\.\d{3}) \|", RECIPE, re.MULTILINE)
-    shown = tables[0].shown[["whole", "median", "without skull", "score"]].to_numpy().tolist()
-    assert len(written) == 6
+    assert len(written) == 8
     assert {tuple(f"0{value}" for value in row) for row in written} <= {tuple(row) for row in shown}
 
 
