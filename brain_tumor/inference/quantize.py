@@ -33,8 +33,13 @@ def volumes(data: SliceDataModule, part: str, most: int = PATIENTS) -> list[Fitt
         data: set up.
         part: "train" or "test".
         most: number of volumes. A slice whose patient is unknown is a volume of its own.
+
+    Raises:
+        ValueError: the part is empty.
     """
     table = data.table.iloc[data.rows[part]]
+    if table.empty:
+        raise ValueError(f"precision=int8: the run has no {part} part, which the int8 file is made or checked with")
     units = table["case"].where(table["case"] != "", table["path"])
     names = sorted(units.unique())
     chosen = [names[place] for place in np.linspace(0, len(names) - 1, min(most, len(names))).round().astype(int)]

@@ -15,8 +15,8 @@ from brain_tumor.report.runs import Run
 
 SAME_SLICES = (
     "Each configuration that was run by slice, beside itself in folds of patients, on the slices that were tested by "
-    "slice. So the difference is what other slices of the tested patients add (the training parts are about equally "
-    "large). Accuracy is a mean over slices; Dice is a mean over a patient's slices with a tumour, and then over "
+    "slice. So the difference is what other slices of the tested patients add, and what another size of the training "
+    "part does. Accuracy is a mean over slices; Dice is a mean over a patient's slices with a tumour, and then over "
     "patients. Intervals are from a bootstrap over patients."
 )
 

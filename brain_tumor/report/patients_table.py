@@ -37,15 +37,21 @@ class Known:
 
         Returns:
             n rows, with gaps where a fact is unknown; no columns if there are no covariates.
+
+        Raises:
+            ValueError: the table names none of the cases, or a covariate holds no number for any of them.
         """
         if self.covariates.empty:
             return pd.DataFrame(index=cases.index)
-        owners = [_owner(case, self.covariates.index) for case in cases]
+        owners = _owners(cases, self.covariates.index)
         facts: pd.DataFrame = (
             self.covariates.reindex(owners).apply(pd.to_numeric, errors="coerce").set_axis(cases.index)
         )
+        if empty := [name for name in facts if facts[name].isna().all()]:
+            raise ValueError(f"adjust={empty[0]}: holds no number for any patient of the runs; name columns of numbers")
         if len(self.areas):
-            facts["log area of the tumour"] = np.log(self.areas.reindex(cases).to_numpy())
+            areas = self.areas.reindex(cases).to_numpy(dtype=np.float64)
+            facts["log area of the tumour"] = np.log(np.where(areas > 0, areas, np.nan))
         if site:
             facts["institution"] = cases.str.extract(site, expand=False)
         return facts
@@ -95,15 +101,31 @@ def of_cases(facts: pd.DataFrame, cases: "pd.Series[str]") -> pd.DataFrame:
             LGG do (`TCGA_CS_4941` and `TCGA_CS_4941_19960909`).
 
     Returns:
-        A row per case, with ordered categories, the last for unknown; columns with one value, or with many that are no
-        numbers, are left out.
+        A row per case, with ordered categories, the last for unknown.
+
+    Raises:
+        ValueError: the table names none of the cases, or a column has one value for them, or many that are no numbers.
     """
-    owners = {case: _owner(case, facts.index) for case in cases.unique()}
-    found = facts.reindex(pd.Index([owners[case] for case in cases])).fillna("").set_axis(cases.index)
+    owners = _owners(cases, facts.index)
+    found = facts.reindex(pd.Index(owners)).fillna("").set_axis(cases.index)
     # Thirds are of patients, not of slices.
-    patients = facts.reindex(pd.Index(sorted({owner for owner in owners.values() if owner})))
-    columns = {name: _grouped(found[name], patients[name]) for name in found}
-    return pd.DataFrame({name: column for name, column in columns.items() if column is not None}, index=cases.index)
+    patients = facts.reindex(pd.Index(sorted(set(owners) - {""})))
+    return pd.DataFrame({name: _grouped(found[name], patients[name]) for name in found}, index=cases.index)
+
+
+def _owners(cases: "pd.Series[str]", names: "pd.Index[str]") -> list[str]:
+    """Return the patient of each case, "" for one whom the table does not name.
+
+    Raises:
+        ValueError: it names none.
+    """
+    known = {case: _owner(case, names) for case in cases.unique()}
+    if not any(known.values()):
+        first = names[0] if len(names) else "no rows"
+        raise ValueError(
+            f"patients: the table names none of the runs' patients: it has {first}, and the runs have {cases.iloc[0]}"
+        )
+    return [known[case] for case in cases]
 
 
 def _owner(case: str, names: "pd.Index[str]") -> str:
@@ -112,16 +134,18 @@ def _owner(case: str, names: "pd.Index[str]") -> str:
     return max((name for name in names if case.startswith(f"{name}_")), key=len, default="")
 
 
-def _grouped(values: "pd.Series[str]", patients: "pd.Series[str]") -> "pd.Series[Any] | None":
+def _grouped(values: "pd.Series[str]", patients: "pd.Series[str]") -> "pd.Series[Any]":
     known = patients[patients != ""]
     groups = sorted(known.unique())
+    if len(groups) < 2:
+        raise ValueError(f"by={values.name}: has {len(groups)} value for the runs' patients, which divides nothing")
     if len(groups) > MOST:
         numbers = pd.to_numeric(known, errors="coerce")
         if numbers.isna().any():
-            return None
+            raise ValueError(f"by={values.name}: has {len(groups)} values that are no numbers; give at most {MOST}")
         low, high = numbers.quantile([1 / 3, 2 / 3])
         groups = [f"up to {low:g}", f"above {low:g} to {high:g}", f"above {high:g}"]
         limits = [-float("inf"), low, high, float("inf")]
         values = pd.cut(pd.to_numeric(values, errors="coerce"), limits, labels=groups).astype(object)
     named = values.where(values.isin(groups), UNKNOWN)
-    return named.astype(pd.CategoricalDtype([*groups, UNKNOWN])) if len(groups) > 1 else None
+    return named.astype(pd.CategoricalDtype([*groups, UNKNOWN]))

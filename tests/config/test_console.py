@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import brain_tumor
 from brain_tumor.config import console
 from tests.conftest import Command, environment
 
@@ -29,6 +30,11 @@ def test_help_lists_each_command_with_one_line(tmp_path: Path) -> None:
     wrong = _run("trian", cwd=tmp_path)
     assert (wrong.returncode, wrong.stdout) == (1, "")
     assert "no such command; choose one of train, evaluate" in wrong.stderr
+
+
+def test_it_knows_every_command_of_the_root() -> None:
+    root = {path.stem for path in Path(brain_tumor.__file__).parent.glob("*.py")} - {"__init__"}
+    assert root - {line.split()[0] for line in console.usage().splitlines() if line} == set()
 
 
 def test_it_starts_a_command(tmp_path: Path) -> None:

@@ -459,7 +459,7 @@ def test_errors_are_divided_by_place_and_by_facts_of_patients(tmp_path: Path) ->
     facts = tmp_path / "patients.csv"
     lines = [f"P{case};{40 + case};{'high' if case < 5 else 'low'};x" for case in range(10)]
     facts.write_text("\n".join(["Patient;age;grade;same", *lines[1:]]))  # the first patient is unknown
-    known = patients_table.Known(patients_table.read(facts, ["age", "grade", "same"]))
+    known = patients_table.Known(patients_table.read(facts, ["age", "grade"]))
     table = _numbers(errors.chapter(Groups(collect([tmp_path]).runs, known))).set_index(["by", "group"])
     place, counts = "slices to the tumour's end", {"-4 or more": 20, "-3": 20, "-2": 20, "-1": 20, "0": 20, "1": 20}
     assert table.loc[place]["slices"].to_dict() == counts
@@ -470,7 +470,13 @@ def test_errors_are_divided_by_place_and_by_facts_of_patients(tmp_path: Path) ->
     assert table.loc["grade"]["slices"].to_dict() == {"high": 48, "low": 60, "unknown": 12}
     assert table.loc[("grade", "unknown"), "accuracy"] == pytest.approx(9 / 12)
     assert list(table.loc["age"].index) == ["up to 43.6667", "above 43.6667 to 46.3333", "above 46.3333", "unknown"]
-    assert "same" not in table.index.get_level_values("by")
+    cases = pd.Series([f"P{case}" for case in range(10)])
+    with pytest.raises(ValueError, match="by=same: has 1 value for the runs' patients"):
+        patients_table.of_cases(patients_table.read(facts, ["same"]), cases)
+    with pytest.raises(ValueError, match="names none of the runs' patients: it has P1, and the runs have Q0"):
+        patients_table.of_cases(patients_table.read(facts, ["age"]), cases.str.replace("P", "Q"))
+    with pytest.raises(ValueError, match="adjust=grade: holds no number"):
+        patients_table.Known(covariates=patients_table.read(facts, ["grade"])).of(cases, "")
 
 
 def test_a_table_of_patients_that_cannot_be_used_is_named(command: Command, tmp_path: Path) -> None:
