@@ -55,7 +55,20 @@ def compose(collected: Collection, pictures: bool = True, known: Known = NOTHING
     if (tumours := groups.tumours()) is not None:
         known = replace(known, areas=tumours.groupby("case")["area"].sum())
     blocks += types.chapter(kinds, known)
+    blocks += _unused(known, {block.name for block in blocks if isinstance(block, Table)})
     return [block for block in blocks if pictures or not (isinstance(block, Picture) and block.shows_data)]
+
+
+def _unused(known: Known, tables: set[str]) -> list[Block]:
+    """Say which facts of patients have found no results that they could divide or adjust."""
+    blocks: list[Block] = []
+    if not known.groups.empty and "errors" not in tables:
+        text = "`by` divides nothing: no classifier with a positive class has been run in all folds."
+        blocks.append(Text(text, warning=True))
+    if not known.covariates.empty and "types_contrasts" not in tables:
+        text = "`adjust` adjusts nothing: no target of patients has been run in all folds."
+        blocks.append(Text(text, warning=True))
+    return blocks
 
 
 def _state(collected: Collection, runs: Sequence[Run], candidates: int, more: bool) -> list[Block]:

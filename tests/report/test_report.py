@@ -470,6 +470,10 @@ def test_errors_are_divided_by_place_and_by_facts_of_patients(tmp_path: Path) ->
     assert table.loc["grade"]["slices"].to_dict() == {"high": 48, "low": 60, "unknown": 12}
     assert table.loc[("grade", "unknown"), "accuracy"] == pytest.approx(9 / 12)
     assert list(table.loc["age"].index) == ["up to 43.6667", "above 43.6667 to 46.3333", "above 46.3333", "unknown"]
+    for tested, said in (([0, 1], False), ([0], True)):
+        few = [run for run in collect([tmp_path]).runs if run.record["split"]["fold"] in tested]
+        text = page.markdown("", compose_report(Collection(few, [], [], []), known=known))
+        assert ("`by` divides nothing" in text) == said
     cases = pd.Series([f"P{case}" for case in range(10)])
     with pytest.raises(ValueError, match="by=same: has 1 value for the runs' patients"):
         patients_table.of_cases(patients_table.read(facts, ["same"]), cases)
