@@ -86,7 +86,8 @@ def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     from brain_tumor.cluster import session
 
     with monkeypatch.context() as patch:
-        patch.setitem(sys.modules, "pyspark", None)
+        for module in ("pyspark", "pyspark.sql"):  # which an earlier test may have imported
+            patch.setitem(sys.modules, module, None)
         with pytest.raises(ValueError, match=r"pip install 'brain-tumor\[spark\]'"):
             session.start("test")
     pytest.importorskip("pyspark")

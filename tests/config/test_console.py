@@ -24,8 +24,9 @@ def test_help_lists_each_command_with_one_line(tmp_path: Path) -> None:
     shown = _run("--help", cwd=tmp_path)
     assert shown.returncode == 0
     assert shown.stdout == console.usage()
-    assert "train       Train and test a model, and write a complete record.\n" in shown.stdout
-    assert "report      Report runs beside the paper's results" in shown.stdout
+    lines = dict(line.split(maxsplit=1) for line in shown.stdout.splitlines()[2:])
+    assert lines["train"] == "Train and test a model, and write a complete record."
+    assert lines["report"].startswith("Report runs beside the paper's results")
     assert max(map(len, shown.stdout.splitlines())) < 140
     wrong = _run("trian", cwd=tmp_path)
     assert (wrong.returncode, wrong.stdout) == (1, "")
