@@ -3,6 +3,7 @@
 python -m brain_tumor.export run=outputs/NAME to=model.onnx
 python -m brain_tumor.export run=outputs/NAME to=model.onnx input=folder
 python -m brain_tumor.export run=outputs/NAME to=small.onnx precision=int8
+python -m brain_tumor.export run=outputs/FINAL to=model.onnx 'folds=outputs/*fold*of5*'
 """
 
 from pathlib import Path
@@ -44,7 +45,7 @@ def export(config: dict[str, Any]) -> str:
     volumes.refuse_preset(config["preset"])
     if config["precision"] not in PRECISIONS:
         raise ValueError(f"precision={config['precision']}: choose one of {', '.join(PRECISIONS)}")
-    from brain_tumor.inference import export, trained
+    from brain_tumor.inference import export, fold_runs, trained
     from brain_tumor.runs import card
 
     run = trained.open_run(Path(config["run"]), config["trusted"])
@@ -53,7 +54,8 @@ def export(config: dict[str, Any]) -> str:
     else:
         pictures = export.tested(run, config["root"], config["cache_dir"])
     quantized_on = export.data_of(run, config["root"], config["cache_dir"]) if config["precision"] == "int8" else None
-    checked = export.export(run, to, pictures, config["preset"], config["threshold"], quantized_on)
+    judged = fold_runs.judge(run, config["folds"], config["trusted"]) if config["folds"] else None
+    checked = export.export(run, to, pictures, config["preset"], config["threshold"], quantized_on, judged)
     return card.checks(checked)
 
 

@@ -1,5 +1,6 @@
 """Run trained models on your own scans.
 
+python -m brain_tumor.predict input=scan.nii.gz
 python -m brain_tumor.predict run=outputs/NAME input=scan.nii.gz
 python -m brain_tumor.predict run=model.onnx input=scan.nii.gz
 python -m brain_tumor.predict 'run=outputs/*fold*of5*' input=scan.nii.gz
@@ -60,7 +61,12 @@ def _predict(config: dict[str, Any], study_folder: Path | None) -> int:
 
     quiet.quieten_readers()
     volumes.refuse_preset(config["preset"])
+    if not config["run"]:
+        config = opening.with_default_chain(config)
+        print(f"no run= is given: {opening.chain(config)}, which come along")
     runs = opening.open_runs(config)
+    if text := opening.introduction(runs):
+        print(text)
     refuse = two_stage.refuse_unlike if config["input"] else two_stage.refuse_unknown
     refuse(runs)
     needed = sequences.needed(run.sequences for run in runs.values())
@@ -72,7 +78,7 @@ def _predict(config: dict[str, Any], study_folder: Path | None) -> int:
     cases, others, left_out = found
     skipped = {str(path): reason for path, reason in left_out.items()}
     todo = pipeline.part(cases, config["part"])
-    predictor = Predictor.of(runs, config["threshold"])
+    predictor = Predictor.of(runs, config["threshold"], config["keep_from"])
     if remark := _unused(config["threshold"], predictor):
         print(remark, file=sys.stderr)
     preset = predictor.preset(config["preset"])

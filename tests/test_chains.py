@@ -94,6 +94,25 @@ def _check_page(page: str, count: int, home: Path) -> None:
     assert len(page) < 5_000_000
 
 
+def test_a_segmenter_that_is_sure_keeps_its_masks_against_a_detector(
+    segmenter: Path, detector: Path, pictures: Any, tmp_path: Path, command: Command
+) -> None:
+    """In `predict`; `evaluate` takes the same function."""
+    write_nifti(tmp_path / "scan.nii.gz", pictures[..., 1])
+    ((case,), *_) = cases.find(str(tmp_path / "scan.nii.gz"), {})
+    read = cases.read(case, "maximum", True)
+    runs = [trained.open_run(segmenter), trained.open_run(detector)]
+    (alone,) = Predictor(runs[0]).predict([read])
+    sure = alone.table["p(tumour)"].where(alone.table["area_px"] > 0)
+    keep_from = float(sure.median())
+    arguments = [f"run={segmenter}", f"detector={detector}", "threshold=1.0", f"keep_from={keep_from}"]
+    command("predict", *arguments, "input=scan.nii.gz", "output_dir=out", cwd=tmp_path)
+    kept = pd.read_csv(tmp_path / "out" / "slices.csv")["area_px"]
+    np.testing.assert_array_equal(kept, alone.table["area_px"].where(sure >= keep_from, 0))
+    assert 0 < (kept > 0).sum() < (alone.table["area_px"] > 0).sum()
+    assert json.loads((tmp_path / "out" / "predict.json").read_text())["keep_from"] == keep_from
+
+
 def test_each_run_sees_its_own_sequences(segmenter: Path, cheng: Path, pictures: Any, tmp_path: Path) -> None:
     paths = {name: tmp_path / f"{name}.nii.gz" for name in cases.SEQUENCES}
     for channel, path in enumerate(paths.values()):

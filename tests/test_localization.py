@@ -409,7 +409,7 @@ def test_refuses_what_a_run_cannot_do(segmenter: Path, detector: Path, cache_dir
         "allow_overlap": False,
     }
     config |= {"detector": None, "explain": None, "masks": False, "cache_dir": str(cache_dir), "threshold": None}
-    config |= {"mirror": None, "components": None, "skull": "keep"}
+    config |= {"mirror": None, "components": None, "skull": "keep", "keep_from": None}
     for folder, changes, message in (
         (segmenter, {"explain": "gradcam"}, "explain=gradcam: is for classifiers; this run's task is segmentation"),
         (detector, {"explain": "shap"}, "explain=shap: choose gradcam"),
@@ -418,6 +418,8 @@ def test_refuses_what_a_run_cannot_do(segmenter: Path, detector: Path, cache_dir
         (detector, {"masks": True}, "is a classification, which has no masks to write"),
         (segmenter, {"threshold": 0.4}, "threshold=0.4: is the detector's; give detector=... as well"),
         (segmenter, {"detector": str(detector), "threshold": 2}, "threshold=2: a probability lies between 0 and 1"),
+        (segmenter, {"keep_from": 0.9}, "keep_from=0.9: limits a detector, which .* give detector=... as well"),
+        (segmenter, {"detector": str(detector), "keep_from": 9}, "keep_from=9: a probability lies between 0 and 1"),
     ):
         with pytest.raises(ValueError, match=message):
             evaluation.evaluate(trained.open_run(folder), {**config, **changes})

@@ -50,11 +50,15 @@ def score(config: dict[str, Any]) -> None:
         if config[name] <= 0:
             raise ValueError(f"{name}={config[name]}: must be above 0")
     runs = open_runs(config)
-    predictor = Predictor.of(runs, config["threshold"])
+    predictor = Predictor.of(runs, config["threshold"], config["keep_from"])
     predictor.refuse_unnamed()
     target = config["to"] if "://" in config["to"] else str(Path(config["to"]).resolve())
     settings = scoring.Settings(
-        config["preset"], config["threshold"], int(config["batch_mb"] * 2**20), tuple(config["trusted"])
+        config["preset"],
+        config["threshold"],
+        config["keep_from"],
+        int(config["batch_mb"] * 2**20),
+        tuple(config["trusted"]),
     )
     spark = session.start("brain_tumor score", config["master"])
     try:
@@ -87,6 +91,7 @@ def _plan(spark: "SparkSession", predictor: "Predictor", config: dict[str, Any],
             key: [run.digest(), list(run.temperatures.values()), run.positive] for key, run in predictor.runs.items()
         },
         "threshold": predictor.threshold,
+        **({} if predictor.keep_from is None else {"keep_from": predictor.keep_from}),
         **{name: config[name] for name in ("input", "preset", "files_per_commit")},
     }
     if _exists(spark, f"{target}/_plan/_SUCCESS"):

@@ -16,6 +16,7 @@ from brain_tumor.data import novelty
 from brain_tumor.inference import trained
 from brain_tumor.inference.base import Run
 from brain_tumor.inference.ensemble import Ensemble
+from brain_tumor.inference.onnx_run import OnnxRun
 from brain_tumor.inference.opening import open_run
 from brain_tumor.inference.prediction import TYPED, Prediction
 from brain_tumor.inference.predictor import Predictor
@@ -46,13 +47,14 @@ class Settings:
 
     Attributes:
         preset: how a volume's intensities are scaled.
-        threshold: as for `predict`.
+        threshold, keep_from: as for `predict`.
         batch: bytes of images that are predicted together.
         trusted: modules of the user whose classes the runs may name.
     """
 
     preset: str
     threshold: float | None
+    keep_from: float | None
     batch: int
     trusted: tuple[str, ...]
 
@@ -79,10 +81,11 @@ def pack(runs: Mapping[str, Run], home: Path) -> None:
 
 
 def _copy(run: Run, target: Path) -> None:
-    if not isinstance(run, trained.Trained):
+    if isinstance(run, OnnxRun):
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(run.name, target.with_suffix(Path(run.name).suffix.lower()))
+        shutil.copy(run.folder, target.with_suffix(run.folder.suffix.lower()))
         return
+    assert isinstance(run, trained.Trained), "a run is a folder or a file"
     (target / "checkpoints").mkdir(parents=True)
     shutil.copy(run.checkpoint, target / "checkpoints")
     for name in _FILES:
@@ -96,7 +99,7 @@ def unpack(home: Path, settings: Settings) -> Predictor:
         folder.name: open_run([str(path) for path in sorted(folder.iterdir())], settings.trusted)
         for folder in home.iterdir()
     }
-    return Predictor.of(runs, settings.threshold)
+    return Predictor.of(runs, settings.threshold, settings.keep_from)
 
 
 def score(settings: Settings, batches: "Iterator[RecordBatch]") -> "Iterator[RecordBatch]":

@@ -14,6 +14,7 @@ from brain_tumor.evaluation.explanation import Explanation
 from brain_tumor.evaluation.scored_data import doubts, open_data
 from brain_tumor.inference import trained, two_stage
 from brain_tumor.inference.trained import Trained
+from brain_tumor.metrics import calibration, classification
 from brain_tumor.models import precision
 from brain_tumor.models.segmenter import require_share
 from brain_tumor.models.task import Task
@@ -86,6 +87,7 @@ def _settings(config: dict[str, Any]) -> dict[str, Any]:
 
 def _refuse_misfit(run: Trained, detector: Trained | None, config: dict[str, Any]) -> None:
     """Refuse settings that do not fit the run, before anything is computed."""
+    two_stage.refuse_keep_from(config["keep_from"], run, detector)
     if detector:
         two_stage.refuse_misfit(run, detector)
         two_stage.threshold(config["threshold"], detector)
@@ -108,12 +110,17 @@ def _score_behind(
     threshold, origin = two_stage.threshold(config["threshold"], detector)
     detector_data, leaked = open_data(run, detector, config)
     chances = two_stage_scores.probabilities(detector, detector_data, predictions.index.to_numpy())
+    segmented = calibration.soften(
+        classification.probabilities_of(predictions).to_numpy(dtype=float), run.temperatures[run.name]
+    )[:, 1]
+    emptied = two_stage.emptied(chances, segmented, threshold, config["keep_from"])
     scores = {
         "detector": str(detector.folder),
         "overlap": leaked,
         "threshold": threshold,
         "threshold_from": origin,
-        **two_stage_scores.score(predictions, data, chances, threshold),
+        "keep_from": config["keep_from"],
+        **two_stage_scores.score(predictions, data, emptied),
     }
     return scores, predictions.assign(**{f"detector p({detector.positive})": chances})
 

@@ -36,16 +36,13 @@ def probabilities(detector: Run, data: SliceDataModule, rows: NDArray[np.intp]) 
     return two_stage.positive_probabilities(detector, outputs)
 
 
-def score(
-    predictions: pd.DataFrame, data: SliceDataModule, chances: NDArray[np.float64], threshold: float
-) -> dict[str, Any]:
+def score(predictions: pd.DataFrame, data: SliceDataModule, below: NDArray[np.bool_]) -> dict[str, Any]:
     """Score a segmenter's masks alone, gated by a detector, and gated by the truth.
 
     Args:
         predictions: the segmenter's, with its comparison of every slice.
         data: that the segmenter predicted, set up.
-        chances: (n,) the detector's probabilities of a tumour.
-        threshold: the probability below which a slice's mask is emptied.
+        below: bool (n,), the slices whose masks the detector empties (see `two_stage.emptied`).
 
     Returns:
         `alone`, `gated` and `gated_by_truth`, each as `segmentation.score` returns it; the numbers of `tumour_slices`,
@@ -56,7 +53,6 @@ def score(
     positive = slices["positive"].to_numpy(dtype=bool)
     flagged = (predictions["predicted_area"] > 0).to_numpy()
     diagonals = np.hypot(slices["height"].to_numpy(dtype=float), slices["width"].to_numpy(dtype=float))
-    below = chances < threshold
 
     def scored(emptied: NDArray[np.bool_]) -> dict[str, Interval]:
         return segmentation.score(segmentation.emptied(predictions, emptied, diagonals), areas)

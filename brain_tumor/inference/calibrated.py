@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_tumor.data.novelty import Novelty
+from brain_tumor.data.novelty import Reference
 from brain_tumor.inference.base import Network, Outputs
 from brain_tumor.metrics import calibration
 from brain_tumor.scans.fitted import Fitted
@@ -20,7 +20,7 @@ class CalibratedNetwork:
         novelty: what its training slices look like; None if unknown.
     """
 
-    def __init__(self, network: Network, temperature: float, novelty: Novelty | None) -> None:
+    def __init__(self, network: Network, temperature: float, novelty: Reference | None) -> None:
         self._network, self._temperature, self._novelty = network, temperature, novelty
 
     @property

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.datasets.base import Listing
 from brain_tumor.inference import onnx_export, onnx_file, quantize, two_stage
+from brain_tumor.inference.fold_runs import Judged
 from brain_tumor.inference.onnx_file import FORMAT
 from brain_tumor.inference.onnx_run import OnnxRun
 from brain_tumor.inference.predictor import Predictor
@@ -35,6 +36,7 @@ def export(
     preset: str,
     threshold: float | None,
     quantized_on: SliceDataModule | None = None,
+    judged: Judged | None = None,
 ) -> dict[str, Any]:
     """Write file and model card, both or neither.
 
@@ -46,6 +48,7 @@ def export(
         threshold: calibrated probability from which a slice counts as positive; None for the run's own.
         quantized_on: the run's data, set up, to quantize the file to int8 with its training part and to compare it with
             the file in float32 on its test part; None for a file in float32.
+        judged: what runs of folds say of the run, whose temperature and threshold the file then has; None for its own.
 
     Returns:
         How much file, network and `predict` differ (see `card.checks`).
@@ -55,8 +58,13 @@ def export(
     """
     if run.crop not in (None, "none"):
         raise ValueError(f"run={run.folder}: was trained on crops (data.crop={run.crop}), which a file cannot make")
+    if judged is not None:
+        run = replace(
+            run, temperatures={run.name: judged.temperature}, threshold=judged.threshold, threshold_origin="folds"
+        )
     whole = onnx_export.Whole(run.model(), run.transforms(), run.size)
     threshold, origin = two_stage.threshold(threshold, run)
+    novelty = run.novelty
     facts = {
         "format": FORMAT, "task": run.task, "classes": run.classes, "positive": run.positive, "data": run.dataset,
         "data_key": run.record["data"]["key"], "data_licence": card.licence(run.record),
@@ -64,7 +72,7 @@ def export(
         "intensities": run.intensities, "neighbours": run.neighbours, "neighbour_mm": run.neighbour_mm,
         "components": run.components, "labels": run.regions.plain(), "scaling": run.scaling, "plane": run.plane,
         "threshold": threshold, "threshold_origin": origin, "temperature": run.temperatures[run.name],
-        "precision": "float32",
+        "precision": "float32", "novelty": None if novelty is None else novelty.to_text(),
         "run": run.record["id"], "weights_sha256": run.digest(),
     }  # fmt: skip
     file, text = to.with_name(f".{to.stem}.tmp.onnx"), to.with_name(f".{to.stem}.tmp.md")
@@ -78,7 +86,7 @@ def export(
             quantize.write(exact, file, quantize.volumes(quantized_on, "train"))
             held_out = quantize.volumes(quantized_on, "test")
             checked["int8"] = quantize.compare(OnnxRun.open(exact), OnnxRun.open(file), held_out)
-        text.write_text(card.write(run.record, facts, checked, to.name), encoding="utf-8")
+        text.write_text(card.write(run.record, facts, checked, to.name, judged), encoding="utf-8")
         text.replace(to.with_suffix(".md"))
         file.replace(to)
     finally:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SUFFIX = ".onnx"
 PRODUCER = "brain_tumor"
 PREFIX = "brain_tumor."  # of the names in the file's metadata, whose values are JSON
-FORMAT = 4
+FORMAT = 5
 OUTPUTS = ("probabilities", "pixels", "mask")  # the last two of a segmenter
 # The facts in the metadata, with their types.
 FACTS: dict[str, type] = {
@@ -45,13 +45,15 @@ FACTS: dict[str, type] = {
     "plane": str,  # of the slices: "axial", "coronal" or "sagittal"
     "components": float,  # which components of a volume's mask are kept: of this share of the largest one's size
     "precision": str,  # of weights and activations: "float32" or "int8"
+    "novelty": str,  # what the training slices look like (`data.novelty.Reference.to_text`); null if unknown
     "run": str,
     "weights_sha256": str,  # of the run's checkpoint
 }
-_NULLABLE = ("positive", "skull", "neighbour_mm", "labels", "scaling")
-# What formats 2 and 3 lacked, and meant.
+_NULLABLE = ("positive", "skull", "neighbour_mm", "labels", "scaling", "novelty")
+# What formats 2 to 4 lacked, and meant.
 _FROM_FORMAT_2 = {"intensities": "file", "neighbours": 0, "neighbour_mm": None, "components": 0.0}
 _FROM_FORMAT_3 = {"labels": None, "scaling": None, "plane": "axial", "precision": "float32"}
+_FROM_FORMAT_4 = {"novelty": None}
 _STANDARD = {"", "ai.onnx"}  # domains of operators
 
 
@@ -117,7 +119,9 @@ def metadata(model: "ModelProto", path: Path) -> dict[str, Any]:
     if facts.get("format") == 2:
         facts |= {"format": 3, **_FROM_FORMAT_2}
     if facts.get("format") == 3:
-        facts |= {"format": FORMAT, **_FROM_FORMAT_3}
+        facts |= {"format": 4, **_FROM_FORMAT_3}
+    if facts.get("format") == 4:
+        facts |= {"format": FORMAT, **_FROM_FORMAT_4}
     unknown = {name for name in _NULLABLE if facts.get(name, "") is None}
     lacking = [name for name, type_ in FACTS.items() if name not in unknown and not isinstance(facts.get(name), type_)]
     if lacking:

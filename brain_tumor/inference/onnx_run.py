@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from brain_tumor.data.novelty import Reference
 from brain_tumor.datasets.regions import Regions
 from brain_tumor.inference import onnx_file
 from brain_tumor.inference.base import Facts, Outputs
@@ -29,15 +30,21 @@ class OnnxRun(Facts):
         folder: the file.
         facts: its metadata.
         session: runs the file.
+        novelty: what its training slices look like; None if unknown.
     """
 
     folder: Path
     facts: dict[str, Any]
     session: "InferenceSession"
+    novelty: Reference | None
 
     @classmethod
-    def open(cls, path: Path) -> "OnnxRun":
+    def open(cls, path: Path, name: str = "") -> "OnnxRun":
         """Open a file; other files that it names are not read.
+
+        Args:
+            path: of the file.
+            name: what it is called in messages and tables; "" for its path.
 
         Raises:
             ValueError: the file is missing or damaged, or `export` has not written it.
@@ -74,7 +81,11 @@ class OnnxRun(Facts):
         )
         if names != list(onnx_file.OUTPUTS[: len(names)]) or not fits:
             raise ValueError(f"{path}: takes or gives something else than `export` writes; export the run again")
-        return cls(**_facts(str(path), facts), folder=path, facts=facts, session=session)
+        try:
+            novelty = None if facts["novelty"] is None else Reference.from_text(facts["novelty"])
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}; export the run again") from error
+        return cls(**_facts(name or str(path), facts), folder=path, facts=facts, session=session, novelty=novelty)
 
     @property
     def batch(self) -> int:
@@ -94,8 +105,8 @@ class OnnxRun(Facts):
         return versions.without_torch(("onnxruntime", "numpy", "pillow"))
 
     def network(self) -> CalibratedNetwork:
-        """Return itself with calibrated probabilities; the file holds no training slices to compare new ones with."""
-        return CalibratedNetwork(self, self.temperatures[self.name], None)
+        """Return itself with calibrated probabilities, which also says how new a slice is."""
+        return CalibratedNetwork(self, self.temperatures[self.name], self.novelty)
 
     def __call__(self, fitted: Fitted) -> Outputs:
         """Predict slices, which the file's resizing leaves unchanged."""

@@ -34,6 +34,8 @@ class Predictor:
             run's.
         types: a classifier that tells the tumours' types, on slices whose mask is not empty; without a segmenter, on
             slices from the threshold on.
+        keep_from: the segmenter's probability from which a slice keeps its mask, whatever the detector says; None for
+            never.
 
     Attributes:
         threshold: the one that is used.
@@ -44,12 +46,19 @@ class Predictor:
     """
 
     def __init__(
-        self, run: Run, detector: Run | None = None, threshold: float | None = None, types: Run | None = None
+        self,
+        run: Run,
+        detector: Run | None = None,
+        threshold: float | None = None,
+        types: Run | None = None,
+        keep_from: float | None = None,
     ) -> None:
         if detector:
             two_stage.refuse_misfit(run, detector)
         if types:
             two_stage.refuse_types(run, types)
+        two_stage.refuse_keep_from(keep_from, run, detector)
+        self.keep_from = keep_from
         self.run, self.detector, self.types = run, detector, types
         self.threshold, self.threshold_origin = two_stage.threshold(threshold, detector or run)
         for key, used in self.runs.items():
@@ -59,9 +68,9 @@ class Predictor:
         self._types = RunPredictor(types, "types") if types else None
 
     @classmethod
-    def of(cls, runs: Mapping[str, Run], threshold: float | None) -> "Predictor":
+    def of(cls, runs: Mapping[str, Run], threshold: float | None, keep_from: float | None = None) -> "Predictor":
         """Make a predictor of runs by their roles: "run", "detector", "types" (see `Predictor`)."""
-        return cls(runs["run"], runs.get("detector"), threshold, runs.get("types"))
+        return cls(runs["run"], runs.get("detector"), threshold, runs.get("types"), keep_from)
 
     @property
     def batch(self) -> int:
@@ -122,6 +131,7 @@ class Predictor:
             "temperatures": {name: value for run in runs for name, value in run.temperatures.items()},
             "positive": {run.name: run.positive for run in runs},
             "threshold": self.threshold,
+            "keep_from": self.keep_from,
         }
 
     def refuse_unnamed(self) -> None:
@@ -169,7 +179,7 @@ class Predictor:
             if case.volume is not None or case.numbers is not None:
                 flagged = components.keep_large(flagged.astype(np.uint8), self.run.components).astype(bool)
             if detected is not None:
-                values |= self._empty(flagged, detected)
+                values |= self._empty(flagged, detected, output)
             values["area_px"] = flagged.sum((1, 2))
             height, width = case.millimetres
             values["area_mm2"] = values["area_px"] * height * width if case.grid else np.nan
@@ -186,12 +196,13 @@ class Predictor:
         regions = [_on_grid(case, region) for region in pixels.reshape(-1, *pixels.shape[-2:])]
         return self.run.regions.decide(np.stack(regions))
 
-    def _empty(self, masks: NDArray[np.bool_], detected: Outputs) -> dict[str, Any]:
+    def _empty(self, masks: NDArray[np.bool_], detected: Outputs, output: Outputs) -> dict[str, Any]:
         """Empty the masks (n, H, W) of slices in which the detector sees no tumour; return its columns of the table."""
         assert self.detector is not None
         chances = two_stage.positive_probabilities(self.detector, detected)
         before = masks.sum((1, 2))
-        masks[chances < self.threshold] = False
+        segmented = two_stage.positive_probabilities(self.run, output)
+        masks[two_stage.emptied(chances, segmented, self.threshold, self.keep_from)] = False
         return {f"{DETECTED}{self.detector.positive})": chances, BEFORE: before}
 
     def _add_types(self, types: RunPredictor, several: Sequence[Slices], predictions: Sequence[Prediction]) -> None:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from brain_tumor.data import description, novelty, opening
+from brain_tumor.data import description, opening
+from brain_tumor.data import novelty as novelty_
 from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.data.targets import TUMOUR_CLASSES
 from brain_tumor.data.transforms import Transforms
@@ -97,8 +98,17 @@ class Trained(Facts):
     def network(self) -> CalibratedNetwork:
         """Make its network, in the precision that it was trained in."""
         network = torch_network.TorchNetwork(self.model(), self.transforms(), self.precision)
-        training = novelty.Novelty.read(self.folder / novelty.FILE)
-        return CalibratedNetwork(network, self.temperatures[self.name], training)
+        return CalibratedNetwork(network, self.temperatures[self.name], self.novelty)
+
+    @property
+    def novelty(self) -> novelty_.Reference | None:
+        """What its training slices look like; None if unknown.
+
+        Raises:
+            ValueError: the file of these is damaged.
+        """
+        training = novelty_.Novelty.read(self.folder / novelty_.FILE)
+        return None if training is None else training.reference
 
     def _make(self, key: str, base: type[T], settings: Mapping[str, Any], **more: Any) -> T:
         """Make the object of a group of the configuration.

@@ -113,6 +113,37 @@ def threshold(chosen: float | None, run: Run) -> tuple[float, str]:
     return float(chosen), "given"
 
 
+def refuse_keep_from(chosen: float | None, run: Run, detector: Run | None) -> None:
+    """Refuse a `keep_from` (see `emptied`) that is no probability, or that decides nothing.
+
+    Raises:
+        ValueError: it is out of range, or no detector goes before the segmenter.
+    """
+    if chosen is None:
+        return
+    if type(chosen) not in (int, float) or not 0 <= chosen <= 1:
+        raise ValueError(f"keep_from={chosen}: a probability lies between 0 and 1; null for the detector alone")
+    if detector is None:
+        raise ValueError(
+            f"keep_from={chosen}: limits a detector, which run={run.name} lacks; give detector=... as well"
+        )
+
+
+def emptied(
+    chances: NDArray[np.float64], segmented: NDArray[np.float64], threshold: float, keep_from: float | None
+) -> NDArray[np.bool_]:
+    """Return the slices that lose their mask, bool (n,).
+
+    Args:
+        chances: float64 (n,), the detector's calibrated probabilities of a tumour.
+        segmented: float64 (n,), the segmenter's.
+        threshold: the detector's probability below which a slice loses its mask.
+        keep_from: the segmenter's probability from which a slice keeps it all the same; None for never.
+    """
+    below = chances < threshold
+    return below if keep_from is None else below & (segmented < keep_from)
+
+
 def positive_probabilities(run: Run, outputs: Outputs) -> NDArray[np.float64]:
     """Return the calibrated probability that each slice has a tumour, (n,), by a run that has not been refused."""
     assert run.positive is not None, "refused before"

@@ -54,7 +54,8 @@ def open_runs(config: Mapping[str, Any]) -> Predictor:
     Raises:
         ValueError: they cannot be used.
     """
-    return Predictor.of(opening.open_runs(config), config["threshold"])
+    config = opening.with_default_chain(config)
+    return Predictor.of(opening.open_runs(config), config["threshold"], config["keep_from"])
 
 
 def answer(predictor: Predictor, case: Case, slices: Slices) -> Answer:

@@ -14,24 +14,13 @@ from brain_tumor.io import tables
 from brain_tumor.metrics import classification
 from brain_tumor.metrics.bootstrap import Interval
 from brain_tumor.report import paper
-from brain_tumor.runs import identity, run_folder, summary
+from brain_tumor.runs import alike, run_folder, summary
 from brain_tumor.runs import record as records
 from brain_tumor.runs.record import Record
 
 # The weights from which a backbone may have started, those closest to the paper's first.
 WEIGHTS = ("torchvision's ImageNet", "a file", "a file, partial", "another run", "random start")
 _SOURCES = {"imagenet": WEIGHTS[0], "file": WEIGHTS[1], "run": WEIGHTS[3], "none": WEIGHTS[4]}
-_SPLIT = {
-    "split",
-    "folds",
-    "fold",
-    "inner_folds",
-    "inner_fold",
-    "test_cases",
-    "test_fraction",
-    "split_seed",
-    "together",
-}
 _TRANSFORMS = {"flip": "flipped", "normalize": "normalized", "rotate": "rotated", "missing": "sequences missing"}
 
 
@@ -123,25 +112,8 @@ class Run:
         return records.scores(self.record["test"])
 
     def same_but_for(self, *differ: str) -> str:
-        """Return an id of its configuration without "seed", "fold" or "split".
-
-        Data and weights count by their content, and not by their paths. Without the split, neither does how often a
-        training is validated.
-        """
-        config, weights = self.record["config"], self.record["weights"]
-        model = {**config["model"], "weights": [weights["source"], weights["detail"]]}
-        # An earlier version changed the configured momentum, so that one configuration may mean two momenta.
-        optimizer = {**config["optimizer"], "used": self.record["hyperparameters"].get("momentum_used")}
-        tested = "fold" if config["data"].get("inner_fold") is None else "inner_fold"
-        data = {**config["data"], "root": self.record["data"]["key"]} | ({tested: None} if "fold" in differ else {})
-        changed: dict[str, Any] = {"model": model, "optimizer": optimizer, "data": data}
-        if "seed" in differ:
-            changed["seed"] = 0
-        if "split" in differ:
-            changed["data"] = {name: value for name, value in data.items() if name not in _SPLIT}
-            trainer = {name: value for name, value in config["trainer"].items() if name != "check_val_every_n_epoch"}
-            changed["trainer"] = trainer
-        return identity.run_id({**config, **changed})
+        """Return an id of its configuration without "seed", "fold" or "split" (see `alike.same_but_for`)."""
+        return alike.same_but_for(self.record, *differ)
 
     def predictions(self) -> pd.DataFrame:
         """Read the test slices' predictions; a diverged run's probabilities are NaN."""

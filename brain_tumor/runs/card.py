@@ -1,7 +1,7 @@
 """Write a model card from a run's record: what the model was trained on, how good it is, and what it is not for."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -20,7 +20,29 @@ def licence(record: Record) -> str:
     return record["data"]["licence"] or _UNKNOWN
 
 
-def write(record: Record, facts: Mapping[str, Any], checked: Mapping[str, Any], name: str) -> str:
+class Folds(Protocol):
+    """What runs of folds say of a model (see `brain_tumor.inference.fold_runs`)."""
+
+    @property
+    def scores(self) -> dict[str, Interval]:
+        """Of all patients together."""
+
+    @property
+    def patients(self) -> int:
+        """Their number."""
+
+    @property
+    def slices(self) -> int:
+        """The number of their slices."""
+
+    @property
+    def folds(self) -> int:
+        """The number of folds."""
+
+
+def write(
+    record: Record, facts: Mapping[str, Any], checked: Mapping[str, Any], name: str, judged: Folds | None = None
+) -> str:
     """Return the model card of an ONNX file in Markdown.
 
     Args:
@@ -28,6 +50,7 @@ def write(record: Record, facts: Mapping[str, Any], checked: Mapping[str, Any], 
         facts: the file's metadata.
         checked: how much file, network and `predict` differ (see `checks`).
         name: the file's.
+        judged: what runs of folds say of the model; None to show its own test.
     """
     measure = record["measure"]
     baselines = {BASELINE_TITLES.get(key, key): scores[measure] for key, scores in record["baselines"].items()}
@@ -42,7 +65,8 @@ def write(record: Record, facts: Mapping[str, Any], checked: Mapping[str, Any], 
         "verdict": _verdict(facts),
         "split_title": split_title(record["split"]).capitalize(),
         "count": _count,
-        "scores": records.scores(record["test"]),
+        "scores": records.scores(record["test"] if judged is None else judged.scores),
+        "judged": judged,
         "baselines": baselines,
         "leaks": _leaks(record),
         "checks": checks(checked),
@@ -120,7 +144,7 @@ def _verdict(facts: Mapping[str, Any]) -> str:
 def _channels(sequences: list[str]) -> str:
     if not sequences:
         return "RGB, or grey in all three"
-    return f"red, green and blue are {', '.join(sequences)}, each scaled to 0 ... 255 by volume"
+    return f"the channels are {', '.join(sequences)}, each scaled to 0 ... 255 by volume"
 
 
 def _count(part: Count) -> str:

@@ -138,7 +138,7 @@ def test_the_rows_are_what_predict_says(segmenter: Path, command: Command, tmp_p
     assert files.find((tmp_path / "scans").as_uri()) == [f"file://{path}" for path in paths]
     mixed = [[f"file://{path}" if number % 2 else path] for number, path in enumerate(paths)]
     predictor = Predictor(trained.open_run(segmenter), None, 0.5)
-    settings = scoring.Settings("maximum", None, 10_000, ())
+    settings = scoring.Settings("maximum", None, None, 10_000, ())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scoring, "_predictor", lambda _: predictor)
         batches = list(scoring.score(settings, iter([pyarrow.RecordBatch.from_pydict({"paths": mixed})])))
@@ -185,7 +185,7 @@ def test_an_archive_knows_what_predict_knows(segmenter: Path, detector: Path, tm
     for name, seed in (("a", 1), ("b", 2)):
         write_image(tmp_path / "scans" / f"{name}.png", seed=seed, size=(64, 64))
     expected = Predictor(runs["run"], runs["detector"], 0.0, runs["types"])
-    settings = scoring.Settings("maximum", 0.0, 10_000_000, ())
+    settings = scoring.Settings("maximum", 0.0, None, 10_000_000, ())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scoring, "_predictor", lambda own: scoring.unpack(tmp_path / "sent", own))
         paths = [[path] for path in files.find(str(tmp_path / "scans"))]
