@@ -71,6 +71,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def segmenter(command: Command, home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small finished segmenter's folder."""
     small = ["data.cases=6", "data.size=64", "trainer.max_epochs=2", "model.weights=none"]
+    small += ["data.intensities=file", "transforms.strip=0"]  # a slice alone then says what it does in its volume
     return _once("segmenter", ["recipe=localization", *small], command, home, tmp_path_factory)
 
 

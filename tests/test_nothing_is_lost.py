@@ -56,6 +56,7 @@ def whole(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """Run the command's own function on a run that is told what to say."""
     defaults: dict[str, Any] = {
         "run": "told", "input": None, "detector": None, "types": None, "threshold": None, "preset": "maximum",
+        "keep_from": None,
         "overlays": False, "pages": False, "part": None, "output_dir": "out", "trusted": [], "sequences": {},
         "patient_pattern": None, "study": None,
     }  # fmt: skip

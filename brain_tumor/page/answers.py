@@ -10,23 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
-from scipy.ndimage import binary_erosion
 
 from brain_tumor.datasets import phantom
 from brain_tumor.inference import case_files, opening
 from brain_tumor.inference.prediction import Prediction, summarise
 from brain_tumor.inference.predictor import Predictor
-from brain_tumor.scans import cases, volumes
+from brain_tumor.scans import cases
 from brain_tumor.scans.cases import Case, Slices
-from brain_tumor.scans.images import as_rgb
 from brain_tumor.scans.volumes import Grid, Volume
 
 if TYPE_CHECKING:
     import altair
 
 _COLOURS = ["#4cc9f0", "#f0a04c"]
-_CYAN = np.array([0, 255, 255], np.float32)
 
 
 @dataclass(frozen=True)
@@ -106,32 +102,6 @@ def verdict(answer: Answer) -> tuple[str, str]:
     return prediction.positive if count else other, f"{detail}; {count} of {len(chances)} slices {how}"
 
 
-def first(answer: Answer) -> int:
-    """Return the slice to show first: the one with the largest mask, else with the highest probability."""
-    if answer.prediction.masks is not None and answer.prediction.masks.any():
-        return int((answer.prediction.masks > 0).sum((1, 2)).argmax())
-    return int(answer.prediction.chances[answer.prediction.shown].argmax())
-
-
-def picture(answer: Answer, place: int, opacity: float) -> NDArray[np.uint8]:
-    """Draw a slice with its mask (cyan) or heat map over it: uint8 (H', W', 3) with square pixels."""
-    image = as_rgb(answer.slices.images[place]).astype(np.float32)
-    if answer.prediction.masks is not None:
-        mask = answer.prediction.masks[place].astype(bool)
-        edge = mask & ~binary_erosion(mask)
-        image[mask] += opacity * (_CYAN - image[mask])
-        image[edge] = _CYAN if opacity else image[edge]
-    elif answer.heat is not None:
-        from matplotlib import colormaps
-
-        heat = answer.heat[place][..., None]
-        colour = np.asarray(colormaps["inferno"](heat[..., 0]))[..., :3].astype(np.float32) * 255
-        image += opacity * heat**0.5 * (colour - image)
-    shown = Image.fromarray(image.clip(0, 255).astype(np.uint8))
-    height, width = volumes.extent(image.shape[:2], answer.slices.millimetres)
-    return np.array(shown.resize((width, height), Image.Resampling.BILINEAR))
-
-
 def curves(answer: Answer) -> pd.DataFrame:
     """Return the curves along the slices, of the run and of the detector: `slice`, `probability`, and its name `of`."""
     prediction = answer.prediction
@@ -142,8 +112,8 @@ def curves(answer: Answer) -> pd.DataFrame:
     return pd.concat([line.rename_axis("slice").reset_index() for line in lines], ignore_index=True)
 
 
-def chart(answer: Answer, place: int) -> "altair.LayerChart | altair.FacetChart":
-    """Draw the probability along the slices, the threshold if it decides anything, and the current slice."""
+def chart(answer: Answer, place: int | None) -> "altair.LayerChart | altair.FacetChart":
+    """Draw the probability along the slices, the threshold if it decides anything, and the current slice, if any."""
     import altair
 
     points = curves(answer)

@@ -9,9 +9,10 @@ from PIL import Image
 
 from brain_tumor.inference.prediction import summarise
 from brain_tumor.inference.predictor import Predictor
-from brain_tumor.page import answers, uploads
+from brain_tumor.page import answers, uploads, views
 from brain_tumor.page.answers import Answer
 from brain_tumor.page.uploads import Limits
+from brain_tumor.page.views import View
 from brain_tumor.scans import volumes
 from brain_tumor.scans.cases import SEQUENCES, Case
 from brain_tumor.scans.sequences import needed, shown
@@ -61,7 +62,7 @@ def show(config: dict[str, Any]) -> None:
     with left:
         _show_summary(answer)
     with right:
-        _show_slices(answer)
+        _show_slices(predictor, answer)
 
 
 def _heading(predictor: Predictor) -> str:
@@ -163,21 +164,34 @@ def _show_summary(answer: Answer) -> None:
             st.download_button(f"mask ({name})", content, name, "application/octet-stream", on_click="ignore")
 
 
-def _show_slices(answer: Answer) -> None:
+def _show_slices(predictor: Predictor, answer: Answer) -> None:
     """Show a slice with its mask or heat map over it, and the probability along the slices."""
-    count = len(answer.slices.images)
-    has_overlay = answer.prediction.masks is not None or answer.heat is not None
-    controls = st.columns(2)
-    with controls[0]:
-        place = st.slider("slice", 0, count - 1, answers.first(answer)) if count > 1 else 0
-    with controls[1]:
+    view = _choose_view(predictor, answer)
+    count = len(views.along(answer.slices.images, view.plane))
+    start = views.first(answer, view.plane)
+    place = st.slider("slice", 0, count - 1, start, key=f"slice-{view.plane}") if count > 1 else 0
+    st.image(Image.fromarray(views.picture(answer, view, place)), width="stretch")
+    if answer.prediction.masks is None and answer.heat is None:
+        st.caption("No heat map: it needs a run folder with a ResNet, and a class that means a tumour.")
+    if len(answer.slices.images) > 1:
+        st.altair_chart(answers.chart(answer, place if view.plane == "axial" else None), width="stretch")
+
+
+def _choose_view(predictor: Predictor, answer: Answer) -> View:
+    """Show the controls of how the case is drawn."""
+    shown = views.channels(answer.slices, predictor.run.sequences)
+    known = views.planes(answer.slices) if predictor.run.plane == "axial" else ("axial",)
+    left, middle, right = st.columns(3)
+    with left:
+        sequence = st.selectbox("sequence", list(shown), format_func=lambda name: _TITLES.get(name, name))
+        plane = st.selectbox("plane", known) if len(known) > 1 else known[0]
+    with middle:
+        window = st.slider("window: black and white at these grey levels", 0, 255, (0, 255))
+    with right:
+        has_overlay = answer.prediction.masks is not None or answer.heat is not None
         overlay = "mask" if answer.prediction.masks is not None else "heat map"
         opacity = st.slider(f"opacity of the {overlay}", 0, 100, 40) / 100 if has_overlay else 0.0
-    st.image(Image.fromarray(answers.picture(answer, place, opacity)), width="stretch")
-    if not has_overlay:
-        st.caption("No heat map: it needs a run folder with a ResNet, and a class that means a tumour.")
-    if count > 1:
-        st.altair_chart(answers.chart(answer, place), width="stretch")
+    return View(shown[sequence], window, plane, opacity)
 
 
 if __name__ == "__main__":

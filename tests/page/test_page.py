@@ -32,14 +32,20 @@ from selenium.common.exceptions import StaleElementReferenceException
 from streamlit.testing.v1 import AppTest
 
 from brain_tumor.datasets import phantom
+from brain_tumor.inference.prediction import Prediction
 from brain_tumor.page import __main__ as page
-from brain_tumor.page import answers, app, uploads
+from brain_tumor.page import answers, app, uploads, views
+from brain_tumor.page.answers import Answer
 from brain_tumor.page.uploads import Limits
+from brain_tumor.page.views import View
 from brain_tumor.scans import cases
+from brain_tumor.scans.cases import Slices
+from brain_tumor.scans.volumes import Grid, Volume
 from tests.conftest import Command, environment
 
 LIMITS = Limits(files=20, megabytes=8, voxels=2**22)
 CHROMIUM = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
+WINDOW = "window: black and white at these grey levels"
 OURS = "brain_tumor-*"  # among what torch keeps there
 Files = list[tuple[str, bytes, str]]
 
@@ -82,7 +88,16 @@ def _nifti(values: NDArray[Any]) -> bytes:
 
 def _config(run: Path, **changes: Any) -> dict[str, Any]:
     limits = {"max_files": LIMITS.files, "max_megabytes": LIMITS.megabytes, "max_voxels": LIMITS.voxels}
-    return {"run": str(run), "detector": None, "threshold": None, "trusted": [], "port": 0, **limits, **changes}
+    return {
+        "run": str(run),
+        "detector": None,
+        "threshold": None,
+        "keep_from": None,
+        "trusted": [],
+        "port": 0,
+        **limits,
+        **changes,
+    }
 
 
 @pytest.fixture
@@ -103,15 +118,43 @@ def test_a_phantom_is_marked(segmenter: Path, opened: Callable[..., AppTest], te
     assert not found.metric
     found.radio[0].set_value("Phantom").run()
     assert found.metric[0].value in {"tumour", "no tumour"}
-    assert [own.label for own in found.slider] == ["slice", "opacity of the mask"]
+    assert [own.label for own in found.slider] == [WINDOW, "opacity of the mask", "slice"]
+    assert found.selectbox[0].options == ["FLAIR", "T1, before contrast", "T1, after contrast"]
     assert [own.label for own in found.download_button] == ["table of slices (CSV)", "mask (mask.nii.gz)"]
     before = found.text[0].value
     found.number_input[0].set_value(1).run()
     assert found.text[0].value != before
-    found.slider[0].set_value(3).run()
+    found.slider[2].set_value(3).run()
+    for plane in ("coronal", "sagittal"):
+        found.selectbox[1].set_value(plane).run()
+        assert found.slider[2].max == 255
     assert not found.exception
     assert "not a medical device" in found.get("html")[0].proto.body
     assert not list(temporary.glob(OURS))
+
+
+def test_a_case_is_drawn_in_three_planes() -> None:
+    """A bright voxel of one sequence, at the patient's left, in front and high up, stands where a radiologist looks."""
+    images = np.zeros((10, 40, 30, 3), np.uint8)
+    images[8, 5, 25, 1] = 200
+    grid = Grid((30, 40, 10), (0, 1, 2), (True, True, False), (3.0, 1.0, 1.0), np.arange(10) * 3.0)
+    volume = Volume(np.zeros((30, 40, 10), np.float32), np.diag([1.0, 1.0, 3.0, 1.0]))
+    slices = Slices(images, cases.SEQUENCES, (1.0, 1.0), volume, grid)
+    mask = (images[..., 1] > 0).astype(np.uint8)
+    table = pd.DataFrame({"p(no tumour)": np.zeros(10), "p(tumour)": np.ones(10)})
+    answer = Answer(slices, Prediction(table, mask, ["no tumour", "tumour"], "tumour", 0.5), None, None, [])
+    assert views.channels(slices, ()) == {"flair": 1, "t1": 0}  # T1 after contrast shows what T1 does
+    assert views.planes(slices) == ("axial", "coronal", "sagittal")
+    for plane, place, at in (("axial", 8, (5, 25)), ("coronal", 5, (4, 25)), ("sagittal", 25, (4, 5))):
+        assert views.first(answer, plane) == place
+        drawn = views.picture(answer, View(1, (0, 200), plane, 0.0), place)
+        height = 40 if plane == "axial" else 30  # ten slices of 3 mm
+        assert drawn.shape == (height, 40 if plane == "sagittal" else 30, 3)
+        found = np.unravel_index(drawn[..., 0].argmax(), drawn.shape[:2])  # the letters stand lower
+        assert tuple(int(value) for value in found) == at
+    picture = Slices(images[:1])
+    assert views.planes(picture) == ("axial",)
+    assert set(views.channels(picture, ())) == {"channel 1"}
 
 
 def test_what_is_sent_is_answered_as_predict_does(
@@ -128,7 +171,7 @@ def test_what_is_sent_is_answered_as_predict_does(
     slices = cases.read(cases.find(str(tmp_path / "a.png"), {})[0][0], "maximum", mixed=True)
     (expected,) = predictor.predict([slices])
     assert f"tumour {expected.table['p(tumour)'][0]:.2f}" in found.text[0].value
-    assert [own.label for own in found.slider] == ["opacity of the heat map"]
+    assert [own.label for own in found.slider] == [WINDOW, "opacity of the heat map"]
     found.selectbox[1].set_value("c.png").run()
     assert "c.png: neither an image nor NIfTI" in found.error[0].value
     assert not found.metric
