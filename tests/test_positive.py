@@ -20,7 +20,7 @@ from brain_tumor.inference.ensemble import Ensemble
 from brain_tumor.inference.output_folder import Predictions
 from brain_tumor.inference.prediction import Prediction, summarise
 from brain_tumor.inference.predictor import Predictor
-from brain_tumor.page import answers
+from brain_tumor.page import answers, views
 from brain_tumor.scans import skull
 from brain_tumor.scans.cases import Case, Slices
 from brain_tumor.scans.volumes import Grid, Volume
@@ -60,7 +60,7 @@ def test_the_positive_class_is_meant_in_whichever_place(classes: list[str], tmp_
     assert answers.verdict(answer) == (
         "Brain Tumor", "largest probability of Brain Tumor 0.80, slice 1; 2 of 4 slices from 0.5 on"
     )  # fmt: skip
-    assert answers.first(answer) == 1
+    assert views.first(answer, "axial") == 1
     assert answers.curves(answer)["probability"].to_list() == pytest.approx(list(bright))
     dark = _answer(predictor, _volume([0.2, 0.4]))
     assert answers.verdict(dark)[0] == "Healthy"
@@ -97,7 +97,7 @@ def test_without_a_positive_class_every_class_is_named(classes: list[str], tmp_p
     rest = {2: "0.40", 3: "0.20"}[len(classes)]
     assert detail.startswith(f"mean probabilities: glioma {rest}, meningioma 0.60")
     assert "by slice: 2 meningioma, 1 glioma" in detail
-    assert answers.first(answer) == 0
+    assert views.first(answer, "axial") == 0
     assert not answers.decides(answer)
     assert case_files._title(found, np.intp(1)).startswith("1: glioma ")
     page = _page(tmp_path, slices, found)

@@ -35,12 +35,26 @@ def test_the_steps_of_a_recipe_are_the_records(tmp_path: Path) -> None:
     shown = []
     for archive, folder in (("runs", "recipe-runs"), ("mended", "mended-runs")):
         unpack(ROOT / "docs" / "results" / "recipe" / f"{archive}.tar.xz", tmp_path)
-        (table,) = (block for block in compose(collect([tmp_path / folder])) if isinstance(block, Table))
-        assert table.name == "steps"
-        shown += table.shown[["whole", "median", "without skull", "score"]].to_numpy().tolist()
+        tables = {block.name: block for block in compose(collect([tmp_path / folder])) if isinstance(block, Table)}
+        shown += tables["steps"].shown[["whole", "median", "without skull", "score"]].to_numpy().tolist()
+    _check_rule(tables["chains"].shown)
     written = re.findall(r"^\| .*\| (\.\d{3}) \| (\.\d{3}) \| (\.\d{3}) \| (\.\d{3}) \|", RECIPE, re.MULTILINE)
     assert len(written) == 8
     assert {tuple(f"0{value}" for value in row) for row in written} <= {tuple(row) for row in shown}
+
+
+def _check_rule(chains: pd.DataFrame) -> None:
+    """The table of whom to believe is the report's, heads as they are and without skulls side by side."""
+    chosen = chains[chains["segmenter, detector"].str.contains("(c913a173)", regex=False)]  # not the averaged weights
+    sides = [chosen[chosen["heads"] == heads].set_index("masks") for heads in ("as they are", "skulls removed")]
+    titles = {"the segmenter alone": "alone", "a detector empties slices below .5": "detector"}
+    titles |= {f"and `keep_from={value}`": f"detector, keep_from={value}" for value in ("0.9", "0.99", "0.995")}
+    for title, masks in titles.items():
+        (line,) = re.findall(rf"^\| {re.escape(title)} \| (.+) \|$", RECIPE, re.MULTILINE)
+        first, second = (side.loc[masks] for side in sides)
+        dice = [str(side["Dice per volume"]).removeprefix("0") for side in (first, second)]
+        shares = [str(side[name]) for name in ("empty slices clean", "slices right") for side in (first, second)]
+        assert line.split(" | ") == [*dice, *(share.replace("%", " %") for share in shares)]
 
 
 def test_names_the_two_commands_and_the_limits_of_use() -> None:

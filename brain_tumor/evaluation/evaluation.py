@@ -14,7 +14,7 @@ from brain_tumor.evaluation.explanation import Explanation
 from brain_tumor.evaluation.scored_data import doubts, open_data
 from brain_tumor.inference import trained, two_stage
 from brain_tumor.inference.trained import Trained
-from brain_tumor.metrics import calibration, classification
+from brain_tumor.metrics import calibration, classification, gating
 from brain_tumor.models import precision
 from brain_tumor.models.segmenter import require_share
 from brain_tumor.models.task import Task
@@ -113,7 +113,7 @@ def _score_behind(
     segmented = calibration.soften(
         classification.probabilities_of(predictions).to_numpy(dtype=float), run.temperatures[run.name]
     )[:, 1]
-    emptied = two_stage.emptied(chances, segmented, threshold, config["keep_from"])
+    emptied = gating.emptied(chances, segmented, threshold, config["keep_from"])
     scores = {
         "detector": str(detector.folder),
         "overlap": leaked,

@@ -42,7 +42,7 @@ def score(predictions: pd.DataFrame, data: SliceDataModule, below: NDArray[np.bo
     Args:
         predictions: the segmenter's, with its comparison of every slice.
         data: that the segmenter predicted, set up.
-        below: bool (n,), the slices whose masks the detector empties (see `two_stage.emptied`).
+        below: bool (n,), the slices whose masks the detector empties (see `metrics.gating.emptied`).
 
     Returns:
         `alone`, `gated` and `gated_by_truth`, each as `segmentation.score` returns it; the numbers of `tumour_slices`,

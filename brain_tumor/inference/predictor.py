@@ -20,6 +20,7 @@ from brain_tumor.inference.base import Outputs, Run
 from brain_tumor.inference.prediction import BEFORE, DETECTED, Prediction
 from brain_tumor.inference.run_predictor import RunPredictor
 from brain_tumor.io.tables import columns
+from brain_tumor.metrics import gating
 from brain_tumor.scans import cases, components, sequences, volumes
 from brain_tumor.scans.cases import Case, Slices
 
@@ -202,7 +203,7 @@ class Predictor:
         chances = two_stage.positive_probabilities(self.detector, detected)
         before = masks.sum((1, 2))
         segmented = two_stage.positive_probabilities(self.run, output)
-        masks[two_stage.emptied(chances, segmented, self.threshold, self.keep_from)] = False
+        masks[gating.emptied(chances, segmented, self.threshold, self.keep_from)] = False
         return {f"{DETECTED}{self.detector.positive})": chances, BEFORE: before}
 
     def _add_types(self, types: RunPredictor, several: Sequence[Slices], predictions: Sequence[Prediction]) -> None:

@@ -114,7 +114,7 @@ def threshold(chosen: float | None, run: Run) -> tuple[float, str]:
 
 
 def refuse_keep_from(chosen: float | None, run: Run, detector: Run | None) -> None:
-    """Refuse a `keep_from` (see `emptied`) that is no probability, or that decides nothing.
+    """Refuse a `keep_from` (see `metrics.gating.emptied`) that is no probability, or that decides nothing.
 
     Raises:
         ValueError: it is out of range, or no detector goes before the segmenter.
@@ -127,21 +127,6 @@ def refuse_keep_from(chosen: float | None, run: Run, detector: Run | None) -> No
         raise ValueError(
             f"keep_from={chosen}: limits a detector, which run={run.name} lacks; give detector=... as well"
         )
-
-
-def emptied(
-    chances: NDArray[np.float64], segmented: NDArray[np.float64], threshold: float, keep_from: float | None
-) -> NDArray[np.bool_]:
-    """Return the slices that lose their mask, bool (n,).
-
-    Args:
-        chances: float64 (n,), the detector's calibrated probabilities of a tumour.
-        segmented: float64 (n,), the segmenter's.
-        threshold: the detector's probability below which a slice loses its mask.
-        keep_from: the segmenter's probability from which a slice keeps it all the same; None for never.
-    """
-    below = chances < threshold
-    return below if keep_from is None else below & (segmented < keep_from)
 
 
 def positive_probabilities(run: Run, outputs: Outputs) -> NDArray[np.float64]:

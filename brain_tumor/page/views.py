@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from brain_tumor.page.answers import Answer
 from brain_tumor.scans import volumes
 from brain_tumor.scans.cases import Slices
 
+Value = TypeVar("Value", bound=np.generic)
 _CYAN = np.array([0, 255, 255], np.float32)
 _SIDES = {"axial": "RL", "coronal": "RL", "sagittal": "AP"}  # of the patient, on the left and on the right of a picture
 _MARGIN = 4  # of these letters, in pixels
@@ -58,7 +60,7 @@ def planes(slices: Slices) -> tuple[str, ...]:
     return tuple(_SIDES) if cut else ("axial",)
 
 
-def along(stack: NDArray[np.generic], plane: str) -> NDArray[np.generic]:
+def along(stack: NDArray[Value], plane: str) -> NDArray[Value]:
     """Return a stack of axial slices (n, H, W, ...) as slices of another plane: (H, n, W, ...) or (W, n, H, ...).
 
     Coronal slices go from front to back, sagittal ones from the patient's right to the left; the head is up.

@@ -7,6 +7,7 @@ import pandas as pd
 
 from brain_tumor.report.aggregates import Groups, one_data_set
 from brain_tumor.report.chapters import (
+    chains,
     comparisons,
     cost,
     curves,
@@ -49,6 +50,7 @@ def compose(collected: Collection, pictures: bool = True, known: Known = NOTHING
     blocks = _state(collected, [*groups.runs, *groups.inner], len(others), bool(kinds))
     blocks += searches.chapter(collected.searches)
     blocks += steps.chapter(groups)
+    blocks += chains.chapter(groups)
     if groups.runs:
         chapters = (*(_PAPER if groups.cells else ()), *_OTHERS)
         blocks += [block for chapter in chapters for block in chapter.chapter(groups)]

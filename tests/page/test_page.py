@@ -137,7 +137,7 @@ def test_a_case_is_drawn_in_three_planes() -> None:
     """A bright voxel of one sequence, at the patient's left, in front and high up, stands where a radiologist looks."""
     images = np.zeros((10, 40, 30, 3), np.uint8)
     images[8, 5, 25, 1] = 200
-    grid = Grid((30, 40, 10), (0, 1, 2), (True, True, False), (3.0, 1.0, 1.0), np.arange(10) * 3.0)
+    grid = Grid((30, 40, 10), (0, 1, 2), (True, True, False), (3.0, 1.0, 1.0), np.arange(10, dtype=np.float64) * 3)
     volume = Volume(np.zeros((30, 40, 10), np.float32), np.diag([1.0, 1.0, 3.0, 1.0]))
     slices = Slices(images, cases.SEQUENCES, (1.0, 1.0), volume, grid)
     mask = (images[..., 1] > 0).astype(np.uint8)
