@@ -40,7 +40,7 @@ class Judged(NamedTuple):
 
 
 def judge(run: Trained, names: str | Sequence[str], trusted: Sequence[str] = ()) -> Judged:
-    """Pool the predictions of the folds.
+    """Pool the predictions of the folds; of inner folds, too, which leave out the patients of an outer one.
 
     Args:
         run: the final one.
@@ -65,9 +65,9 @@ def judge(run: Trained, names: str | Sequence[str], trusted: Sequence[str] = ())
     )
     if table["path"].duplicated().any():
         raise ValueError(f"folds={names}: two runs test {table['path'][table['path'].duplicated()].iloc[0]}")
-    slices = run.record["data"]["slices"]
-    if len(table) != slices:
-        raise ValueError(f"folds={names}: test {len(table)} of {slices} slices; name the runs of all folds")
+    split = folds[0].record["split"]
+    if missing := sorted(set(range(split["folds"] or 0)) - {fold.record["split"]["fold"] for fold in folds}):
+        raise ValueError(f"folds={names}: of {split['folds']} folds, {', '.join(map(str, missing))} is missing")
     return _judge(run, table, len(folds))
 
 

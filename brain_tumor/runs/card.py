@@ -112,7 +112,7 @@ def checks(checked: Mapping[str, Any]) -> str:
 
 def _quantized(apart: Mapping[str, Any]) -> str:
     return (
-        f"| int8 beside float32, {apart['slices']} slices of {apart['volumes']} volumes, Dice of the masks "
+        f"| int8 beside float32, {apart['slices']} slices in volumes: {apart['volumes']}, Dice of the masks "
         f"{apart['dice']:.4f} | {apart['probabilities']:.1e} | {apart['mean']:.1e} | | {apart['turned']} |"
     )
 
@@ -148,7 +148,8 @@ def _channels(sequences: list[str]) -> str:
 
 
 def _count(part: Count) -> str:
-    return f"{part['slices']} slices of {part['patients']} patients"
+    patients = "1 patient" if part["patients"] == 1 else f"{part['patients']} patients"
+    return f"{part['slices']} slices of {patients}"
 
 
 def _interval(score: Interval) -> str:

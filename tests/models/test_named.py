@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from brain_tumor import predict
@@ -19,6 +20,7 @@ from brain_tumor.inference import export, opening, trained
 from brain_tumor.inference.onnx_run import OnnxRun
 from brain_tumor.models import __main__ as command_
 from brain_tumor.models import named
+from tests.conftest import REPOSITORY
 from tests.test_predict import write_nifti
 
 
@@ -155,3 +157,31 @@ def test_a_file_says_how_new_a_slice_is(files: Path, detector: Path, pictures: A
     assert run is not None
     np.testing.assert_allclose(exported.score(pictures), run.score(pictures), rtol=0.01)
     assert (exported.score(255 - pictures) > 1).all()
+
+
+def test_the_models_that_come_along_are_those_that_are_listed() -> None:
+    """Each file is whole, small, and what its line and the documentation say of it; the default chain is among them."""
+    named.models.cache_clear()
+    page = (REPOSITORY / "docs" / "pretrained.md").read_text()
+    for model in named.models().values():
+        path = named.find(model.name)
+        assert path.parent == named.FOLDER
+        assert path.with_suffix(".md").read_text().startswith(f"# {model.file}")
+        run = OnnxRun.open(path, model.name)
+        assert (run.task, ", ".join(dict.fromkeys(run.sequences))) == (model.task, model.channels)
+        assert run.facts["precision"] == "int8"
+        assert run.novelty is not None
+        assert model.bytes < 15e6
+        assert f"| `{model.name}` | {model.bytes / 1e6:.1f} MB | {model.expected} |" in page
+    assert sum(model.bytes for model in named.models().values()) < 40e6
+    assert {*(named.CHAIN[key] for key in ("run", "detector")), named.TYPES} <= set(named.models())
+
+
+def test_they_flag_what_no_patient_is(pictures: Any, tmp_path: Path) -> None:
+    """A phantom is unlike what they were trained on, and the answer says so."""
+    named.models.cache_clear()
+    write_nifti(tmp_path / "phantom.nii.gz", pictures[..., 1])
+    config = predict_settings(input=str(tmp_path / "phantom.nii.gz"), output_dir=str(tmp_path / "out"), overlays=False)
+    assert predict.predict(config) == 0
+    (row,) = pd.read_csv(tmp_path / "out" / "cases.csv").to_dict("records")
+    assert "slices are unlike what the run was trained on" in row["warnings"]
