@@ -34,6 +34,7 @@ def check(
     masks: str | Sequence[str] | None,
     empty: float | None,
     resident: bool | str,
+    target_seed: int,
     **numbers: float | None,
 ) -> None:
     """Refuse values out of range, and settings that exclude each other.
@@ -44,6 +45,7 @@ def check(
         masks: likewise.
         empty: likewise.
         resident: likewise.
+        target_seed: likewise.
         numbers: the settings named in `LEAST`; None is always allowed.
 
     Raises:
@@ -56,7 +58,9 @@ def check(
         raise ValueError(f"data.empty={empty}: slices without a tumour for each with one; must be at least 0")
     if crop not in crops.CROPS:
         raise ValueError(f"data.crop={crop}: choose one of {', '.join(crops.CROPS)}")
-    if masks is not None and crop == "none" and not targets.is_of_patients(target):
+    if target_seed and target != targets.RANDOM:
+        raise ValueError(f"data.target_seed={target_seed}: goes with data.target={targets.RANDOM}")
+    if masks is not None and crop == "none" and not targets.needs_tumours(target):
         raise ValueError("data.masks: goes with data.crop=tumour, or with a target of patients")
     if resident not in (True, False, "auto"):
         raise ValueError(f"data.resident={resident}: choose one of auto, true, false")
