@@ -216,12 +216,13 @@ class SliceDataModule(L.LightningDataModule):
         """Serve the training rows, shuffled by seed and epoch alone, so that a resumed run sees the same batches."""
         rows = Rows(self.rows["train"])
         world, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        sampler: DistributedSampler[Any]
         if self.empty is None:
             sampler = DistributedSampler(rows, num_replicas=world, rank=rank, shuffle=True, seed=self.seed)
-            return batches.loader(rows, self.batch_size, sampler)
-        positive = self.table["positive"].to_numpy(dtype=bool)[self.rows["train"]]
-        balanced = Balanced(rows, positive, self.empty, self.seed, world, rank)
-        return batches.loader(rows, self.batch_size, balanced)
+        else:
+            positive = self.table["positive"].to_numpy(dtype=bool)[self.rows["train"]]
+            sampler = Balanced(rows, positive, self.empty, self.seed, world, rank)
+        return batches.loader(rows, self.batch_size, sampler)
 
     @property
     def epoch_size(self) -> int:

@@ -15,7 +15,7 @@ def check(gap: int | str | None, train_patients: int | None, draw_seed: int) -> 
     Raises:
         ValueError: one is.
     """
-    if gap is not None and gap != WHOLE and (isinstance(gap, str) or gap < 0):
+    if gap is not None and gap != WHOLE and not (isinstance(gap, int) and gap >= 0):
         raise ValueError(f"data.gap={gap}: give a number of slices, 0 or more, or {WHOLE}")
     if train_patients is not None and train_patients < 1:
         raise ValueError(f"data.train_patients={train_patients}: must be at least 1")
@@ -37,6 +37,7 @@ def near(table: pd.DataFrame, parts: NDArray[np.str_], gap: int | str) -> NDArra
     if (table["case"] == "").any() or (gap != WHOLE and (table["slice"] < 0).any()):
         raise ValueError(f"data.gap={gap}: needs patients and numbers of slices, which this data does not name")
     train, tested = parts == "train", parts == "test"
+    found: NDArray[np.bool_]
     if gap == WHOLE:
         groups = grouping.groups(table, by_patient=True)
         found = train & np.isin(groups, groups[tested])

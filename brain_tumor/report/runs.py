@@ -21,17 +21,14 @@ from brain_tumor.runs.record import Record
 # The weights from which a backbone may have started, those closest to the paper's first.
 WEIGHTS = ("torchvision's ImageNet", "a file", "a file, partial", "another run", "random start")
 _SOURCES = {"imagenet": WEIGHTS[0], "file": WEIGHTS[1], "run": WEIGHTS[3], "none": WEIGHTS[4]}
-_SPLIT = {
-    "split",
-    "folds",
-    "fold",
-    "inner_folds",
-    "inner_fold",
-    "test_cases",
-    "test_fraction",
-    "split_seed",
-    "together",
-}
+# The keys of `data` by which runs may differ, by what `Run.same_but_for` calls them.
+_DIFFER = {
+    "split": {
+        "split", "folds", "fold", "inner_folds", "inner_fold", "test_cases", "test_fraction", "split_seed", "together",
+        "site", "site_by", "gap",
+    },
+    "gap": {"gap"}, "draw": {"train_patients", "draw_seed"}, "labels": {"root", "target_seed"},
+}  # fmt: skip
 _TRANSFORMS = {"flip": "flipped", "normalize": "normalized", "rotate": "rotated", "missing": "sequences missing"}
 
 
@@ -77,6 +74,7 @@ class Run:
         split, weights = record["split"], record["weights"]
         transformed = [word for name, word in _TRANSFORMS.items() if settings.get(name)]
         words = [f"experiment {row}" * bool(row), summary.model_title(record), *transformed, settings["optimizer"]]
+        words += [paper.preparation(record)]
         words += ["gave no numbers (NaN)"] * bool(record["test"].get("without_numbers"))
         if (positive := record["data"]["positive"]) not in (None, "tumour"):
             words.append(f"'{positive}' positive")
@@ -122,8 +120,16 @@ class Run:
         """The scores of its test with their intervals."""
         return records.scores(self.record["test"])
 
+    @property
+    def study(self) -> str:
+        """What is asked by its training part, or its labels: "site", "gap", "patients" or "random"; "" for others."""
+        split, target = self.record["split"], self.record["data"].get("target", {})
+        if target.get("name") == "random":
+            return "random"
+        return "gap" if "gap" in split else "patients" if "train_patients" in split else "site" * ("site" in split)
+
     def same_but_for(self, *differ: str) -> str:
-        """Return an id of its configuration without "seed", "fold" or "split".
+        """Return an id of its configuration without "seed", "fold", "split", "gap", "draw" or "labels".
 
         Data and weights count by their content, and not by their paths. Without the split, neither does how often a
         training is validated.
@@ -134,11 +140,11 @@ class Run:
         optimizer = {**config["optimizer"], "used": self.record["hyperparameters"].get("momentum_used")}
         tested = "fold" if config["data"].get("inner_fold") is None else "inner_fold"
         data = {**config["data"], "root": self.record["data"]["key"]} | ({tested: None} if "fold" in differ else {})
+        ignored = {key for name in differ for key in _DIFFER.get(name, ())}
+        data = {name: value for name, value in data.items() if name not in ignored}
         changed: dict[str, Any] = {"model": model, "optimizer": optimizer, "data": data}
-        if "seed" in differ:
-            changed["seed"] = 0
+        changed |= {"seed": 0} if "seed" in differ else {}
         if "split" in differ:
-            changed["data"] = {name: value for name, value in data.items() if name not in _SPLIT}
             trainer = {name: value for name, value in config["trainer"].items() if name != "check_val_every_n_epoch"}
             changed["trainer"] = trainer
         return identity.run_id({**config, **changed})
