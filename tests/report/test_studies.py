@@ -12,9 +12,9 @@ import pytest
 
 from brain_tumor.io import tables
 from brain_tumor.metrics import classification, crossed
-from brain_tumor.report import page
+from brain_tumor.report import formatting, page
 from brain_tumor.report.aggregates import Groups
-from brain_tumor.report.chapters import coins, errors, gaps, learning, sites
+from brain_tumor.report.chapters import coins, errors, gaps, learning, optimizers, sites
 from brain_tumor.report.compose import compose
 from brain_tumor.report.runs import Run, collect
 from brain_tumor.runs import identity
@@ -121,6 +121,7 @@ def test_patients_of_a_site_are_compared_with_themselves_in_folds(home: Home) ->
     assert line["difference"] == pytest.approx((-2 / 12 - 6 / 12) / 2)
     assert [line["difference low"], line["difference high"]] == pytest.approx([-6 / 12, -2 / 12])
     assert table.loc["all of these", "difference"] == pytest.approx((-2 / 12 - 6 / 12) / 3)
+    assert formatting.suffixes(["a", "b", "a"]) == ["", "", " (other settings, 2)"]
     alone = Groups([run for run in groups.apart if run.record["split"]["site"] == "A"])
     text = page.markdown("", sites.chapter(alone))
     assert "| not run |" in text
@@ -230,3 +231,24 @@ def test_patients_who_lack_sequences_are_a_group(home: Home) -> None:
     assert list(lines.index) == ["none", "t1 and t1ce", "t1ce"]
     assert list(lines["accuracy"]) == pytest.approx([1, 1, 9 / 12])
     assert lines.loc["t1ce", "of errors"] == 1
+
+
+def test_grey_slices_stand_beside_the_papers_losses(home: Home) -> None:
+    home.plain()
+    grey = home.plain()
+
+    def change(content: dict[str, Any]) -> None:
+        content["config"]["transforms"] |= {"grey": True, "normalize": True}
+        content["id"] = identity.run_id(content["config"])
+
+    _change(grey, change)
+    read = Run.read(grey)
+    read.record["hyperparameters"] |= {"grey": True, "normalized_by": "mean 0.08, deviation 0.12"}
+    groups = Groups([run for run in home.runs if run.folder != grey] + [read])
+    assert [run.folder == grey for run in groups.cell(10, "SGD", "slice").runs] == [False]
+    (table,) = (block for block in optimizers.chapter(groups) if getattr(block, "name", "") == "preparations")
+    assert isinstance(table, page.Table)
+    line = table.shown.iloc[0]
+    assert line["slices"] == "grey; mean 0.08, deviation 0.12"
+    assert line["the paper: train loss, test loss"] == "0.32, 0.25"
+    assert line["train loss, test loss"].startswith("0.05, ")

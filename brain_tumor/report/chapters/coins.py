@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from brain_tumor.report import drawing
 from brain_tumor.report.aggregates import over_seeds
-from brain_tumor.report.formatting import interval, number
+from brain_tumor.report.formatting import interval, number, suffixes
 from brain_tumor.report.page import Block, Heading, Line, Picture, Table, Text
 from brain_tumor.report.runs import Run
 
@@ -54,14 +54,16 @@ def _lines(runs: Sequence[Run]) -> Iterator[Line]:
         split = run.record["split"]
         gap = f", gap {split['gap']}" if "gap" in split else ""
         groups[run.same_but_for("seed", "split", "labels"), _SPLITS.get(run.split, run.split) + gap].append(run)
-    for (_, split), members in sorted(groups.items(), key=lambda item: (item[1][0].title, item[0][1])):
+    ordered = sorted(groups.items(), key=lambda item: (item[1][0].title, item[0][1]))
+    more = suffixes([(members[0].title, split) for (_, split), members in ordered])
+    for ((_, split), members), suffix in zip(ordered, more, strict=True):
         tables = [run.answers().rename(columns={"right": "value"}) for run in members]
         found = over_seeds([float(table["value"].mean()) for table in tables], tables)
         areas = [run.record["test"].get("patient_auroc", {}).get("value") for run in members]
         copied = [run.record["baselines"].get("nearest_slice", {}).get("accuracy", {}).get("value") for run in members]
         yield {
             "data": members[0].dataset,
-            "model": members[0].title,
+            "model": members[0].title + suffix,
             "split": split,
             "draws": len({run.record["data"]["target"].get("seed") for run in members}),
             "runs": len(members),

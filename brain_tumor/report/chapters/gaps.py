@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from brain_tumor.metrics import baselines
 from brain_tumor.report import drawing, paired
 from brain_tumor.report.aggregates import Groups, mean, over_seeds
-from brain_tumor.report.formatting import interval, number, points
+from brain_tumor.report.formatting import interval, number, points, suffixes
 from brain_tumor.report.page import Block, Heading, Line, Picture, Table, Text
 from brain_tumor.report.pooled import pool_folds
 from brain_tumor.report.runs import Run
@@ -69,8 +69,9 @@ def _lines(groups: Groups) -> Iterator[Line]:
     for run in groups.runs:
         if run.split == "slice":
             by_slice[run.same_but_for("seed", "fold", "gap")].append(run)
-    for key, doses in by_key.items():
-        example = next(iter(doses.values()))[0]
+    examples = [next(iter(doses.values()))[0] for doses in by_key.values()]
+    more = suffixes([(example.title, example.split) for example in examples])
+    for (key, doses), example, suffix in zip(by_key.items(), examples, more, strict=True):
         # Runs without a gap are the two ends: by slice the narrow one, in folds the wide one.
         if key in by_slice:
             doses[0] += [run for run in by_slice[key] if run.seed not in {other.seed for other in doses[0]}]
@@ -78,10 +79,10 @@ def _lines(groups: Groups) -> Iterator[Line]:
         if pool is not None and WHOLE not in doses:
             doses[WHOLE] = [run for runs in pool.runs.values() for run in runs]
         ordered = sorted(doses, key=lambda dose: math.inf if dose == WHOLE else float(dose))
-        yield from _of_configuration({dose: doses[dose] for dose in ordered if doses[dose]}, example)
+        yield from _of_configuration({dose: doses[dose] for dose in ordered if doses[dose]}, example, suffix)
 
 
-def _of_configuration(doses: dict[Dose, list[Run]], example: Run) -> Iterator[Line]:
+def _of_configuration(doses: dict[Dose, list[Run]], example: Run, suffix: str) -> Iterator[Line]:
     values = {dose: paired.values([run.predictions() for run in runs]) for dose, runs in doses.items()}
     shared = sorted(set.intersection(*(set(table.index) for table in values.values())))
     of_masks = example.record["task"] == "segmentation"
@@ -94,7 +95,7 @@ def _of_configuration(doses: dict[Dose, list[Run]], example: Run) -> Iterator[Li
         above = None if widest is None else paired.difference(values[dose].loc[shared], widest, of_masks)
         last = widest is not None and dose == list(doses)[-1]
         yield {
-            "model": example.title,
+            "model": example.title + suffix,
             "split": "by slice" if split["fold"] is None else f"slices of folds of {split['folds']}",
             "gap": "all of the patient" if dose == WHOLE else str(dose),
             "trained": mean([run.record["split"]["train"]["slices"] for run in runs]),
@@ -134,9 +135,7 @@ def _picture(lines: Sequence[Line]) -> Figure:
         at = np.array([gaps.index(line["gap"]) for line in own]) + (place - (len(models) - 1) / 2) * 0.06
         drawing.means(axes, at, own, "score", ", ".join(model), style, linestyle="-")
         axes.plot(at, [line["copying"] for line in own], color=style["color"], linestyle=":", linewidth=1)
-    axes.plot(
-        [], [], color="#555555", linestyle=":", linewidth=1, label="copying the nearest training slice, same split"
-    )
+    axes.plot([], [], color="#555555", linestyle=":", linewidth=1, label="copying the nearest training slice")
     axes.set_xticks(range(len(gaps)), gaps)
     axes.set(xlabel="left out of training: slices of the patient within so many of a tested one", ylabel="score")
     figure.legend(fontsize="small", loc="outside lower center")

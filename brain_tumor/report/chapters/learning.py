@@ -12,7 +12,7 @@ from matplotlib.ticker import NullLocator
 from brain_tumor.metrics import crossed
 from brain_tumor.report import drawing
 from brain_tumor.report.aggregates import Groups, mean, over_seeds
-from brain_tumor.report.formatting import interval, number
+from brain_tumor.report.formatting import interval, number, suffixes
 from brain_tumor.report.page import Block, Heading, Line, Picture, Table, Text
 from brain_tumor.report.paired import patient_scores
 from brain_tumor.report.runs import Run
@@ -83,8 +83,9 @@ def _lines(groups: Groups) -> Iterator[Line]:
             split = run.record["split"]
             training = Training(split.get("train_patients"), split.get("draw_seed", 0), run.seed)
             configurations[key][training][split["fold"]] = run
-    for trainings in configurations.values():
-        yield from _of_configuration(trainings)
+    titles = [next(iter(next(iter(trainings.values())).values())).title for trainings in configurations.values()]
+    for trainings, title, more in zip(configurations.values(), titles, suffixes(titles), strict=True):
+        yield from ({**line, "model": title + more} for line in _of_configuration(trainings))
 
 
 def _of_configuration(trainings: Mapping[Training, Mapping[int | None, Run]]) -> Iterator[Line]:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from brain_tumor.metrics.paired import difference
 from brain_tumor.report import drawing
 from brain_tumor.report.aggregates import Groups, mean
-from brain_tumor.report.formatting import number, points
+from brain_tumor.report.formatting import number, points, suffixes
 from brain_tumor.report.page import Block, Heading, Line, Picture, Table, Text
 from brain_tumor.report.paired import patient_scores
 from brain_tumor.report.pooled import Pool, pool_folds
@@ -63,14 +63,15 @@ def _lines(runs: Sequence[Run], pools: Sequence[Pool]) -> Iterator[Line]:
     configurations: dict[str, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
         configurations[run.same_but_for("seed", "split")][run.record["split"]["site"]].append(run)
-    for key, sites in configurations.items():
+    titles = [next(iter(sites.values()))[0].title for sites in configurations.values()]
+    for (key, sites), title, more in zip(configurations.items(), titles, suffixes(titles), strict=True):
         pool = complete.get(key)
-        yield from (_line(site, sites[site], pool) for site in sorted(sites))
+        yield from (_line(title + more, site, sites[site], pool) for site in sorted(sites))
         if len(sites) > 1:
-            yield _line(_ALL, [run for members in sites.values() for run in members], pool)
+            yield _line(title + more, _ALL, [run for members in sites.values() for run in members], pool)
 
 
-def _line(site: str, runs: Sequence[Run], pool: Pool | None) -> Line:
+def _line(title: str, site: str, runs: Sequence[Run], pool: Pool | None) -> Line:
     """Return the scores of the patients of a site, left out and in folds, and their differences.
 
     Values: `model`, `score` (what it is), `site`, `patients`, how many were in training (`trained`, `trained in
@@ -83,7 +84,7 @@ def _line(site: str, runs: Sequence[Run], pool: Pool | None) -> Line:
     value, low, high = (np.nan, np.nan, np.nan) if found is None else found[:3]
     folds = [] if pool is None else [run for members in pool.runs.values() for run in members]
     return {
-        "model": runs[0].title,
+        "model": title,
         "score": "Dice per volume" if runs[0].record["task"] == "segmentation" else "slices right",
         "site": site,
         "patients": len(out),
