@@ -12,7 +12,7 @@ from brain_tumor.report import drawing, paired
 from brain_tumor.report.aggregates import Groups, mean, over_seeds
 from brain_tumor.report.formatting import interval, number, points, suffixes
 from brain_tumor.report.page import Block, Heading, Line, Picture, Table, Text
-from brain_tumor.report.pooled import pool_folds
+from brain_tumor.report.pooled import of_like_seeds, pool_folds
 from brain_tumor.report.runs import Run
 
 WHOLE = "patient"  # the dose without any slice of a tested patient
@@ -73,13 +73,14 @@ def _lines(groups: Groups) -> Iterator[Line]:
     more = suffixes([(example.title, example.split) for example in examples])
     for (key, doses), example, suffix in zip(by_key.items(), examples, more, strict=True):
         # Runs without a gap are the two ends: by slice the narrow one, in folds the wide one.
-        if key in by_slice:
-            doses[0] += [run for run in by_slice[key] if run.seed not in {other.seed for other in doses[0]}]
+        gapped = [run for runs in doses.values() for run in runs]
+        if key in by_slice and 0 not in doses:
+            doses[0] = of_like_seeds(by_slice[key], gapped)
         pool = pools.get(example.same_but_for("seed", "fold", "split"))
         if pool is not None and WHOLE not in doses:
-            doses[WHOLE] = [run for runs in pool.runs.values() for run in runs]
+            doses[WHOLE] = of_like_seeds([run for runs in pool.runs.values() for run in runs], gapped)
         ordered = sorted(doses, key=lambda dose: math.inf if dose == WHOLE else float(dose))
-        yield from _of_configuration({dose: doses[dose] for dose in ordered if doses[dose]}, example, suffix)
+        yield from _of_configuration({dose: doses[dose] for dose in ordered}, example, suffix)
 
 
 def _of_configuration(doses: dict[Dose, list[Run]], example: Run, suffix: str) -> Iterator[Line]:

@@ -57,9 +57,7 @@ def _prepared(groups: Groups) -> list[Block]:
         "the paper": "{paper:.0%}",
         "accuracy": partial(interval, name="accuracy"),
     }
-    text = (
-        "Rows whose slices were made grey, or normalized by other numbers than ImageNet's, and the paper's losses."
-    )
+    text = "Rows whose slices were made grey, or normalized by other numbers than ImageNet's, and the paper's losses."
     return [Text(text), Table.of("preparations", [_prepared_line(run) for run in runs], columns)]
 
 

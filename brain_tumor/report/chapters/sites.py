@@ -14,7 +14,7 @@ from brain_tumor.report.aggregates import Groups, mean
 from brain_tumor.report.formatting import number, points, suffixes
 from brain_tumor.report.page import Block, Heading, Line, Picture, Table, Text
 from brain_tumor.report.paired import patient_scores
-from brain_tumor.report.pooled import Pool, pool_folds
+from brain_tumor.report.pooled import Pool, of_like_seeds, pool_folds
 from brain_tumor.report.runs import Run
 
 _ALL = "all of these"
@@ -79,10 +79,10 @@ def _line(title: str, site: str, runs: Sequence[Run], pool: Pool | None) -> Line
     `differences` has those of patients.
     """
     out = _means([run.predictions() for run in runs])
-    within = pd.Series(dtype=float) if pool is None else _means(list(pool.tables.values())).reindex(out.index).dropna()
+    folds = [] if pool is None else of_like_seeds([run for members in pool.runs.values() for run in members], runs)
+    within = _means([run.predictions() for run in folds]).reindex(out.index).dropna()
     found = difference(within, out)
     value, low, high = (np.nan, np.nan, np.nan) if found is None else found[:3]
-    folds = [] if pool is None else [run for members in pool.runs.values() for run in members]
     return {
         "model": title,
         "score": "Dice per volume" if runs[0].record["task"] == "segmentation" else "slices right",
@@ -98,7 +98,9 @@ def _line(title: str, site: str, runs: Sequence[Run], pool: Pool | None) -> Line
 
 
 def _means(tables: Sequence[pd.DataFrame]) -> "pd.Series[float]":
-    """Return each patient's score, averaged over seeds."""
+    """Return each patient's score, averaged over seeds; nobody's without tables."""
+    if not tables:
+        return pd.Series(dtype=float)
     return pd.concat([patient_scores(table) for table in tables]).groupby(level=0).mean()
 
 
