@@ -106,8 +106,8 @@ class SliceDataModule(L.LightningDataModule):
         super().__init__()
         target = dataset.target if target is None else target
         settings.check(
-            target, crop, masks, empty, resident, target_seed, batch_size=batch_size, eval_batch_size=eval_batch_size,
-            size=size, min_patients=min_patients, crop_margin=crop_margin,
+            target, crop, masks, empty, resident, target_seed, split, site_by, batch_size=batch_size, size=size,
+            eval_batch_size=eval_batch_size, min_patients=min_patients, crop_margin=crop_margin,
         )  # fmt: skip
         self.dataset, self.transforms = dataset, transforms
         self.cache_dir = Path(cache_dir).expanduser()

@@ -35,6 +35,8 @@ def check(
     empty: float | None,
     resident: bool | str,
     target_seed: int,
+    split: str | None,
+    site_by: str | None,
     **numbers: float | None,
 ) -> None:
     """Refuse values out of range, and settings that exclude each other.
@@ -46,6 +48,8 @@ def check(
         empty: likewise.
         resident: likewise.
         target_seed: likewise.
+        split: likewise.
+        site_by: likewise.
         numbers: the settings named in `LEAST`; None is always allowed.
 
     Raises:
@@ -58,6 +62,8 @@ def check(
         raise ValueError(f"data.empty={empty}: slices without a tumour for each with one; must be at least 0")
     if crop not in crops.CROPS:
         raise ValueError(f"data.crop={crop}: choose one of {', '.join(crops.CROPS)}")
+    if site_by is not None and split != "site":
+        raise ValueError(f"data.site_by={site_by}: goes with data.split=site")
     if target_seed and target != targets.RANDOM:
         raise ValueError(f"data.target_seed={target_seed}: goes with data.target={targets.RANDOM}")
     if masks is not None and crop == "none" and not targets.needs_tumours(target):
