@@ -17,7 +17,7 @@ STYLES = (
 )  # fmt: skip
 
 
-def styles() -> Iterator[dict[str, str]]:
+def styles() -> Iterator[dict[str, Any]]:
     """Yield a colour and a marker for each configuration in a figure, as options of matplotlib's `plot`."""
     return ({"color": color, "marker": marker} for color, marker in cycle(STYLES))
 
@@ -28,7 +28,7 @@ def means(
     lines: Sequence[Mapping[str, Any]],
     name: str,
     label: str,
-    style: dict[str, str],
+    style: dict[str, Any],
     **more: Any,
 ) -> None:
     """Draw the values `name` of lines with their limits, `name low` and `name high`.

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -51,16 +52,17 @@ def _lines(runs: Sequence[Run]) -> Iterator[Line]:
     """Yield a line for each configuration and split."""
     groups: dict[tuple[str, str], list[Run]] = defaultdict(list)
     for run in runs:
-        split = run.record["split"]
-        gap = f", gap {split['gap']}" if "gap" in split else ""
+        drawn = run.record["split"]
+        gap = f", gap {drawn['gap']}" if "gap" in drawn else ""
         groups[run.same_but_for("seed", "split", "labels"), _SPLITS.get(run.split, run.split) + gap].append(run)
     ordered = sorted(groups.items(), key=lambda item: (item[1][0].title, item[0][1]))
     more = suffixes([(members[0].title, split) for (_, split), members in ordered])
     for ((_, split), members), suffix in zip(ordered, more, strict=True):
         tables = [run.answers().rename(columns={"right": "value"}) for run in members]
         found = over_seeds([float(table["value"].mean()) for table in tables], tables)
-        areas = [run.record["test"].get("patient_auroc", {}).get("value") for run in members]
-        copied = [run.record["baselines"].get("nearest_slice", {}).get("accuracy", {}).get("value") for run in members]
+        nothing: dict[str, Any] = {}
+        areas = [run.record["test"].get("patient_auroc", nothing).get("value") for run in members]
+        copied = [run.record["baselines"].get("nearest_slice", nothing).get("accuracy", nothing) for run in members]
         yield {
             "data": members[0].dataset,
             "model": members[0].title + suffix,
@@ -70,7 +72,7 @@ def _lines(runs: Sequence[Run]) -> Iterator[Line]:
             "slices": len({path for table in tables for path in table["path"]}),
             **{"accuracy": found.value, "accuracy low": found.low, "accuracy high": found.high},
             "auroc": _mean(areas),
-            "copying": _mean(copied),
+            "copying": _mean([score.get("value") for score in copied]),
         }
 
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -121,7 +122,7 @@ def _picture(lines: Sequence[Line]) -> Figure:
     return figure
 
 
-def _draw(axes: Axes, lines: Mapping[float, Line], label: str, style: dict[str, str]) -> None:
+def _draw(axes: Axes, lines: Mapping[float, Line], label: str, style: dict[str, Any]) -> None:
     """Draw the patients of a model's sites, spread a little, and their means with intervals."""
     for at, line in lines.items():
         values = np.sort(line["differences"].to_numpy())
