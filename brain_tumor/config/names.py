@@ -84,14 +84,20 @@ def _run_name(*, _root_: DictConfig) -> str:
     split = data.get("split", "slice")
     if data.get("test_cases") is not None:
         split = "cases"
+    if data.get("site") is not None:
+        split = f"site{data.site}"
     if data.get("fold") is not None:
         split = f"fold{data.fold}" + (f"of{data.folds}" if data.get("folds") else "")
     if data.get("inner_fold") is not None:
         split += f"-inner{data.inner_fold}of{data.inner_folds}"
+    if data.get("gap") is not None:
+        split += f"-gap{data.gap}"
+    if data.get("train_patients") is not None:
+        split += f"-{data.train_patients}patients{data.draw_seed}"
     target = data.get("target")
     parts = [
         choices["data"],
-        target if target not in {None, "tumour", "class"} else "",
+        f"{target}{data.get('target_seed') or ''}" if target not in {None, "tumour", "class"} else "",
         "crop" if data.get("crop", "none") != "none" else "",
         f"row{_root_.experiment}" if _root_.get("experiment") else "",
         model.get("backbone") or choices["model"],

@@ -30,15 +30,9 @@ class SliceDataModule(L.LightningDataModule):
         cache_dir: the folder of decoded slices, which all runs share.
         target: what slices are labelled with (see `brain_tumor.data.targets`); None for the data set's default.
         positive: the class that means a tumour; None to go by the data set's declaration or by the classes' names.
-        split: as the following eight, a setting of `brain_tumor.data.split.Split`.
-        test_fraction: share of the slices, or patients, to test.
-        val_fraction: share of the training part to validate on; 0, as in the paper, for none.
-        split_seed: of the split's draw.
-        folds: how many folds to divide the patients into.
-        fold: the fold to test.
-        test_cases: the patients to test.
-        inner_folds: how many folds to divide the other patients than those of `fold` into.
-        inner_fold: the inner fold to test.
+        target_seed: of the labels of the target "random".
+        split: as those up to `draw_seed`, a setting of `brain_tumor.data.split.Split`, described there.
+        site_by: what tells a patient's site (see `brain_tumor.data.sites.find`); None for the data set's declaration.
         min_patients: a target of patients leaves out classes with fewer.
         crop: "tumour" shows the surroundings of the tumour's mask only, "none" the whole slice.
         crop_margin: width added on each side of a crop, as a share of the mask's longer side.
@@ -49,10 +43,7 @@ class SliceDataModule(L.LightningDataModule):
         batch_size: of training.
         eval_batch_size: of validation, test and features; changes speed, not results. None for a fast one.
         size: side of the square images, in pixels.
-        intensities: as the following three, a setting of `brain_tumor.data.inputs.Inputs`, where they are described.
-        neighbours: how many slices above and below.
-        neighbour_mm: how far apart.
-        skull: keep it or not.
+        intensities: as those up to `skull`, a setting of `brain_tumor.data.inputs.Inputs`, described there.
         resident: whether to hold all images in the device's memory: True, False, or "auto" for a GPU with room for
             them; changes speed, not results.
         seed: of the order of training batches.
@@ -81,6 +72,7 @@ class SliceDataModule(L.LightningDataModule):
         transforms: Transforms,
         cache_dir: str,
         target: str | None = None,
+        target_seed: int = 0,
         positive: str | None = None,
         split: str | None = "slice",
         test_fraction: float = 0.15,
@@ -91,6 +83,11 @@ class SliceDataModule(L.LightningDataModule):
         test_cases: Sequence[str] | None = None,
         inner_folds: int | None = None,
         inner_fold: int | None = None,
+        site: str | int | None = None,
+        gap: int | str | None = None,
+        train_patients: int | None = None,
+        draw_seed: int = 0,
+        site_by: str | None = None,
         min_patients: int = 10,
         crop: str = "none",
         crop_margin: float = 0.2,
@@ -109,16 +106,18 @@ class SliceDataModule(L.LightningDataModule):
         super().__init__()
         target = dataset.target if target is None else target
         settings.check(
-            target, crop, masks, empty, resident, batch_size=batch_size, eval_batch_size=eval_batch_size, size=size,
-            min_patients=min_patients, crop_margin=crop_margin,
+            target, crop, masks, empty, resident, target_seed, split, site_by, batch_size=batch_size, size=size,
+            eval_batch_size=eval_batch_size, min_patients=min_patients, crop_margin=crop_margin,
         )  # fmt: skip
         self.dataset, self.transforms = dataset, transforms
         self.cache_dir = Path(cache_dir).expanduser()
-        self.target, self.min_patients = target, min_patients
+        self.target, self.target_seed, self.min_patients = target, target_seed, min_patients
         self.positive = dataset.positive if positive is None and target == dataset.target else positive
         self.split = Split(
-            split, test_fraction, val_fraction, split_seed, folds, fold, test_cases, inner_folds, inner_fold
-        )
+            split, test_fraction, val_fraction, split_seed, folds, fold, test_cases, inner_folds, inner_fold, site, gap,
+            train_patients, draw_seed,
+        )  # fmt: skip
+        self.site_by = dataset.site if site_by is None else site_by
         self.crop, self.crop_margin, self.masks, self.empty = crop, crop_margin, masks, empty
         self.batch_size, self._eval_batch_size = batch_size, eval_batch_size
         self.size, self.resident, self.seed, self.tested = size, resident, seed, "test"
@@ -159,7 +158,8 @@ class SliceDataModule(L.LightningDataModule):
             raise ValueError(f"data.empty={self.empty}: this data has no masks that tell empty slices; leave it out")
         labelled = labelling.label(
             listing, decoded, self.split, None if self.masks is None else predicted,
-            target=self.target, positive=self.positive, min_patients=self.min_patients,
+            target=self.target, positive=self.positive, min_patients=self.min_patients, target_seed=self.target_seed,
+            site_by=self.site_by,
         )  # fmt: skip
         self.table, self.classes, self.positive, self.rows, self.drawn, self.left_out, self.key = labelled
         self.localized = set(predicted.flagged)

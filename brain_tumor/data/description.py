@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from brain_tumor.data import targets
+from brain_tumor.data import sequences, targets
 from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.scans import skull
 
@@ -49,6 +49,9 @@ def describe(data: SliceDataModule) -> dict[str, Any]:
         "drawn": data.dataset.drawn,
         **_count(data, _labelled(data)),
     }
+    missing = sequences.missing(data.decoded.images, data.table["case"], data.dataset.sequences)
+    if missing is not None:
+        facts["missing"] = missing
     if data.dataset.scaling is not None:
         facts["volumes"] = {"scaling": data.dataset.scaling, "plane": data.dataset.plane}
     if (labels := data.regions.plain()) is not None:
@@ -59,6 +62,8 @@ def describe(data: SliceDataModule) -> dict[str, Any]:
         facts["regions"] = _mask_sources(data)
     if targets.is_of_patients(data.target):
         facts["target"] = {"name": data.target, "patients_left_out": data.left_out}
+    if data.target == targets.RANDOM:
+        facts["target"]["seed"] = data.target_seed
     return facts
 
 
@@ -90,8 +95,10 @@ def of_model(model: type, channels: int, labels: dict[str, Any] | None) -> dict[
 
 def describe_split(data: SliceDataModule) -> dict[str, Any]:
     """Return how the split was drawn, and the counts of each part."""
-    inner = data.split.inner_folds is not None  # then a row without a part is one of the outer fold
-    dropped = 0 if inner else int((_labelled(data)["part"] == "").sum())
+    labelled = _labelled(data)
+    left_out = labelled["part"] == ""
+    # Others are left out on purpose, such as the rows of an outer fold.
+    dropped = int((left_out & labelled["digest"].isin(labelled["digest"][~left_out])).sum())
     parts = {part: _count(data, data.table.iloc[rows]) for part, rows in data.rows.items()}
     shared = _patients_on_both_sides(data.table)
     return {**data.drawn, "duplicates_dropped": dropped, "patients_on_both_sides": shared, **parts}
@@ -107,7 +114,7 @@ def _patients_on_both_sides(table: pd.DataFrame) -> int:
 
 def _needs_tumours(data: SliceDataModule) -> bool:
     """Return whether the slices shown, or their crops, depend on where the tumour is."""
-    return data.crop != "none" or targets.is_of_patients(data.target)
+    return data.crop != "none" or targets.needs_tumours(data.target)
 
 
 def _mask_sources(data: SliceDataModule) -> dict[str, Any]:

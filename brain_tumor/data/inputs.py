@@ -58,6 +58,8 @@ class Inputs:
                 "data.intensities=volume: measures whole volumes, and data.slices=tumour shows a part of them only; "
                 "leave one of them out"
             )
+        if self.intensities == "volume" and transforms.grey:
+            raise ValueError("transforms.grey=true: mixes sequences that data.intensities=volume scales; leave one out")
         if crop != "none":
             for name in ("intensities", "neighbours", "skull"):
                 if (value := getattr(self, name)) != getattr(Inputs, name):

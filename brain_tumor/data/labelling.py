@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from brain_tumor.data import contradictions, crops, targets
+from brain_tumor.data import contradictions, crops, sites, targets
 from brain_tumor.data.cache import DecodedSlices
 from brain_tumor.data.decoding import summarise
 from brain_tumor.data.split import Split
@@ -47,6 +47,8 @@ def label(
     target: str | None,
     positive: str | None,
     min_patients: int,
+    target_seed: int = 0,
+    site_by: str = "",
 ) -> LabelledSlices:
     """Label a listing's slices and draw their parts.
 
@@ -58,13 +60,17 @@ def label(
         target: what slices are labelled with (see `targets.classify`).
         positive: the class that means a tumour (see `targets.positive_class`).
         min_patients: a target of patients leaves out classes with fewer.
+        target_seed: of the labels of the target "random".
+        site_by: what tells a patient's site (see `sites.find`), for a split by site.
 
     Raises:
         ValueError: the data does not allow the target or the split, identical images contradict each other, a run has
             not been tested on everything that is tested here, or the training part lacks a class.
     """
     table = _join_facts(listing, decoded, predicted)
-    labels = targets.classify(table, target, listing.patients, min_patients)
+    if split.split == "site":
+        table = table.assign(site=sites.find(table, site_by, listing.patients))
+    labels = targets.classify(table, target, listing.patients, min_patients, target_seed)
     positive = targets.positive_class(labels.classes, target, positive)
     names = ["" if number < 0 else labels.classes[number] for number in labels.values]
     if problems := contradictions.find(table, names, decoded.mask_identity):

@@ -34,6 +34,9 @@ def check(
     masks: str | Sequence[str] | None,
     empty: float | None,
     resident: bool | str,
+    target_seed: int,
+    split: str | None,
+    site_by: str | None,
     **numbers: float | None,
 ) -> None:
     """Refuse values out of range, and settings that exclude each other.
@@ -44,6 +47,9 @@ def check(
         masks: likewise.
         empty: likewise.
         resident: likewise.
+        target_seed: likewise.
+        split: likewise.
+        site_by: likewise.
         numbers: the settings named in `LEAST`; None is always allowed.
 
     Raises:
@@ -56,7 +62,11 @@ def check(
         raise ValueError(f"data.empty={empty}: slices without a tumour for each with one; must be at least 0")
     if crop not in crops.CROPS:
         raise ValueError(f"data.crop={crop}: choose one of {', '.join(crops.CROPS)}")
-    if masks is not None and crop == "none" and not targets.is_of_patients(target):
+    if site_by is not None and split != "site":
+        raise ValueError(f"data.site_by={site_by}: goes with data.split=site")
+    if target_seed and target != targets.RANDOM:
+        raise ValueError(f"data.target_seed={target_seed}: goes with data.target={targets.RANDOM}")
+    if masks is not None and crop == "none" and not targets.needs_tumours(target):
         raise ValueError("data.masks: goes with data.crop=tumour, or with a target of patients")
     if resident not in (True, False, "auto"):
         raise ValueError(f"data.resident={resident}: choose one of auto, true, false")

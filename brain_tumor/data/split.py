@@ -1,4 +1,4 @@
-"""Divide slices into training, validation and test part: at random, by patient, by folds, or as folders say."""
+"""Divide slices into training, validation and test part: at random, by patient, fold or site, or as folders say."""
 
 import math
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from brain_tumor.data import folds as folds_
-from brain_tumor.data import grouping
+from brain_tumor.data import given, grouping, sites, thinning
 
-METHODS = ("slice", "patient", "given", "none")
+METHODS = ("slice", "patient", "site", "given", "none")
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,10 @@ class Split:
 
     Args:
         split: "slice" draws slices at random, as the paper does (section III: 85 % to train, the rest to test; 3,339
-            and 590 of LGG's 3,929). "patient" draws whole patients. "given" follows the data's folders: train/, test/
-            and perhaps val/, or the fold named by `fold`. "none" puts everything into the test part. None means "given"
-            where the folders name parts or folds, and "slice" elsewhere.
+            and 590 of LGG's 3,929). "patient" draws whole patients. "site" tests all patients of `site`. "given"
+            follows the data's folders: train/, test/ and perhaps val/, or the fold named by `fold`. "none" puts
+            everything into the test part. None means "given" where the folders name parts or folds, and "slice"
+            elsewhere.
         test_fraction: share of slices (or of patients) to test; rounded up.
         val_fraction: share of the training part to validate on, drawn by the same rule; 0 for none.
         split_seed: of the draw.
@@ -33,6 +34,12 @@ class Split:
         inner_folds: leave out the patients of `fold`, divide the others into so many folds, and test one of these:
             a choice between settings is then made without the patients that test it (nested cross-validation).
         inner_fold: the inner fold to test, from 0 to `inner_folds` - 1.
+        site: the site to test, one of those in the table's column `site`.
+        gap: with "slice", leave out training slices within so many slices of a tested one of the same patient; with
+            `folds`, test `test_fraction` of the slices of the fold's patients, and train on their others, too, but for
+            those within the gap. "patient" leaves out all other slices of these patients.
+        train_patients: train on so many patients, drawn from the training part. Draws of one seed are nested.
+        draw_seed: of that draw.
 
     Raises:
         ValueError: a value is out of range, or settings exclude each other.
@@ -47,6 +54,10 @@ class Split:
     test_cases: Sequence[str | int] | None = None
     inner_folds: int | None = None
     inner_fold: int | None = None
+    site: str | int | None = None
+    gap: int | str | None = None
+    train_patients: int | None = None
+    draw_seed: int = 0
 
     def __post_init__(self) -> None:
         if self.split is not None and self.split not in METHODS:
@@ -57,7 +68,7 @@ class Split:
             raise ValueError(f"data.val_fraction={self.val_fraction}: must be at least 0 and below 1")
         if self.folds is not None and self.test_cases is not None:
             raise ValueError("data.folds and data.test_cases: each says who is tested; give one of them")
-        if (self.folds is not None or self.test_cases is not None) and self.split in {"given", "none"}:
+        if (self.folds is not None or self.test_cases is not None) and self.split in {"site", "given", "none"}:
             raise ValueError(f"data.split={self.split}: leaves nothing to data.folds or data.test_cases; leave it out")
         _refuse_folds("", self.folds, self.fold)
         _refuse_folds("inner_", self.inner_folds, self.inner_fold)
@@ -67,22 +78,31 @@ class Split:
             raise ValueError(
                 f"data.fold={self.fold}: of how many? Give data.folds, or data.split=given for the data's own"
             )
+        if self.site is not None and self.split != "site":
+            raise ValueError(f"data.site={self.site}: goes with data.split=site")
+        if self.gap is not None and (self.inner_folds is not None or (self.folds is None and self.split != "slice")):
+            raise ValueError(f"data.gap={self.gap}: goes with data.split=slice or with data.folds")
+        if self.gap is not None and self.test_cases is not None:
+            raise ValueError(f"data.gap={self.gap}: data.test_cases tests whole patients; leave one of them out")
+        thinning.check(self.gap, self.train_patients, self.draw_seed)
 
     def method(self, table: pd.DataFrame) -> str:
-        """Return the rule for these slices: "slice", "patient", "given", "none", "folds", "inner folds" or "cases"."""
+        """Return the rule for these slices: one of `METHODS`, "folds", "inner folds" or "cases"."""
         if self.folds is not None:
             return "folds" if self.inner_folds is None else "inner folds"
         if self.test_cases is not None:
             return "cases"
-        return self.split or ("given" if _is_given(table) else "slice")
+        return self.split or ("given" if given.are_named(table) else "slice")
 
     def draw(self, table: pd.DataFrame, labels: NDArray[np.int64]) -> NDArray[np.str_]:
         """Return the part of every row: "train", "val", "test" or "", which is left out.
 
-        Left out are rows whose duplicate has a later part, and with inner folds the rows of the outer one.
+        Left out are rows whose duplicate has a later part, with inner folds the rows of the outer one, and what the
+        training is not to see (`gap`, `train_patients`).
 
         Args:
-            table: columns `case`, `digest`, `part`, `fold` and perhaps `person` (see `brain_tumor.datasets.base`).
+            table: columns `case`, `digest`, `part`, `fold` and perhaps `person` (see `brain_tumor.datasets.base`); with
+                "site" also `site`, with a gap `slice`.
             labels: int64 (n,); folds get similar numbers of each.
 
         Raises:
@@ -92,18 +112,30 @@ class Split:
         if method == "none":
             return np.full(len(table), "test")
         if method == "given":
-            parts = _given(table, self.fold)
+            parts = given.parts(table, self.fold)
         else:
             parts = np.where(self._tested(table, labels, method), "test", "train").astype("<U5")
         if method == "inner folds":
             parts = self._inner_parts(table, labels, parts)
+        if self.gap is not None:
+            parts[thinning.near(table, parts, self.gap)] = ""
         if self.val_fraction > 0:
             self._take_validation(parts, table, method)
+        if self.train_patients is not None:
+            parts[thinning.not_drawn(table, parts, self.train_patients, self.draw_seed)] = ""
         return parts
 
     def describe(self, table: pd.DataFrame) -> dict[str, Any]:
         """Return the rule, for the record; with inner folds, `folds` and `fold` are theirs."""
-        drawn = {"method": self.method(table), "seed": self.split_seed, "folds": self.folds, "fold": self.fold}
+        drawn: dict[str, Any] = {
+            "method": self.method(table), "seed": self.split_seed, "folds": self.folds, "fold": self.fold
+        }  # fmt: skip
+        if self.split == "site":
+            drawn |= {"site": str(self.site), "sites": sites.count(table)}
+        if self.gap is not None:
+            drawn["gap"] = self.gap
+        if self.train_patients is not None:
+            drawn |= {"train_patients": self.train_patients, "draw_seed": self.draw_seed}
         if self.inner_folds is None:
             return drawn
         outer = {"outer_folds": self.folds, "outer_fold": self.fold}
@@ -113,10 +145,22 @@ class Split:
         if method in {"folds", "inner folds"}:
             assert self.folds is not None
             assert self.fold is not None
-            return np.equal(folds_.deal(table, labels, self.folds, self.split_seed), self.fold)
+            tested = np.equal(folds_.deal(table, labels, self.folds, self.split_seed), self.fold)
+            return tested if self.gap is None else self._some_slices(table, tested)
         if method == "cases":
             return _named(table, [str(name) for name in self.test_cases or ()])  # 101 is given as a number
+        if method == "site":
+            site = None if self.site is None else str(self.site)
+            return _with_relatives(table, sites.of_site(table, site), f"data.site={site}")
         return _fraction(table, method, self.test_fraction, np.random.default_rng(self.split_seed))
+
+    def _some_slices(self, table: pd.DataFrame, tested: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return `test_fraction` of the rows that `tested` has."""
+        rows = np.flatnonzero(tested)
+        generator = np.random.default_rng([self.split_seed, 2])
+        some = np.zeros(len(table), dtype=bool)
+        some[rows] = _fraction(table.iloc[rows], "slice", self.test_fraction, generator)
+        return some
 
     def _inner_parts(self, table: pd.DataFrame, labels: NDArray[np.int64], parts: NDArray[np.str_]) -> NDArray[np.str_]:
         """Return the parts of the inner folds: of the rows that `parts` trains on, the others are left out."""
@@ -150,29 +194,6 @@ def _refuse_folds(prefix: str, folds: int | None, fold: int | None) -> None:
         raise ValueError(f"data.{prefix}fold={fold}: of how many? Give data.{prefix}folds")
 
 
-def _is_given(table: pd.DataFrame) -> bool:
-    return bool((table["part"] != "").any() or (table["fold"] >= 0).any())
-
-
-def _given(table: pd.DataFrame, fold: int | None) -> NDArray[np.str_]:
-    """Return the parts that the data's folders name; "" for a row whose file also stands in a later part."""
-    folds = sorted(set(table["fold"]) - {-1})
-    if folds:
-        if fold not in folds:
-            raise ValueError(f"data.fold={fold}: the data has the folds {folds[0]} to {folds[-1]}; choose one of them")
-        parts = np.where(table["fold"] == fold, "test", "train").astype("<U5")
-    elif fold is not None:
-        raise ValueError(f"data.fold={fold}: the data has no folds of its own; give data.folds to divide its patients")
-    else:
-        parts = table["part"].to_numpy(dtype="<U5").copy()
-    if not (set(parts) >= {"train", "test"}):
-        raise ValueError("data.split=given: the data has no train/ and test/ folders; choose slice or patient")
-    for part, later in (("train", ("val", "test")), ("val", ("test",))):
-        duplicated = table["digest"].isin(table["digest"][np.isin(parts, later)]).to_numpy()
-        parts[(parts == part) & duplicated] = ""
-    return parts
-
-
 def _named(table: pd.DataFrame, names: Sequence[str]) -> NDArray[np.bool_]:
     """Return which rows (n,) belong to the named patients, or to patients who share a file with them."""
     grouping.require_patients(table, "data.test_cases")
@@ -182,11 +203,16 @@ def _named(table: pd.DataFrame, names: Sequence[str]) -> NDArray[np.bool_]:
             f"data.test_cases: {', '.join(unknown[:3]) or 'names nobody'}{' and more' * (len(unknown) > 3)}: no such "
             f"patient; the data names them like {table['case'].iloc[0]}"
         )
+    return _with_relatives(table, table["case"].isin(names).to_numpy(), "data.test_cases")
+
+
+def _with_relatives(table: pd.DataFrame, chosen: NDArray[np.bool_], setting: str) -> NDArray[np.bool_]:
+    """Return the chosen rows, and those of patients who share a file with them; refuse to choose all."""
     groups = grouping.groups(table, by_patient=True)
-    chosen = np.isin(groups, groups[table["case"].isin(names).to_numpy()])
-    if chosen.all():
-        raise ValueError("data.test_cases: names every patient; leave some to train on")
-    return chosen
+    whole = np.isin(groups, groups[chosen])
+    if whole.all():
+        raise ValueError(f"{setting}: names every patient; leave some to train on")
+    return whole
 
 
 def _fraction(table: pd.DataFrame, method: str, fraction: float, generator: np.random.Generator) -> NDArray[np.bool_]:

@@ -7,9 +7,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from brain_tumor.data import grouping
 from brain_tumor.datasets import positive
 
 USUAL_SIZE = 224  # pixels
+RANDOM = "random"  # the target that means nothing
+RANDOM_CLASSES = ["heads", "tails"]
 TUMOUR_CLASSES = ["no tumour", "tumour"]
 
 
@@ -40,7 +43,9 @@ def available(table: pd.DataFrame, patients: pd.DataFrame | None = None) -> list
     )
 
 
-def classify(table: pd.DataFrame, target: str | None, patients: pd.DataFrame | None = None, least: int = 1) -> Labels:
+def classify(
+    table: pd.DataFrame, target: str | None, patients: pd.DataFrame | None = None, least: int = 1, seed: int = 0
+) -> Labels:
     """Label every slice.
 
     Args:
@@ -48,13 +53,17 @@ def classify(table: pd.DataFrame, target: str | None, patients: pd.DataFrame | N
             also `case`, and `chosen` (whether the slice has a tumour) where other runs decide that.
         target: "tumour" labels slices by whether their mask has a tumour; "class" labels them by their folders; a
             column of `patients` labels the slices with a tumour by the patient's property. None means the first of
-            these that the data allows.
+            these that the data allows. "random" labels all slices of a patient with heads or tails, drawn for half of
+            the patients each: what a split can score on it above chance is leakage.
         patients: the patients' properties (see `brain_tumor.datasets.base.Listing`).
         least: a target of patients leaves out classes with fewer patients.
+        seed: of the draw of "random".
 
     Raises:
         ValueError: the data does not allow this target, or fewer than two classes have enough patients.
     """
+    if target == RANDOM:
+        return _toss(table, seed)
     allowed = available(table, patients)
     if target is None and allowed:
         target = allowed[0]
@@ -72,6 +81,11 @@ def classify(table: pd.DataFrame, target: str | None, patients: pd.DataFrame | N
 def is_of_patients(target: str | None) -> bool:
     """Return whether a target labels patients rather than slices."""
     return target not in {None, "tumour", "class"}
+
+
+def needs_tumours(target: str | None) -> bool:
+    """Return whether a target labels slices with a tumour only."""
+    return is_of_patients(target) and target != RANDOM
 
 
 def positive_class(classes: list[str], target: str | None, asked: str | None) -> str | None:
@@ -93,6 +107,19 @@ def positive_class(classes: list[str], target: str | None, asked: str | None) ->
     if asked is not None or is_of_patients(target):
         return asked
     return TUMOUR_CLASSES[1] if classes == TUMOUR_CLASSES else positive.guess(classes)
+
+
+def _toss(table: pd.DataFrame, seed: int) -> Labels:
+    """Label the slices of half of the patients "heads"; patients who share a file have one label."""
+    grouping.require_patients(table, f"data.target={RANDOM}")
+    groups = grouping.groups(table, by_patient=True)
+    count = int(groups.max()) + 1
+    if count < 2:
+        raise ValueError(f"data.target={RANDOM}: there is one patient; two are needed")
+    order = np.random.default_rng(seed).permutation(count)
+    values = np.empty(count, dtype=np.int64)
+    values[order] = np.arange(count) % 2
+    return Labels(list(RANDOM_CLASSES), values[groups], {})
 
 
 def _label_by_patient(table: pd.DataFrame, target: str, values: "pd.Series[str]", least: int) -> Labels:

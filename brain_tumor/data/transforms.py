@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from brain_tumor.data import grey as grey_
 from brain_tumor.data import warps
 from brain_tumor.data.intensities import strip_depths
 
@@ -28,6 +29,7 @@ class Transforms(nn.Module):
         std: per channel, above 0; ImageNet's by default.
         rotate: largest rotation to either side, in degrees.
         scale: smallest and largest zoom factor.
+        grey: show the picture's luma in all three channels, as those do who read the slices as grey pictures.
         missing: probability that a sample lacks the first channel, the last, or both, equally often. The middle one,
             FLAIR, replaces a missing sequence, as in the LGG data, where 10 of 110 patients lack one or two.
         strip: probability that a sample's skull is removed: all that lies less deep under the head's outline than a
@@ -49,8 +51,8 @@ class Transforms(nn.Module):
         self,
         flip: float = 0.0,
         normalize: bool = False,
-        mean: Sequence[float] = (0.485, 0.456, 0.406),
-        std: Sequence[float] = (0.229, 0.224, 0.225),
+        mean: Sequence[float] = grey_.IMAGENET[0],
+        std: Sequence[float] = grey_.IMAGENET[1],
         rotate: float = 0.0,
         scale: Sequence[float] = (1.0, 1.0),
         missing: float = 0.0,
@@ -59,6 +61,7 @@ class Transforms(nn.Module):
         gamma: float = 0.0,
         contrast: float = 0.0,
         brightness: float = 0.0,
+        grey: bool = False,
     ) -> None:
         super().__init__()
         for name, value in (("flip", flip), ("missing", missing), ("strip", strip)):
@@ -74,11 +77,12 @@ class Transforms(nn.Module):
             raise ValueError(f"transforms.scale={list(scale)}: give two positive factors, the smaller first")
         if len(mean) != len(std) or not len(std) or min(std) <= 0:
             raise ValueError("transforms.mean and transforms.std need a value for each channel, std above 0")
-        self.flip, self.normalize = flip, normalize
+        self.flip, self.normalize, self.grey = flip, normalize, grey
         self.rotate, self.scale, self.elastic = rotate, tuple(scale), elastic
         self.missing, self.strip = missing, strip
         self.gamma, self.contrast, self.brightness = gamma, contrast, brightness
         self.channels = len(mean)
+        self._normalized_by = grey_.normalized_by(mean, std)
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
 
@@ -86,8 +90,10 @@ class Transforms(nn.Module):
         """Take images of so many channels; with another number of `mean` and `std`, every channel gets their mean.
 
         Raises:
-            ValueError: sequences are to be missing, and there is no FLAIR in the middle of three that replaces them.
+            ValueError: sequences are to be missing or made grey, and there are not three.
         """
+        if self.grey and channels != len(grey_.LUMA):
+            raise ValueError(f"transforms.grey=true: needs the three channels of a picture, not {channels}")
         if channels != self.channels:
             if self.missing:
                 raise ValueError(
@@ -128,6 +134,8 @@ class Transforms(nn.Module):
         if self.training and self.missing:
             images, chosen = self._replace_missing(images, chosen)
         x = images.to(torch.float32)
+        if self.grey:
+            x = grey_.luma(self._by_slice(x)).flatten(1, 2)
         if chosen is None:
             x = x.div_(255)
         if self.training and self.warps:
@@ -147,6 +155,8 @@ class Transforms(nn.Module):
             "scale": "1" if self.scale == (1, 1) else " to ".join(f"{factor:g}" for factor in self.scale),
             "missing": self.missing,
             **{name: getattr(self, name) for name in later},
+            **({"grey": True} if self.grey else {}),
+            **({"normalized_by": self._normalized_by} if self.normalize and self._normalized_by else {}),
         }
 
     @property

@@ -27,7 +27,7 @@ from brain_tumor.models import precision as precision_
 
 log = logging.getLogger(__name__)
 _MUCH = 10**9  # bytes; larger files are mentioned in the log
-_LEFT_OUT = {"flip", "missing", "strip", "elastic", "gamma", "contrast", "brightness"}
+_LEFT_OUT = {"flip", "missing", "strip", "elastic", "gamma", "contrast", "brightness", "normalized_by"}
 FORMAT = 1  # raised whenever the same key would hold other numbers
 
 

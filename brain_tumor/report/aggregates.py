@@ -120,7 +120,8 @@ class Groups:
 
     Attributes:
         known: as given.
-        runs: these runs, but for those on inner folds.
+        runs: these runs, but for those on inner folds, and those that leave out more of the training part.
+        apart: the latter: of a site, of slices near tested ones, of patients who were not drawn.
         inner: the runs on inner folds, which say what was chosen and not how good it is.
         classifiers: the runs of classifiers.
         segmenters: the runs of segmenters.
@@ -132,7 +133,8 @@ class Groups:
     def __init__(self, runs: list[Run], known: Known = NOTHING) -> None:
         self.known = known
         self.inner = [run for run in runs if run.split == INNER]
-        runs = [run for run in runs if run.split != INNER]
+        self.apart = [run for run in runs if run.split != INNER and run.study]
+        runs = [run for run in runs if run.split != INNER and not run.study]
         self.runs = runs
         self.classifiers = [run for run in runs if run.record["task"] == "classification"]
         self.segmenters = [run for run in runs if run.record["task"] == "segmentation"]
@@ -150,6 +152,11 @@ class Groups:
         """Return `case` and the tumour's `area` in pixels by path; None if no segmenter tested all patients."""
         pools = [pool for pool in pool_folds(self.segmenters) if pool.runs]
         return next(iter(pools[0].tables.values())).set_index("path")[["case", "area"]] if pools else None
+
+    def missing(self) -> dict[str, list[str]]:
+        """Return the sequences that patients lack, by name; {} if nobody lacks one, or if no run says so."""
+        said = (run.record["data"].get("missing") for run in (*self.runs, *self.apart, *self.inner))
+        return next((missing for missing in said if missing is not None), {})
 
     def cell(self, row: int, optimizer: str, split: str) -> Cell:
         """Return the cell of a row; one without runs if the row has not been run."""

@@ -8,6 +8,7 @@ import pandas as pd
 from brain_tumor.report.aggregates import Groups, one_data_set
 from brain_tumor.report.chapters import (
     chains,
+    coins,
     comparisons,
     cost,
     curves,
@@ -16,11 +17,14 @@ from brain_tumor.report.chapters import (
     expectations,
     explanations,
     folds,
+    gaps,
     leakage,
+    learning,
     localization,
     optimizers,
     searches,
     short,
+    sites,
     steps,
     table1,
     table2,
@@ -34,6 +38,7 @@ from brain_tumor.report.runs import Collection, Run
 # Chapters beside the paper's numbers: they need a run of one of its rows on a split of `SPLITS`.
 _PAPER = (short, table1, table2, curves, comparisons, optimizers, leakage, diagnostics)
 _OTHERS = (folds, expectations, errors, localization, two_stage, explanations, cost)
+_STUDIES = (sites, gaps, learning)  # of runs that leave out more of the training part
 
 
 def compose(collected: Collection, pictures: bool = True, known: Known = NOTHING) -> list[Block]:
@@ -44,16 +49,19 @@ def compose(collected: Collection, pictures: bool = True, known: Known = NOTHING
         pictures: whether to show slices of the data.
         known: what is known of patients beside the runs.
     """
-    kinds = [run for run in collected.runs if types.belongs(run)]
+    random = [run for run in collected.runs if run.study == "random"]
+    kinds = [run for run in collected.runs if types.belongs(run) and run.study != "random"]
     others = [run for run in collected.runs if not types.belongs(run)]
     groups = Groups(one_data_set(others), known)
-    blocks = _state(collected, [*groups.runs, *groups.inner], len(others), bool(kinds))
+    blocks = _state(collected, [*groups.runs, *groups.apart, *groups.inner], len(others), bool(kinds or random))
     blocks += searches.chapter(collected.searches)
     blocks += steps.chapter(groups)
     blocks += chains.chapter(groups)
     if groups.runs:
         chapters = (*(_PAPER if groups.cells else ()), *_OTHERS)
         blocks += [block for chapter in chapters for block in chapter.chapter(groups)]
+    blocks += [block for chapter in _STUDIES for block in chapter.chapter(groups)]
+    blocks += coins.chapter(random)
     if (tumours := groups.tumours()) is not None:
         known = replace(known, areas=tumours.groupby("case")["area"].sum())
     blocks += types.chapter(kinds, known)

@@ -1,5 +1,7 @@
 """Draw curves that several chapters show."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,41 @@ import torch
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 from torchmetrics.functional.classification import binary_roc
+
+# Colours that the colour-blind can tell apart (Okabe and Ito), with markers, in the order in which they are used.
+STYLES = (
+    ("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P")
+)  # fmt: skip
+
+
+def styles() -> Iterator[dict[str, Any]]:
+    """Yield a colour and a marker for each configuration in a figure, as options of matplotlib's `plot`."""
+    return ({"color": color, "marker": marker} for color, marker in cycle(STYLES))
+
+
+def means(
+    axes: Axes,
+    at: ArrayLike,
+    lines: Sequence[Mapping[str, Any]],
+    name: str,
+    label: str,
+    style: dict[str, Any],
+    **more: Any,
+) -> None:
+    """Draw the values `name` of lines with their limits, `name low` and `name high`.
+
+    Args:
+        axes: the axes to draw on.
+        at: (n,), where along the horizontal axis.
+        lines: n lines of a table.
+        name: of the value.
+        label: text in the legend.
+        style: colour and marker.
+        more: options of matplotlib's `errorbar`.
+    """
+    value, low, high = (np.array([line[key] for line in lines]) for key in (name, f"{name} low", f"{name} high"))
+    options: dict[str, Any] = {"capsize": 4, "markeredgecolor": "black", "linestyle": "none", **style, **more}
+    axes.errorbar(at, value, np.abs([low - value, high - value]), label=label, **options)
 
 
 def roc(axes: Axes, scores: ArrayLike, actual: ArrayLike, label: str) -> None:

@@ -1,7 +1,7 @@
 """Write numbers for the report."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,14 @@ def points(value: float, low: float = math.nan, high: float = math.nan) -> str:
     """Write a difference of shares with its interval, in percentage points."""
     limits = "" if math.isnan(low) else f" ({100 * low:+.1f} to {100 * high:+.1f})"
     return "not run" if math.isnan(value) else f"{100 * value:+.1f}{limits} points"
+
+
+def suffixes(titles: Sequence[Hashable]) -> list[str]:
+    """Return what to add to titles, so that configurations whose titles are equal can be told apart."""
+    return [
+        f" (other settings, {count})" if (count := titles[: place + 1].count(title)) > 1 else ""
+        for place, title in enumerate(titles)
+    ]
 
 
 def losses(train: float, test: float) -> str:

@@ -43,6 +43,17 @@ def _values_of(table: pd.DataFrame) -> "pd.Series[float]":
     return answers(table)["right"].astype(float)
 
 
+def patient_scores(predictions: pd.DataFrame) -> "pd.Series[float]":
+    """Return a score per patient: the Dice per volume of those with a tumour, or the share of slices that are right."""
+    if "tp" in predictions:
+        sums = predictions.groupby("case")[["tp", "fp", "fn"]].sum()
+        sums = sums[sums["tp"] + sums["fn"] > 0]
+        return 2 * sums["tp"] / (2 * sums["tp"] + sums["fp"] + sums["fn"])
+    from brain_tumor.metrics.classification import answers
+
+    return answers(predictions).groupby("case")["right"].mean()
+
+
 def difference(first: pd.DataFrame, second: pd.DataFrame, by_patient: bool = False) -> Estimate:
     """Return how much higher the first values are on the slices that both have, with an interval over patients.
 

@@ -98,9 +98,17 @@ def deviations(record: Record, number: int) -> list[str]:
         different.append("early stopping")
     if settings.get("missing", 0):
         different.append("sequences missing")
+    if prepared := preparation(record):
+        different.append(prepared)
     if settings.get("empty", -1) >= 0:
         different.append("empty slices left out")
     return different
+
+
+def preparation(record: Record) -> str:
+    """Return how a run's slices were made grey and normalized, where neither is as the paper says; else ""."""
+    settings = record["hyperparameters"]
+    return "; ".join(filter(None, ["grey" * bool(settings.get("grey")), str(settings.get("normalized_by", ""))]))
 
 
 def transforms_of(number: int) -> str:

@@ -72,6 +72,12 @@ def pool_folds(runs: Sequence[Run]) -> list[Pool]:
     return [_pool(seeds) for seeds in groups.values()]
 
 
+def of_like_seeds(runs: Sequence[Run], others: Sequence[Run]) -> list[Run]:
+    """Return those of the runs whose seeds the others have, too; all of them if there are none."""
+    seeds = {run.seed for run in others}
+    return [run for run in runs if run.seed in seeds] or list(runs)
+
+
 def _pool(seeds: dict[int, dict[int, Run]]) -> Pool:
     """Make a pool of runs by seed and fold."""
     example = next(run for by_fold in seeds.values() for run in by_fold.values())

@@ -66,6 +66,7 @@ class Run:
         split, weights = record["split"], record["weights"]
         transformed = [word for name, word in _TRANSFORMS.items() if settings.get(name)]
         words = [f"experiment {row}" * bool(row), summary.model_title(record), *transformed, settings["optimizer"]]
+        words += [paper.preparation(record)]
         words += ["gave no numbers (NaN)"] * bool(record["test"].get("without_numbers"))
         if (positive := record["data"]["positive"]) not in (None, "tumour"):
             words.append(f"'{positive}' positive")
@@ -111,8 +112,16 @@ class Run:
         """The scores of its test with their intervals."""
         return records.scores(self.record["test"])
 
+    @property
+    def study(self) -> str:
+        """What is asked by its training part, or its labels: "site", "gap", "patients" or "random"; "" for others."""
+        split, target = self.record["split"], self.record["data"].get("target", {})
+        if target.get("name") == "random":
+            return "random"
+        return "gap" if "gap" in split else "patients" if "train_patients" in split else "site" * ("site" in split)
+
     def same_but_for(self, *differ: str) -> str:
-        """Return an id of its configuration without "seed", "fold" or "split" (see `alike.same_but_for`)."""
+        """Return an id of its configuration without "seed", "fold" or other things (see `alike.same_but_for`)."""
         return alike.same_but_for(self.record, *differ)
 
     def predictions(self) -> pd.DataFrame:

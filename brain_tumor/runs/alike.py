@@ -5,13 +5,18 @@ from typing import Any
 from brain_tumor.runs import identity
 from brain_tumor.runs.record import Record
 
-_SPLIT = {
-    "split", "folds", "fold", "inner_folds", "inner_fold", "test_cases", "test_fraction", "split_seed", "together",
+# The keys of `data` by which runs may differ, by what `same_but_for` calls them.
+_DIFFER = {
+    "split": {
+        "split", "folds", "fold", "inner_folds", "inner_fold", "test_cases", "test_fraction", "split_seed", "together",
+        "site", "site_by", "gap",
+    },
+    "gap": {"gap"}, "draw": {"train_patients", "draw_seed"}, "labels": {"root", "target_seed"},
 }  # fmt: skip
 
 
 def same_but_for(record: Record, *differ: str) -> str:
-    """Return an id of a run's configuration without "seed", "fold" or "split".
+    """Return an id of a run's configuration without "seed", "fold", "split", "gap", "draw" or "labels".
 
     Data and weights count by their content, and not by their paths. Without the split, neither does how often a
     training is validated.
@@ -22,11 +27,11 @@ def same_but_for(record: Record, *differ: str) -> str:
     optimizer = {**config["optimizer"], "used": record["hyperparameters"].get("momentum_used")}
     tested = "fold" if config["data"].get("inner_fold") is None else "inner_fold"
     data = {**config["data"], "root": record["data"]["key"]} | ({tested: None} if "fold" in differ else {})
+    ignored = {key for name in differ for key in _DIFFER.get(name, ())}
+    data = {name: value for name, value in data.items() if name not in ignored}
     changed: dict[str, Any] = {"model": model, "optimizer": optimizer, "data": data}
-    if "seed" in differ:
-        changed["seed"] = 0
+    changed |= {"seed": 0} if "seed" in differ else {}
     if "split" in differ:
-        changed["data"] = {name: value for name, value in data.items() if name not in _SPLIT}
         trainer = {name: value for name, value in config["trainer"].items() if name != "check_val_every_n_epoch"}
         changed["trainer"] = trainer
     return identity.run_id({**config, **changed})

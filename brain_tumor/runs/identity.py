@@ -20,6 +20,8 @@ NEUTRAL: dict[str, Any] = {
     "data.target": None, "data.positive": None,
     "data.folds": None, "data.fold": None, "data.test_cases": None, "data.empty": None,
     "data.inner_folds": None, "data.inner_fold": None,
+    "data.site": None, "data.site_by": None, "data.gap": None, "data.train_patients": None, "data.draw_seed": 0,
+    "data.target_seed": 0, "transforms.grey": False,
     "data.min_patients": 10, "data.crop": "none", "data.crop_margin": 0.2, "data.masks": None,
     "find_lr": False, "trainer.patience": None,
     "schedule": "constant", "average_weights": None, "model.trained": None, "transforms.missing": 0,

@@ -33,7 +33,8 @@ class Data(Count):
         licence: the data's; "" if unknown.
         drawn: whether a program has drawn the data.
         neighbours: how many slices on each side are shown with a slice, `count`, and how far apart they are, `mm`.
-        target: the name of a target that labels patients, and which patients it left out.
+        target: the name of a target that labels patients, and which patients it left out; the seed of random labels.
+        missing: by patient, the sequences that FLAIR stands in for; data without FLAIR, and older records, lack it.
         regions: which masks were used to choose and crop slices.
         volumes: how intensities of volumes were scaled (see `brain_tumor.scans.volumes.grey_levels`), and the plane
             that they were cut in; data of pictures lacks it.
@@ -51,6 +52,7 @@ class Data(Count):
     drawn: bool
     neighbours: NotRequired[dict[str, Any]]
     target: NotRequired[dict[str, Any]]
+    missing: NotRequired[dict[str, list[str]]]
     regions: NotRequired[dict[str, Any]]
     volumes: NotRequired[dict[str, str]]
     mask_labels: NotRequired[dict[str, Any]]
@@ -67,6 +69,11 @@ class Split(TypedDict):
     outer_fold: NotRequired[int]
     duplicates_dropped: int
     patients_on_both_sides: NotRequired[int]  # older records lack it
+    site: NotRequired[str]  # the tested one, and the number of patients of each
+    sites: NotRequired[dict[str, int]]
+    gap: NotRequired[int | str]  # around tested slices, in slices; "patient" for all of their patients
+    train_patients: NotRequired[int]  # how many were drawn, and by which seed
+    draw_seed: NotRequired[int]
     train: Count
     val: Count
     test: Count

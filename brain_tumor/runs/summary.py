@@ -131,11 +131,23 @@ def model_title(record: Record) -> str:
 
 def split_title(split: Split) -> str:
     """Return how a run's data was divided."""
+    title = _split_title(split)
+    if "gap" in split:
+        near = "" if split["gap"] == "patient" else f" within {split['gap']} of a tested one"
+        title += f", without the patients' other slices{near}"
+    if "train_patients" in split:
+        title += f", {split['train_patients']} patients drawn to train on"
+    return title
+
+
+def _split_title(split: Split) -> str:
     if split["method"] == "folds":
         return f"fold {split['fold']} of {split['folds']} by patient"
     if split["method"] == "inner folds":
         outer = f"what fold {split['outer_fold']} of {split['outer_folds']} trains on"
         return f"inner fold {split['fold']} of {split['folds']} by patient, of {outer}"
+    if split["method"] == "site":
+        return f"site {split['site']} left out"
     if split["method"] == "cases":
         return "split by named patients"
     return f"split by {split['method']}" if split["fold"] is None else f"given fold {split['fold']}"

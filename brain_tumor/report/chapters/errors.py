@@ -75,6 +75,10 @@ def _slices(pool: Pool, groups: Groups) -> pd.DataFrame:
     if pattern := pool.example.declared.site:
         slices["institution"] = slices["case"].str.extract(pattern, expand=False).fillna(patients_table.UNKNOWN)
         slices["institution"] = slices["institution"].astype("category")
+    if missing := groups.missing():
+        named = {case: " and ".join(sequences) for case, sequences in missing.items()}
+        order = ["none", *sorted(set(named.values()))]
+        slices["sequences missing"] = pd.Categorical(slices["case"].map(named).fillna("none"), order)
     if not groups.known.groups.empty:
         facts = patients_table.of_cases(groups.known.groups, slices["case"])
         slices = slices.join(facts.drop(columns=[name for name in facts if name in slices]))

@@ -5,7 +5,7 @@ from functools import partial
 
 from brain_tumor.report import paper
 from brain_tumor.report.aggregates import Groups, mean
-from brain_tumor.report.formatting import share
+from brain_tumor.report.formatting import flat, interval, losses, share
 from brain_tumor.report.page import Block, Column, Heading, Line, Table, Text
 from brain_tumor.report.runs import Run
 
@@ -39,7 +39,42 @@ def chapter(groups: Groups) -> list[Block]:
             + f"{'; '.join(first)}."
         ),
         Table.of("optimizers", lines, columns),
+        *_prepared(groups),
     ]
+
+
+def _prepared(groups: Groups) -> list[Block]:
+    """Show the losses of runs by slice whose slices were prepared otherwise than the paper says."""
+    runs = [run for run in groups.classifiers if run.row and run.split == "slice" and paper.preparation(run.record)]
+    if not runs:
+        return []
+    columns: dict[str, Column] = {
+        "experiment": "{experiment}",
+        "optimizer": "{optimizer}",
+        "slices": "{prepared}",
+        "the paper: train loss, test loss": "{paper train loss:.2f}, {paper test loss:.2f}",
+        "train loss, test loss": lambda line: losses(line["train loss"], line["test loss"]),
+        "the paper": "{paper:.0%}",
+        "accuracy": partial(interval, name="accuracy"),
+    }
+    text = "Rows whose slices were made grey, or normalized by other numbers than ImageNet's, and the paper's losses."
+    return [Text(text), Table.of("preparations", [_prepared_line(run) for run in runs], columns)]
+
+
+def _prepared_line(run: Run) -> Line:
+    published, test = paper.table().loc[run.row or 0], run.record["test"]
+    return {
+        "experiment": run.row,
+        "optimizer": run.optimizer,
+        "prepared": paper.preparation(run.record),
+        "seed": run.seed,
+        "paper train loss": published["train_loss"],
+        "paper test loss": published["test_loss"],
+        "paper": published["test_accuracy"],
+        "train loss": mean([run.record["history"][-1]["train"]["loss"]]),
+        "test loss": mean([test["loss"]["value"]]),
+        **flat({"accuracy": test["accuracy"]}),
+    }
 
 
 def _line(groups: Groups, names: list[str], row: int, published: float) -> Line:

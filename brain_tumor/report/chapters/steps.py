@@ -5,10 +5,11 @@ from typing import Any
 
 import pandas as pd
 
-from brain_tumor.metrics import classification, paired
+from brain_tumor.metrics import paired
 from brain_tumor.report.aggregates import Groups
 from brain_tumor.report.formatting import number
 from brain_tumor.report.page import Block, Column, Heading, Line, Table, Text
+from brain_tumor.report.paired import patient_scores
 from brain_tumor.report.pooled import Pool, pool_folds
 from brain_tumor.report.runs import Run
 from brain_tumor.runs import identity
@@ -128,19 +129,10 @@ def _scores(pool: Pool, way: dict[str, Any]) -> pd.DataFrame:
     columns = {}
     for name, evaluated in (("whole", way), ("stripped", way | _STRIPPED)):
         tables = [run.evaluated(evaluated) if evaluated else run.predictions() for run in runs]
-        parts = [_by_patient(run, table) for run, table in zip(runs, tables, strict=True) if table is not None]
+        parts = [patient_scores(table) for table in tables if table is not None]
         columns[name] = pd.concat(parts).groupby(level=0).mean() if parts else pd.Series(dtype=float)
     table = pd.DataFrame(columns)
     return table.assign(score=table[["whole", "stripped"]].mean(axis=1, skipna=False))
-
-
-def _by_patient(run: Run, predictions: pd.DataFrame) -> "pd.Series[float]":
-    """Return a score per patient: the Dice per volume of those with a tumour, or the share of slices that are right."""
-    if run.record["task"] == "segmentation":
-        sums = predictions.groupby("case")[["tp", "fp", "fn"]].sum()
-        sums = sums[sums["tp"] + sums["fn"] > 0]
-        return 2 * sums["tp"] / (2 * sums["tp"] + sums["fp"] + sums["fn"])
-    return classification.answers(predictions).groupby("case")["right"].mean()
 
 
 def _difference(line: Line) -> str:
