@@ -180,8 +180,8 @@ def _pretrained(name: str) -> Pretrained:
         state: State = choice.get_state_dict(check_hash=True, weights_only=True)
         return state
 
-    home = str(weights_.torch_home())
-    return Pretrained(name, "imagenet", str(choice), choice.url, read, home, unused=(f"{_HEAD}.",))
+    by_hand = f"Put the file into {weights_.torch_home()}, give its path as model.weights"
+    return Pretrained(name, "imagenet", str(choice), choice.url, read, by_hand, unused=(f"{_HEAD}.",))
 
 
 def _plain(channels: int) -> tuple[nn.Module, int]:

@@ -132,10 +132,10 @@ def _pretrained(name: str) -> Pretrained:
             path = hub.hf_hub_download(repository, file)
         return load_file(path)
 
-    address = f"{repository or name}/{file} of huggingface.co"
+    address = f"https://huggingface.co/{repository}/resolve/main/{file}" if repository else f"a file for {name}"
     title = f"{repository} ({config.license or 'licence unknown'})"
-    unused = tuple(f"{prefix}." for prefix in classifier)
-    return Pretrained(name, "timm", title, address, read, "the cache of huggingface_hub", unused)
+    by_hand = "Fetch the file, and give its path as model.weights"
+    return Pretrained(name, "timm", title, address, read, by_hand, unused=tuple(f"{prefix}." for prefix in classifier))
 
 
 def _renamed(network: nn.Module, state: State, requested: str) -> State:

@@ -30,7 +30,7 @@ class Pretrained(NamedTuple):
         title: the weights' name in records.
         address: where they are published.
         read: returns the state dict, from a cache if that has it; raises OSError if it cannot be had.
-        home: where a file that was fetched by hand belongs.
+        by_hand: what to do with a file that was fetched by hand.
         unused: prefixes of the tensors of the classification layer, which is left out.
     """
 
@@ -39,7 +39,7 @@ class Pretrained(NamedTuple):
     title: str
     address: str
     read: Callable[[], State]
-    home: str
+    by_hand: str
     unused: tuple[str, ...]
 
 
@@ -191,8 +191,7 @@ def _published(pretrained: Pretrained, weights: str) -> tuple[State | None, Weig
         if weights == "imagenet":
             raise ValueError(
                 f"model.weights=imagenet: {pretrained.address} is neither cached nor reachable "
-                f"({one_line(error)}). Put the file into {pretrained.home}, give its path as model.weights, or choose "
-                "none"
+                f"({one_line(error)}). {pretrained.by_hand}, or choose none"
             ) from error
     kind = "ImageNet" if pretrained.source == "imagenet" else "pretrained"
     warning = (
