@@ -1,17 +1,14 @@
 """Names of runs on the command line and on disk: rows, paths, names and folders.
 
-Importing this module gives Hydra its resolvers `run_name` and `run_folder`, and `own`, by which data and transforms
-follow what the network was pretrained on.
+Importing this module gives Hydra its resolvers `run_name` and `run_folder`.
 """
 
 import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -97,7 +94,7 @@ def _run_name(*, _root_: DictConfig) -> str:
         target if target not in {None, "tumour", "class"} else "",
         "crop" if data.get("crop", "none") != "none" else "",
         f"row{_root_.experiment}" if _root_.get("experiment") else "",
-        model.get("backbone") or "-".join([choices["model"], *[model.encoder] * (choices["model"] == "unet")]),
+        f"unet-{model.encoder}" if choices["model"] == "unet" else model.get("backbone") or choices["model"],
         model.get("strategy", ""),
         choices["transforms"],
         "" if choices["optimizer"] == "sgd" else choices["optimizer"],
@@ -134,22 +131,5 @@ def _temporary_folder() -> str:
     return folder
 
 
-def follow_networks(own_input: Callable[[str], Mapping[str, Any]]) -> None:
-    """Let `own` know what networks were pretrained on, as a command that builds them needs it.
-
-    Args:
-        own_input: returns `size`, `mean` and `std` of a network by its name; {} for one whose input is the paper's.
-    """
-    OmegaConf.register_new_resolver("own", partial(_own, own_input), replace=True)
-
-
-def _own(own_input: Callable[[str], Mapping[str, Any]], fact: str, otherwise: Any, *, _root_: DictConfig) -> Any:
-    """Return a fact of the images that the configured network was pretrained on, or another value."""
-    model = _root_.get("model") or {}
-    name = model.get("backbone") or model.get("encoder")
-    return own_input(name).get(fact, otherwise) if isinstance(name, str) else otherwise
-
-
-follow_networks(lambda _: {})
 OmegaConf.register_new_resolver("run_name", _run_name, replace=True)
 OmegaConf.register_new_resolver("run_folder", _run_folder, replace=True)
