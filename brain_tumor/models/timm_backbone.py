@@ -31,6 +31,14 @@ def build(name: str, weights: str, size: int) -> tuple[nn.Module, int, WeightsOr
     Raises:
         ValueError: the network takes no such images, or the weights cannot be fetched or do not fit.
     """
+    network, width = _create(name, size)
+    origin, missing = _load(network, name, weights)
+    origin.note_missing(missing)
+    return network, width, origin
+
+
+def _create(name: str, size: int) -> tuple[nn.Module, int]:
+    """Build a network with random weights; return it with the number of its features."""
     try:
         network = timm.create_model(name, num_classes=0, **size_argument(name, size))
         _require_whole_patches(network, size)
@@ -43,12 +51,17 @@ def build(name: str, weights: str, size: int) -> tuple[nn.Module, int, WeightsOr
         ) from error
     if features.ndim != 2:
         raise ValueError(f"model.backbone={name}: gives no vector of features, but {features.ndim - 1} dimensions")
+    return network, features.shape[1]
+
+
+def _load(network: nn.Module, name: str, weights: str) -> tuple[WeightsOrigin, list[str]]:
+    """Load weights into a network; return where they came from, and the names of tensors that they lack."""
     pretrained = _pretrained(name)
     state, origin = weights_.find(pretrained, weights)
-    if state is not None:
-        state = _renamed(network, state, weights)
-        origin.note_missing(weights_.copy_into(network, state, weights, pretrained.unused))
-    return network, features.shape[1], origin
+    if state is None:
+        return origin, []
+    state = _fitted(network, state, weights, pretrained.unused)
+    return origin, weights_.copy_into(network, state, weights, pretrained.unused)
 
 
 def size_argument(name: str, size: int) -> dict[str, int]:
@@ -70,16 +83,21 @@ def load_encoder(encoder: nn.Module, name: str, weights: str, size: int) -> Weig
         Where the weights came from.
 
     Raises:
-        ValueError: as for `build`.
+        ValueError: as for `build`, or the decoder's library has changed the network.
     """
     if weights == "none":
         return WeightsOrigin()
-    whole, _, origin = build(name, weights, size)
+    whole, _ = _create(name, size)
+    origin, missing = _load(whole, name, weights)
     kept = cast("nn.Module", encoder.model)
     state = {_flat(key): value for key, value in whole.state_dict().items()}
-    kept.load_state_dict({key: state[_flat(key)] for key in kept.state_dict()})
-    pruned = {_flat(key) for key in kept.state_dict()}
-    origin.note_missing([key for key in origin.missing if _flat(key) in pruned])
+    names = {key: _flat(key) for key in kept.state_dict()}
+    if own := [key for key, flat in names.items() if flat not in state]:
+        raise ValueError(
+            f"model.weights={weights}: {name} as an encoder has tensors of its own ({weights_.few(own)}); choose none"
+        )
+    kept.load_state_dict({key: state[flat] for key, flat in names.items()})
+    origin.note_missing([key for key in missing if _flat(key) in names.values()])
     return origin
 
 
@@ -138,20 +156,24 @@ def _pretrained(name: str) -> Pretrained:
     return Pretrained(name, "timm", title, address, read, by_hand, unused=tuple(f"{prefix}." for prefix in classifier))
 
 
-def _renamed(network: nn.Module, state: State, requested: str) -> State:
-    """Return weights under a network's own names and for its size, as timm converts those of other programs.
+def _fitted(network: nn.Module, state: State, requested: str, unused: tuple[str, ...]) -> State:
+    """Return weights under a network's own names and for its size; timm converts those of other programs and sizes.
 
     Raises:
         ValueError: the weights belong to another network.
     """
+    expected = network.state_dict()
+    names = {_flat(name): name for name in expected}
+    renamed = {names.get(_flat(name.removeprefix("model.")), name): value for name, value in state.items()}
     convert = getattr(sys.modules[type(network).__module__], "checkpoint_filter_fn", None)
-    if convert is not None:
-        try:
-            state = convert(dict(state), network)
-        except (*stages.MISFITS, KeyError, IndexError) as error:
-            raise ValueError(f"model.weights={requested}: weights of another model ({one_line(error)})") from error
-    names = {_flat(name): name for name in network.state_dict()}
-    return {names.get(_flat(name.removeprefix("model.")), name): value for name, value in state.items()}
+    kept = {name: value for name, value in renamed.items() if not name.startswith(unused)}
+    if convert is None or all(name in expected and expected[name].shape == kept[name].shape for name in kept):
+        return renamed
+    try:
+        converted: State = convert(dict(state), network)
+    except (*stages.MISFITS, KeyError, IndexError) as error:
+        raise ValueError(f"model.weights={requested}: weights of another model ({one_line(error)})") from error
+    return converted
 
 
 def _flat(name: str) -> str:

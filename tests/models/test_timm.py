@@ -172,6 +172,12 @@ def test_weights_of_a_file_fill_classifier_and_encoder(tmp_path: Path, suffix: s
     stage = cast("nn.Module", segmenter.network.encoder.model).state_dict()["stages_2.blocks.1.mlp.fc1.weight"]
     assert torch.equal(stage, given.state_dict()["stages.2.blocks.1.mlp.fc1.weight"])
     assert segmenter.weights.missing == []
+    torch.save(segmenter.network.encoder.state_dict(), tmp_path / "encoder.pth")
+    other = Segmenter(encoder="test_convnext", num_classes=2, weights=str(tmp_path / "encoder.pth"), image_size=32)
+    assert (other.weights.missing, other.weights.warning) == ([], "")
+    again = _classifier("test_convnext", weights=str(tmp_path / "encoder.pth"))
+    assert again.weights.missing == ["head.norm.weight", "head.norm.bias"]  # which a decoder does not need
+    assert torch.equal(again.backbone.state_dict()["stages.2.blocks.1.mlp.fc1.weight"], stage)
     with pytest.raises(ValueError, match=r"weights of another model; unknown: .* more$"):
         _classifier("test_efficientnet", weights=str(path))
 
