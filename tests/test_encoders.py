@@ -75,7 +75,7 @@ FAMILIES = [
     ("convnext_atto", 32, "stages.3", True),
     ("efficientnet_b0", 32, "blocks.6", True),
     ("vit_tiny_patch16_224", 32, "blocks.11", False),
-    ("vit_small_patch14_reg4_dinov2", 28, "blocks.11", False),
+    ("vit_small_patch14_reg4_dinov2", 42, "blocks.11", False),
 ]
 
 

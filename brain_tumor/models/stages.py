@@ -78,7 +78,7 @@ class _Maps(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         self.prefix, placed = tokens[:, : self.count], tokens[:, self.count :]
         side = math.isqrt(placed.shape[1])
-        return placed.transpose(1, 2).unflatten(2, (side, side))
+        return placed.transpose(1, 2).reshape(len(placed), -1, side, side)
 
 
 class _Tokens(nn.Module):

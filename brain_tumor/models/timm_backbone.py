@@ -4,7 +4,7 @@ Only `models.backbone` and `models.decoders` import this, and only for such a ne
 """
 
 import sys
-from typing import cast
+from typing import Any, cast
 
 import timm
 import torch
@@ -64,7 +64,7 @@ def _load(network: nn.Module, name: str, weights: str) -> tuple[WeightsOrigin, l
     return origin, weights_.copy_into(network, state, weights, pretrained.unused)
 
 
-def size_argument(name: str, size: int) -> dict[str, int]:
+def size_argument(name: str, size: int) -> dict[str, Any]:
     """Return the argument that builds a network for images of a size, {} for one that takes any size."""
     pretrained = encoders.pretrained(name)
     return {"img_size": size} if pretrained is not None and pretrained.fixed_input_size else {}
@@ -107,9 +107,9 @@ def first_convolution(network: nn.Module) -> nn.Conv2d:
     Raises:
         ValueError: it begins with something else.
     """
-    kept = getattr(network, "model", network)
+    kept = cast("nn.Module", getattr(network, "model", network))
     modules = {_flat(name): module for name, module in kept.named_modules()}
-    config = kept.pretrained_cfg
+    config = cast("dict[str, Any]", kept.pretrained_cfg)
     first = modules.get(_flat(str(config["first_conv"])))
     if not isinstance(first, nn.Conv2d) or first.in_channels != 3 or first.groups != 1:
         raise ValueError(
@@ -127,7 +127,7 @@ def _require_whole_patches(network: nn.Module, size: int) -> None:
     """
     patch = getattr(getattr(network, "patch_embed", None), "patch_size", None)
     if patch is not None and size % patch[0]:
-        fitting = max(1, size // patch[0]) * patch[0]
+        fitting = -(-size // patch[0]) * patch[0]
         raise ValueError(f"it sees patches of {patch[0]} pixels; choose data.size={fitting}")
 
 
