@@ -19,10 +19,13 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from brain_tumor.config import cli, quiet, typed
+from brain_tumor.models import encoders
 from brain_tumor.training import job
 
 if TYPE_CHECKING:  # imported late at run time, so that --help and --cfg answer at once
     from brain_tumor.runs.record import Record
+
+typed.follow_networks(encoders.own_input)
 
 
 @hydra.main(config_path=typed.CONF, config_name="train", version_base="1.3")

@@ -101,7 +101,10 @@ def lgg(tmp_path: Path) -> Path:
         (["data.size=8"], "data.size=8"),
         (["trainer.max_epochs=0"], "trainer.max_epochs=0"),
         (["model.dropout=2"], "model.dropout=2"),
-        (["model.backbone=vgg16"], "model.backbone=vgg16: not a torchvision ResNet"),
+        (
+            ["model.backbone=resnet19"],
+            "model.backbone=resnet19: neither torchvision nor timm .*similar names: resnet18",
+        ),
         (["model.weights=nowhere.pth"], "model.weights=nowhere.pth: no such file"),
         (["data=folder"], "data.root"),
         (["data=folder", "data.root=nowhere"], "data.root=nowhere: no such folder"),

@@ -428,7 +428,7 @@ def test_refuses_what_a_run_cannot_do(segmenter: Path, detector: Path, cache_dir
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"encoder": "vgg16"}, "model.encoder=vgg16: choose one of"),
+        ({"encoder": "vgg61"}, "model.encoder=vgg61: neither torchvision nor timm"),
         ({"decoder": "net"}, "model.decoder=net: choose one of unet, unetplusplus"),
         ({"loss": "focal"}, "model.loss=focal: choose one of dice_ce, dice, ce"),
         ({"strategy": "melt"}, "model.strategy=melt"),

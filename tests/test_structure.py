@@ -47,7 +47,7 @@ LIGHTNING = {
 NETWORKS = {
     # benchmark/plain.py is the loop of a reader of the paper, which the package is measured against.
     "torchvision": {"models/backbone.py", "benchmark/plain.py"},
-    "timm": {"models/backbone.py"},
+    "timm": {"models/backbone.py", "models/encoders.py", "models/timm_backbone.py"},
     "segmentation_models_pytorch": {"models/decoders.py"},
 }
 

@@ -100,7 +100,7 @@ def _run_name(*, _root_: DictConfig) -> str:
         f"{target}{data.get('target_seed') or ''}" if target not in {None, "tumour", "class"} else "",
         "crop" if data.get("crop", "none") != "none" else "",
         f"row{_root_.experiment}" if _root_.get("experiment") else "",
-        model.get("backbone") or choices["model"],
+        f"unet-{model.encoder}" if choices["model"] == "unet" else model.get("backbone") or choices["model"],
         model.get("strategy", ""),
         choices["transforms"],
         "" if choices["optimizer"] == "sgd" else choices["optimizer"],

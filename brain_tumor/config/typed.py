@@ -1,6 +1,10 @@
-"""Turn the configuration into plain values, check its keys and types, and make the objects that its groups name."""
+"""Turn the configuration into plain values, check its keys and types, and make the objects that its groups name.
 
-from collections.abc import Mapping
+Importing this module gives Hydra its resolver `own`: data and transforms follow what a network was pretrained on.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -110,3 +114,22 @@ def resolve(cfg: DictConfig, throw_on_missing: bool) -> dict[str, Any]:
             ) from error
         data["test_cases"] = [line.strip() for line in lines if line.strip()]
     return {str(key): value for key, value in values.items()}
+
+
+def follow_networks(own_input: Callable[[str], Mapping[str, Any]]) -> None:
+    """Let `own` know what networks were pretrained on, as a command that builds them needs it.
+
+    Args:
+        own_input: returns `size`, `mean` and `std` of a network by its name; {} for one whose input is the paper's.
+    """
+    OmegaConf.register_new_resolver("own", partial(_own, own_input), replace=True)
+
+
+def _own(own_input: Callable[[str], Mapping[str, Any]], fact: str, otherwise: Any, *, _root_: DictConfig) -> Any:
+    """Return a fact of the images that the configured network was pretrained on, or another value."""
+    model = _root_.get("model") or {}
+    name = model.get("backbone") or model.get("encoder")
+    return own_input(name).get(fact, otherwise) if isinstance(name, str) else otherwise
+
+
+follow_networks(lambda _: {})

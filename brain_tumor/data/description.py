@@ -75,18 +75,19 @@ def _training_skull(data: SliceDataModule) -> bool | None:
     return skull.training_skull(data.decoded.images, trained, list(data.table["case"].iloc[trained]))
 
 
-def of_model(model: type, channels: int, labels: dict[str, Any] | None) -> dict[str, Any]:
+def of_model(model: type, channels: int, labels: dict[str, Any] | None, size: int) -> dict[str, Any]:
     """Return what a model is told of its data besides the number of classes, as far as it takes that.
 
     Args:
         model: its class.
         channels: of a slice.
         labels: the regions of its masks (see `brain_tumor.datasets.regions.Regions.plain`).
+        size: side of the images, in pixels.
 
     Raises:
         ValueError: it takes no channels, and the data has another number than three.
     """
-    facts = {"channels": channels, "labels": labels}
+    facts = {"channels": channels, "labels": labels, "image_size": size}
     taken = inspect.signature(model).parameters
     if channels != 3 and "channels" not in taken:
         raise ValueError(f"data: has {channels} channels; {model.__name__} takes three, since it has no `channels`")

@@ -81,7 +81,8 @@ class Trained(Facts):
         """Make its model with the weights of the scored checkpoint, or of another one."""
         settings = self.record["config"]["model"]
         class_ = find_class(str(settings.get("_target_")), Task, self._place("model"), self.trusted)  # type: ignore[type-abstract]
-        facts = description.of_model(class_, len(self.sequences) or 3, self.record["data"].get("mask_labels"))
+        labels = self.record["data"].get("mask_labels")
+        facts = description.of_model(class_, len(self.sequences) or 3, labels, self.size)
         facts["num_classes"] = len(self.record["data"]["classes"])
         model = self._make("model", Task, settings, **facts)  # type: ignore[type-abstract]
         checkpoint.load(model, path or self.checkpoint)

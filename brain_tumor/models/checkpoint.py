@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch.plugins import TorchCheckpointIO
-from torch import nn
+from torch import Tensor, nn
 
 from brain_tumor.io import atomic
 
@@ -24,17 +24,29 @@ class WholeCheckpointIO(TorchCheckpointIO):
 
 
 def read_safely(path: Path) -> Any:
-    """Read a file saved by torch that holds only tensors and plain values; nothing in it is executed.
+    """Read a file saved by torch that holds only tensors and plain values, or safetensors; nothing in it is executed.
 
     Raises:
         ValueError: the file is damaged, or holds anything else.
     """
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
         raise ValueError(
             f"{path}: damaged, or no checkpoint or state dict that can be loaded safely (weights_only=True)"
         ) from error
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path}: damaged, or no safetensors file ({error})") from error
 
 
 def read(path: Path) -> dict[str, Any]:

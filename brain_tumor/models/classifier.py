@@ -1,5 +1,6 @@
 """Classify slices: a backbone, frozen or fine-tuned, and the paper's head."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -26,18 +27,19 @@ class Classifier(Task):
     they are those of the authors' published code.
 
     Args:
-        backbone: a ResNet's name (see `brain_tumor.models.backbone.names`), or "cnn" for a plain network of two
-            convolutions.
+        backbone: the name of a ResNet of torchvision's or of a network of timm's (see
+            `brain_tumor.models.backbone.build`), or "cnn" for a plain network of two convolutions.
         strategy: "finetune" trains everything (the paper's strategy 2), "freeze" the head alone (strategy 1): the
             backbone gets no gradient, its batch norms keep their statistics, and the optimizer never sees it. "partial"
             trains the last blocks and the head, and treats the blocks before as "freeze" does.
-        trained: with "partial", the last blocks, such as "layer4" or ["layer3", "layer4"].
+        trained: with "partial", the last blocks, such as "layer4" or ["layer3", "layer4"], for timm's "stages.3".
         weights: see `brain_tumor.models.weights.find`.
         num_classes: number of logits.
         hidden: widths of the head's two hidden layers.
         dropout: probability of both dropout layers.
         neighbours: how many slices on each side the images hold besides a slice.
         channels: of a slice.
+        image_size: side of the images, in pixels; some of timm's networks are built for one size.
         mirror: average over a slice and its mirror image, in tests and predictions.
         optimizer: as the following three, an argument of `Task`.
         monitored: the part that the validation loop runs on.
@@ -64,6 +66,7 @@ class Classifier(Task):
         dropout: float = 0.3,
         neighbours: int = 0,
         channels: int = 3,
+        image_size: int = 224,
         mirror: bool = False,
         optimizer: OptimizerFactory | None = None,
         monitored: str = "val",
@@ -80,7 +83,7 @@ class Classifier(Task):
         if len(hidden) != 2 or min(hidden) < 1:
             raise ValueError(f"model.hidden={list(hidden)}: give two positive widths")
         self.save_hyperparameters(ignore=["optimizer"])
-        self.backbone, width, self.weights = backbones.build(backbone, weights, neighbours, channels)
+        self.backbone, width, self.weights = backbones.build(backbone, weights, neighbours, channels, image_size)
         self.head = nn.Sequential(
             nn.Linear(width, hidden[0]),
             nn.ReLU(),
@@ -90,7 +93,7 @@ class Classifier(Task):
             nn.Linear(hidden[1], num_classes),
         )
         # A tuple, so that their tensors are not registered a second time.
-        self._parts = _divide(self.backbone, strategy, trained)
+        self._parts = _divide(self.backbone, strategy, trained, self.example())
         if self.frozen_part is not None:
             self.frozen_part.requires_grad_(False)
         self.num_classes, self.mirror = num_classes, mirror
@@ -100,6 +103,13 @@ class Classifier(Task):
         """Return logits (B, num_classes) for float images (B, C, H, W)."""
         logits: Tensor = self.head(self.features(images))
         return logits
+
+    def example(self) -> Tensor:
+        """Return an image of the shape that the network takes, float32 (1, C K, H, W), to try the backbone on."""
+        settings = self.hparams
+        shape = (settings["channels"] * (2 * settings["neighbours"] + 1), *[settings["image_size"]] * 2)
+        values = torch.linspace(-1, 1, math.prod(shape), device=next(self.backbone.parameters()).device)
+        return values.view(1, *shape)
 
     def features(self, images: Tensor) -> Tensor:
         """Return the backbone's output (B, D) for float images (B, C, H, W)."""
@@ -113,6 +123,7 @@ class Classifier(Task):
     def train(self, mode: bool = True) -> "Classifier":
         """Switch to training mode, except for the frozen part, whose batch norms keep their statistics."""
         super().train(mode)
+        self._parts[1].train(mode)  # a part of the backbone's layers, but a module of its own
         if self.frozen_part is not None:
             self.frozen_part.eval()
         return self
@@ -193,7 +204,7 @@ class Classifier(Task):
 
 
 def _divide(
-    backbone: nn.Module, strategy: str, trained: str | Sequence[str] | None
+    backbone: nn.Module, strategy: str, trained: str | Sequence[str] | None, images: Tensor
 ) -> tuple[nn.Module | None, nn.Module]:
     """Return the frozen part of a backbone, None for none, and the trained part."""
     if (trained is not None) != (strategy == "partial"):
@@ -201,7 +212,7 @@ def _divide(
             f"model.trained={trained}: goes with model.strategy=partial, such as layer4 or [layer3,layer4]"
         )
     if strategy == "partial":
-        return backbones.divide(backbone, _names(trained))
+        return backbones.divide(backbone, _names(trained), images)
     return (None, backbone) if strategy == "finetune" else (backbone, nn.Identity())
 
 

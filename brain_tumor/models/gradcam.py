@@ -23,7 +23,7 @@ def heat_maps(
     brought from the last block's grid to the file's size by bilinear interpolation.
 
     Args:
-        model: a classifier with a ResNet as its backbone, frozen or not.
+        model: a classifier, frozen or not; its backbone keeps feature maps, or tokens of patches.
         data: set up.
         rows: (n,), the slices' rows in the data's table.
         target: the number of the class.
@@ -56,11 +56,12 @@ def explainer(model: Classifier, target: int, size: int) -> Callable[[Tensor], N
     """
     from captum.attr import LayerAttribution, LayerGradCam
 
-    block = backbones.last_block(model.backbone)
-    if block is None:
-        raise ValueError(f"explain=gradcam: {model.hparams['backbone']} has no block layer4 to explain")
+    explained = backbones.explained(model.backbone, model.example())
+    if explained is None:
+        raise ValueError(f"explain=gradcam: {model.hparams['backbone']} has no last block of feature maps to explain")
+    network, block = explained
     # Not the model itself, since that computes frozen features without gradients.
-    method = LayerGradCam(nn.Sequential(model.backbone, model.head), block)
+    method = LayerGradCam(nn.Sequential(network, model.head), block)
 
     def explain(images: Tensor) -> NDArray[np.float32]:
         coarse = method.attribute(images, target=target, relu_attributions=True).detach()

@@ -1,4 +1,4 @@
-"""Segment tumours, or several regions of them: a decoder on the feature maps of a ResNet."""
+"""Segment tumours, or several regions of them: a decoder on the feature maps of an encoder."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -35,7 +35,7 @@ class Segmenter(Task):
     Of several regions there are logits for each, (B, R, H, W) (see `brain_tumor.models.region_maps`).
 
     Args:
-        encoder: a ResNet's name (see `brain_tumor.models.backbone.names`).
+        encoder: a ResNet of torchvision's, or a network of timm's whose stages halve the resolution.
         num_classes: of the data; unused, since the network always segments the tumour alone.
         decoder: "unet" (Ronneberger 2015), "unetplusplus" (Zhou 2018), "fpn" (Kirillov 2017) or "deeplabv3plus"
             (Chen 2018).
@@ -45,6 +45,7 @@ class Segmenter(Task):
             "dice_ce", their sum.
         neighbours: how many slices on each side the images hold besides a slice.
         channels: of a slice.
+        image_size: side of the images, in pixels; some of timm's networks are built for one size.
         labels: what masks mean, as plain values (see `brain_tumor.datasets.regions`); None for binary masks.
         mirror: average over a slice and its mirror image, in tests and predictions.
         components: keep a volume's largest component, and those of at least this share of its size; 0 keeps all, 1 the
@@ -74,6 +75,7 @@ class Segmenter(Task):
         loss: str = "dice_ce",
         neighbours: int = 0,
         channels: int = 3,
+        image_size: int = 224,
         labels: Mapping[str, Any] | None = None,
         mirror: bool = False,
         components: float = 0.0,
@@ -84,7 +86,6 @@ class Segmenter(Task):
     ) -> None:
         super().__init__(optimizer=optimizer, monitored=monitored, seed=seed, schedule=schedule)
         for name, value, known in (
-            ("encoder", encoder, backbones.names()),
             ("decoder", decoder, decoders.NAMES),
             ("strategy", strategy, STRATEGIES),
             ("loss", loss, LOSSES),
@@ -94,8 +95,8 @@ class Segmenter(Task):
         require_share(components, "model.components")
         self.save_hyperparameters(ignore=["optimizer"])
         self.regions = Regions.of(labels)
-        self.network = decoders.build(encoder, decoder, len(self.regions.names))
-        self.weights = backbones.load(self.network.encoder, encoder, weights)
+        self.network = decoders.build(encoder, decoder, len(self.regions.names), image_size)
+        self.weights = backbones.load(self.network.encoder, encoder, weights, image_size)
         backbones.widen(self.network.encoder, neighbours, channels)
         self.network.to(memory_format=torch.channels_last)
         self.frozen = strategy == "freeze"

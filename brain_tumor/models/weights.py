@@ -1,4 +1,4 @@
-"""Find and load a backbone's first weights: ImageNet's, a file's, or those of a finished run."""
+"""Find and load a backbone's first weights: its library's, a file's, or those of a finished run."""
 
 import hashlib
 import re
@@ -11,33 +11,36 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from brain_tumor.config.errors import one_line
 from brain_tumor.io import download
 from brain_tumor.models import checkpoint
 from brain_tumor.runs import leakage, record
 
 RUN = "run:"
 State = Mapping[str, Tensor]
-_REACHABLE_SECONDS = 4
+REACHABLE_SECONDS = 4
 
 
 class Pretrained(NamedTuple):
-    """A network's ImageNet weights, as its library publishes them (see `models.backbone`).
+    """A network's pretrained weights, as its library publishes them (see `models.backbone`, `models.timm_backbone`).
 
     Attributes:
         network: the network's name.
+        source: what records call them.
         title: the weights' name in records.
-        address: of their file, whose name ends in the first digits of its SHA-256.
-        publisher: the library's name.
-        read: returns the state dict from torch's cache.
-        unused: prefix of the tensors of the classification layer, which is left out.
+        address: where they are published.
+        read: returns the state dict, from a cache if that has it; raises OSError if it cannot be had.
+        by_hand: what to do with a file that was fetched by hand.
+        unused: prefixes of the tensors of the classification layer, which is left out.
     """
 
     network: str
+    source: str
     title: str
     address: str
-    publisher: str
     read: Callable[[], State]
-    unused: str
+    by_hand: str
+    unused: tuple[str, ...]
 
 
 @dataclass
@@ -46,8 +49,8 @@ class WeightsOrigin:
 
     Attributes:
         requested: the setting: "auto", "imagenet", "none", a path, or "run:" and a run's folder.
-        source: what was loaded: "imagenet", "none", "file" or "run".
-        detail: the library's name of the ImageNet weights, the file's SHA-256, or the run's id; "" for a random start.
+        source: what was loaded: "imagenet" (torchvision's), "timm" (its hub's), "none", "file" or "run".
+        detail: the library's name of the weights, the file's SHA-256, or the run's id; "" for a random start.
         missing: backbone tensors that the file lacks; they keep their random start.
         overlap: tested patients whom the run was trained on, where that was allowed.
         warning: what a reader of this run's scores must know; "" if there is nothing.
@@ -85,6 +88,15 @@ class WeightsOrigin:
             )
             self.warning = "; ".join(filter(None, [self.warning, leakage_note]))
 
+    def note_missing(self, names: list[str]) -> None:
+        """Note which of the backbone's tensors the weights lack, and warn of them."""
+        self.missing = names
+        if names:
+            self.warning = (
+                f"{self.requested} lacks {len(names)} of the backbone's tensors ({few(names)}): these keep their "
+                "random start"
+            )
+
     def record(self) -> dict[str, Any]:
         """Return the fields as plain values, for the record."""
         return asdict(self)
@@ -95,7 +107,7 @@ def load(network: nn.Module, pretrained: Pretrained, weights: str) -> WeightsOri
 
     Args:
         network: its tensors are named as in the weights.
-        pretrained: its ImageNet weights.
+        pretrained: the weights that its library publishes.
         weights: the setting (see `find`).
 
     Returns:
@@ -106,12 +118,7 @@ def load(network: nn.Module, pretrained: Pretrained, weights: str) -> WeightsOri
     """
     state, origin = find(pretrained, weights)
     if state is not None:
-        origin.missing = copy_into(network, state, weights, pretrained.unused)
-        if origin.missing:
-            origin.warning = (
-                f"{weights} lacks {len(origin.missing)} of the backbone's tensors ({few(origin.missing)}): "
-                "these keep their random start"
-            )
+        origin.note_missing(copy_into(network, state, weights, pretrained.unused))
     return origin
 
 
@@ -119,10 +126,10 @@ def find(pretrained: Pretrained, weights: str) -> tuple[State | None, WeightsOri
     """Return the state dict that a setting asks for, and its origin; None for a random start.
 
     Args:
-        pretrained: the network's ImageNet weights.
-        weights: "imagenet" for those; "none" for a random start; "auto" for ImageNet's if they are cached or reachable
-            within seconds, and else for a random start with a warning; "run:" and a folder for the backbone of a
-            finished run; or the path of a state dict.
+        pretrained: the weights that the network's library publishes.
+        weights: "imagenet" for those, whatever timm's were trained on; "none" for a random start; "auto" for those if
+            they are cached or reachable within seconds, and else for a random start with a warning; "run:" and a folder
+            for the backbone of a finished run; or the path of a state dict, by torch or as safetensors.
 
     Raises:
         ValueError: the weights cannot be fetched, or the file or run cannot be read.
@@ -130,7 +137,7 @@ def find(pretrained: Pretrained, weights: str) -> tuple[State | None, WeightsOri
     if weights == "none":
         return None, WeightsOrigin()
     if weights in {"auto", "imagenet"}:
-        return _imagenet(pretrained, weights)
+        return _published(pretrained, weights)
     if weights.startswith(RUN):
         return _read_run(weights)
     path = Path(weights).expanduser()
@@ -141,14 +148,14 @@ def find(pretrained: Pretrained, weights: str) -> tuple[State | None, WeightsOri
     return _read_state_dict(path), WeightsOrigin(weights, "file", hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def copy_into(network: nn.Module, state: State, requested: str, unused: str) -> list[str]:
+def copy_into(network: nn.Module, state: State, requested: str, unused: tuple[str, ...]) -> list[str]:
     """Copy a state dict into a network; return the names of the network's tensors that it lacks.
 
     Args:
         network: without its classification layer.
         state: names to tensors.
         requested: the setting that `state` comes from, for messages.
-        unused: prefix of the names in `state` that are skipped: those of the classification layer.
+        unused: prefixes of the names in `state` that are skipped: those of the classification layer.
 
     Raises:
         ValueError: the tensors belong to another network.
@@ -176,37 +183,45 @@ def few(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _imagenet(pretrained: Pretrained, weights: str) -> tuple[State | None, WeightsOrigin]:
-    """Return a network's ImageNet weights; if they are not to be had, refuse, or for "auto" start at random."""
+def _published(pretrained: Pretrained, weights: str) -> tuple[State | None, WeightsOrigin]:
+    """Return a network's pretrained weights; if they are not to be had, refuse, or for "auto" start at random."""
     try:
-        _fetch(pretrained)
-        return pretrained.read(), WeightsOrigin(weights, "imagenet", pretrained.title)
+        return pretrained.read(), WeightsOrigin(weights, pretrained.source, pretrained.title)
     except OSError as error:
         if weights == "imagenet":
             raise ValueError(
-                f"model.weights=imagenet: {pretrained.address} is neither cached nor reachable ({error}). Put the file "
-                f"into {_hub_folder()}, give its path as model.weights, or choose none"
+                f"model.weights=imagenet: {pretrained.address} is neither cached nor reachable "
+                f"({one_line(error)}). {pretrained.by_hand}, or choose none"
             ) from error
+    kind = "ImageNet" if pretrained.source == "imagenet" else "pretrained"
     warning = (
-        f"ImageNet weights are neither cached nor reachable: {pretrained.network} starts at random, which is not "
+        f"{kind} weights are neither cached nor reachable: {pretrained.network} starts at random, which is not "
         "transfer learning"
     )
     return None, WeightsOrigin(weights, warning=warning)
 
 
-def _fetch(pretrained: Pretrained) -> None:
-    """Download ImageNet weights into torch's cache, unless it has a file of that name, even one put there by hand."""
-    name = Path(pretrained.address).name
-    if (_hub_folder() / name).exists():
+def fetch_for_torch(address: str, publisher: str) -> None:
+    """Download a file into torch's cache, unless it has a file of that name, even one put there by hand.
+
+    Args:
+        address: of a file whose name ends in the first digits of its SHA-256.
+        publisher: for messages.
+
+    Raises:
+        OSError: it cannot be reached within seconds, or has another content.
+    """
+    name = Path(address).name
+    if (torch_home() / name).exists():
         return
-    download.require_reachable(pretrained.address, _REACHABLE_SECONDS)
+    download.require_reachable(address, REACHABLE_SECONDS)
     checksum = re.search(r"-([0-9a-f]+)\.", name)
     assert checksum is not None, "weights are published under names with a checksum"
-    remote = download.Remote(pretrained.address, name, pretrained.publisher, "sha256", checksum[1])
-    download.file(remote, _hub_folder())
+    download.file(download.Remote(address, name, publisher, "sha256", checksum[1]), torch_home())
 
 
-def _hub_folder() -> Path:
+def torch_home() -> Path:
+    """Return the folder of torch's cache."""
     return Path(torch.hub.get_dir()) / "checkpoints"
 
 

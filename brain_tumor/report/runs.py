@@ -19,8 +19,8 @@ from brain_tumor.runs import record as records
 from brain_tumor.runs.record import Record
 
 # The weights from which a backbone may have started, those closest to the paper's first.
-WEIGHTS = ("torchvision's ImageNet", "a file", "a file, partial", "another run", "random start")
-_SOURCES = {"imagenet": WEIGHTS[0], "file": WEIGHTS[1], "run": WEIGHTS[3], "none": WEIGHTS[4]}
+WEIGHTS = ("torchvision's ImageNet", "timm's", "a file", "a file, partial", "another run", "random start")
+_SOURCES = {"imagenet": WEIGHTS[0], "timm": WEIGHTS[1], "file": WEIGHTS[2], "run": WEIGHTS[4], "none": WEIGHTS[5]}
 _TRANSFORMS = {"flip": "flipped", "normalize": "normalized", "rotate": "rotated", "missing": "sequences missing"}
 
 

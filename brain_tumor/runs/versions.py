@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-_PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "hydra-core", "numpy", "pillow")
+_PACKAGES = (
+    "torch", "torchvision", "timm", "segmentation-models-pytorch", "lightning", "torchmetrics", "hydra-core", "numpy",
+    "pillow",
+)  # fmt: skip
 
 
 def versions(device: "torch.device", precision: str) -> dict[str, str]:

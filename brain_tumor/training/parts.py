@@ -37,7 +37,7 @@ def make_model(config: dict[str, Any], data: SliceDataModule) -> Task:
         "model",
         optimizer=typed.make(config, "optimizer"),
         num_classes=data.num_classes,
-        **description.of_model(model_class, data.channels, data.regions.plain()),
+        **description.of_model(model_class, data.channels, data.regions.plain(), data.size),
         monitored=data.monitored,
         seed=config["seed"],
         schedule=config["schedule"],

@@ -88,5 +88,5 @@ def test_a_backbone_without_blocks_is_refused(cache_dir: Path) -> None:
     data = data_of(Phantom, cases=6, size=64, transforms=Transforms(), cache_dir=str(cache_dir))
     model = Classifier(backbone="resnet18", weights="none", num_classes=2)
     del model.backbone.layer4
-    with pytest.raises(ValueError, match="has no block layer4"):
+    with pytest.raises(ValueError, match="has no last block of feature maps"):
         next(gradcam.heat_maps(model, data, pd.RangeIndex(1).to_numpy(), 1, torch.device("cpu")))

@@ -142,8 +142,8 @@ def test_refuses_another_resnets_weights(tmp_path: Path) -> None:
         backbone.build("resnet18", str(tmp_path / "resnet34.pth"))
     with pytest.raises(ValueError, match="no such file"):
         backbone.build("resnet18", str(tmp_path / "nowhere.pth"))
-    with pytest.raises(ValueError, match="not a torchvision ResNet"):
-        backbone.build("vgg16", "none")
+    with pytest.raises(ValueError, match="neither torchvision nor timm has such a network; similar names: resnet18"):
+        backbone.build("resnet19", "none")
 
 
 def test_auto_takes_cached_imagenet_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
