@@ -23,12 +23,10 @@ def open_run(names: str | Sequence[str], trusted: Sequence[str] = ()) -> Run:
     Raises:
         ValueError: there is no run, one is damaged, or several cannot predict together.
     """
-    patterns = [names] if isinstance(names, str) else names
-    # Each once: two patterns may match the same run, which would then count twice.
-    paths = {path.resolve(): path for pattern in patterns for path in _paths(pattern)}
-    if not paths:
+    found = paths(names)
+    if not found:
         raise ValueError(f"run={names}: no run is named")
-    runs = [_open(path, trusted) for path in paths.values()]
+    runs = [_open(path, trusted) for path in found]
     return runs[0] if len(runs) == 1 else Ensemble(runs)
 
 
@@ -40,6 +38,13 @@ def open_runs(config: Mapping[str, Any]) -> dict[str, Run]:
     """
     keys = [key for key in KEYS if config.get(key)]
     return {key: open_run(config[key], config["trusted"]) for key in keys}
+
+
+def paths(names: str | Sequence[str]) -> list[Path]:
+    """Return the paths that names, or patterns of them, stand for."""
+    patterns = [names] if isinstance(names, str) else names
+    # Each once: two patterns may match the same run, which would then count twice.
+    return list({path.resolve(): path for pattern in patterns for path in _paths(pattern)}.values())
 
 
 def _paths(name: str) -> list[Path]:
