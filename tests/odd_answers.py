@@ -110,6 +110,7 @@ def ask(given: Given, folder: Path, run: Exact | None = None) -> Answer:
         config |= {"study": given.study, "sequences": {**config["sequences"], **given.sequences}}
     else:
         config |= {"sequences": given.sequences} if given.sequences else {"input": given.input}
+    config |= given.settings
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.chdir(folder))
         stack.enter_context(warnings.catch_warnings(action="ignore"))  # of odd files, as the command has it

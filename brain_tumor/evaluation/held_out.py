@@ -1,4 +1,4 @@
-"""Measure how far finished segmenters were off on the patients that they had not seen, as tables of intervals need it."""
+"""Measure how far finished segmenters were off on patients that they had not seen, and make tables of intervals."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -161,7 +161,8 @@ def _one(measured: pd.DataFrame, name: str, level: float) -> dict[str, Any]:
 
 def lines(table: Mapping[str, Any]) -> list[str]:
     """Return a table of intervals in words, a line each."""
-    told = [f"{table['level']:.0%} intervals, by the relative errors of {table['patients']} held-out patients in pixels"]
+    level, patients = table["level"], table["patients"]
+    told = [f"{level:.0%} intervals, by the relative errors of {patients} held-out patients in pixels"]
     for name in COLUMNS:
         if name not in table["measures"]:
             told.append(f"{name}: not measured")
@@ -171,7 +172,7 @@ def lines(table: Mapping[str, Any]) -> list[str]:
         coverage = "coverage not measured: it needs several folds"
         if one["tested"]:
             folds = ", ".join(f"{fold['covered']} of {fold['tested']}" for fold in one["folds"])
-            share = one["covered"] / one["tested"]
-            coverage = f"fitted on the other folds they cover {one['covered']} of {one['tested']} ({share:.1%}): {folds}"
+            covered, tested = one["covered"], one["tested"]
+            coverage = f"fitted on the other folds they cover {covered} of {tested} ({covered / tested:.1%}): {folds}"
         told.append(f"{name}: from {one['low']:.3f} to {one['high']:.3f} times the measured one{missed}; {coverage}")
     return [*told, "coverage in millimetres: not measured"]

@@ -44,17 +44,10 @@ class Intervals:
         except ValueError as error:
             raise ValueError(f"intervals={error}") from error
         try:
-            if content["format"] != FORMAT or not 0 < content["level"] < 1:
-                raise ValueError
-            measures = content["measures"]
-            factors = {name: Factors(float(one["low"]), float(one["high"])) for name, one in measures.items()}
-            if not factors or set(factors) - set(COLUMNS) or any(not 0 <= low <= high for low, high in factors.values()):
-                raise ValueError
-            int(content["patients"]), str(content["data"]), list(content["regions"]), list(content["runs"])
+            factors = _factors(content)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ValueError(
-                f"intervals={path}: no table of intervals; make one by python -m brain_tumor.intervals"
-            ) from error
+            made = "make one by python -m brain_tumor.intervals"
+            raise ValueError(f"intervals={path}: no table of intervals of this version; {made}") from error
         return cls(content, hashlib.sha256(path.read_bytes()).hexdigest(), factors)
 
     def refuse_misfit(self, run: Run, detector: Run | None) -> None:
@@ -74,10 +67,6 @@ class Intervals:
             if own != measured:
                 raise ValueError(f"intervals: were measured on runs with the {name} {measured}, and this has {own}")
 
-    def describe(self) -> dict[str, Any]:
-        """Return facts for predict.json."""
-        return {**self.content, "sha256": self.digest}
-
     def row(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return the columns of a case with the ends of its intervals, `_low` and `_high`, and what they are.
 
@@ -90,3 +79,18 @@ class Intervals:
                     ends |= {f"{column}_low": low * row[column], f"{column}_high": high * row[column]}
         level, patients, unit = (self.content[key] for key in ("level", "patients", "unit"))
         return ends | {"intervals": f"{level:.0%}, by {patients} held-out patients in {unit}"}
+
+
+def _factors(content: Mapping[str, Any]) -> dict[str, Factors]:
+    """Return the factors of a table.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: it is no such table.
+    """
+    factors = {name: Factors(float(one["low"]), float(one["high"])) for name, one in content["measures"].items()}
+    whole = content["format"] == FORMAT and 0 < content["level"] < 1 and int(content["patients"]) > 0
+    told = isinstance(content["data"], str) and isinstance(content["regions"], list) and bool(content["unit"])
+    ordered = all(0 <= low <= high for low, high in factors.values())
+    if not (whole and told and ordered and factors and set(factors) <= set(COLUMNS)):
+        raise ValueError
+    return factors

@@ -41,9 +41,7 @@ def fit(true: Array, measured: Array, level: float) -> Factors:
     return Factors(float(ratios[lowest - 1]), float(ratios[highest - 1]))
 
 
-def coverage(
-    true: Array, measured: Array, folds: Sequence[Hashable], level: float
-) -> dict[Hashable, tuple[int, int]]:
+def coverage(true: Array, measured: Array, folds: Sequence[Hashable], level: float) -> dict[Hashable, tuple[int, int]]:
     """Count in each fold the patients whose intervals, fitted on the other folds, hold the true value.
 
     Args:

@@ -200,7 +200,7 @@ def _without_places(decoded: "Images") -> Volume:
 
 
 def in_order(images: "Sequence[Dataset]") -> list[int]:
-    """Return the numbers of a volume's images by their positions in space, one for each place, as `read` stacks them."""
+    """Return the numbers of a volume's images by their positions in space, one for each place, as in `read`."""
     along_rows, along_columns = _axes(images[0])
     along = np.array([numbers(image, "ImagePositionPatient") for image in images]) @ np.cross(along_rows, along_columns)
     chosen: list[int] = []

@@ -32,9 +32,9 @@ class Midline:
     """A plane between left and right.
 
     Attributes:
-        normal: (3,), and `offset`: a pixel at (slice, row, column) lies at normal @ (slice, row, column) + offset widths
-            of the head to the right of the midline, as slices are looked at: on the patient's left.
-        offset: see `normal`.
+        normal: (3,), by which (slice, row, column) is multiplied for the distance from the midline in widths of the
+            head, to the right as slices are looked at, which is the patient's left.
+        offset: is added to that.
     """
 
     normal: Array
@@ -130,5 +130,6 @@ def _fits(small: Array, angle: float) -> tuple[Array, Array]:
 def _line(places: Array, middles: Array) -> tuple[float, float]:
     """Return the slope and the base of a line through the middles, by the median of all pairs (Theil, Sen)."""
     first, second = np.triu_indices(len(places), 1)
-    slope = float(np.median((middles[second] - middles[first]) / (places[second] - places[first]))) if len(first) else 0.0
+    slopes = (middles[second] - middles[first]) / (places[second] - places[first])
+    slope = float(np.median(slopes)) if len(slopes) else 0.0
     return slope, float(np.median(middles - slope * places))

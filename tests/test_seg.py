@@ -1,0 +1,275 @@
+"""Masks as DICOM SEG, read by code that nobody here wrote, and masks of others scored against ours."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pandas as pd
+import pydicom
+import pytest
+from numpy.typing import NDArray
+from pydicom import uid
+
+from brain_tumor.datasets.regions import Regions
+from brain_tumor.scans import dicom_seg, discovery, given_masks
+from brain_tumor.scans.dicom_seg import Algorithm
+from brain_tumor.scans.volumes import Volume
+from tests.conftest import Command
+from tests.enhanced import enhanced
+from tests.odd import HEAD, Given, Head, Write
+from tests.odd_answers import Answer, Exact, ask
+from tests.odd_dicom import dicom
+from tests.odd_nifti import nifti
+
+PERSON: dict[str, Any] = {
+    "PatientID": "4711", "PatientName": "Doe^Jane", "PatientBirthDate": "19700101", "PatientSex": "F",
+    "StudyInstanceUID": "1.2.3", "StudyID": "1", "StudyDate": "20200102", "StudyTime": "120000",
+    "AccessionNumber": "7", "FrameOfReferenceUID": "1.2.3.4",
+}  # fmt: skip
+SECRETS = (b"4711", b"Doe", b"19700101", b"20200102", b"1.2.3.4")
+SOURCES: dict[str, Write] = {
+    "classic": dicom(**PERSON),
+    "compressed, sagittal": dicom(axes="PSR", syntax=uid.RLELossless, **PERSON),
+    "enhanced": enhanced(**PERSON),
+    "enhanced, one of two echoes": enhanced(volumes=[{"echo": 15}, {"echo": 100}], factors=(1, 0.5), **PERSON),
+}
+
+
+def _seg(folder: Path, write: Write = SOURCES["classic"], head: Head = HEAD, **settings: Any) -> tuple[Answer, Path]:
+    """Write a scan, let `predict` mark it, and return the answer with the scan's SEG."""
+    write(folder / "in", head)
+    answer = ask(Given("in", settings={"dicom_seg": True, **settings}, output="out"), folder)
+    return answer, *sorted((folder / "out" / "seg").glob("*.dcm"))[:1]  # type: ignore[return-value]
+
+
+def _errors(path: Path) -> list[str]:
+    told = subprocess.run(["dciodvfy", path], capture_output=True, text=True, check=False)
+    return [line for line in (told.stdout + told.stderr).splitlines() if line.startswith("Error")]
+
+
+def _by_simpleitk(path: Path) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Read a SEG of one segment by ITK's own reader: its voxels (I, J, K), and the affine, x to the right."""
+    reader = pytest.importorskip("SimpleITK")
+    image = reader.ReadImage(path)
+    affine = np.eye(4)
+    affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+    affine[:3, 3] = image.GetOrigin()
+    affine[:2] *= -1
+    return reader.GetArrayFromImage(image).T > 0, affine
+
+
+def _by_highdicom(path: Path) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    import highdicom
+
+    volume = highdicom.seg.segread(path).get_volume(combine_segments=True)
+    return volume.array > 0, np.diag([-1.0, -1, 1, 1]) @ volume.affine
+
+
+def _places(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return where the voxels of a mask are, in millimetres, sorted: (n, 3)."""
+    places = (np.c_[np.argwhere(mask), np.ones(mask.sum())] @ affine.T)[:, :3].round(3) + 0.0
+    return np.array(sorted(places.tolist()))
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_other_readers_see_the_same_mask_on_the_same_grid(source: str, tmp_path: Path) -> None:
+    answer, path = _seg(tmp_path, SOURCES[source])
+    mask: Any = nibabel.load(tmp_path / "out" / "masks" / f"{path.stem}.nii.gz")
+    expected = np.asarray(mask.dataobj) > 0
+    assert expected.sum() == HEAD.lesion.sum()
+    for read in (_by_simpleitk, _by_highdicom):
+        found, affine = read(path)
+        assert found.size == expected.size  # empty frames are there
+        np.testing.assert_allclose(_places(found, affine), _places(expected, mask.affine), atol=0.01)
+        np.testing.assert_allclose(_places(~found, affine), _places(~expected, mask.affine), atol=0.01)
+    written = pydicom.dcmread(path)
+    assert written.FrameOfReferenceUID == PERSON["FrameOfReferenceUID"]
+    (segment,) = written.SegmentSequence
+    assert (segment.SegmentLabel, segment.SegmentedPropertyTypeCodeSequence[0].CodeMeaning) == ("tumour", "Neoplasm")
+    (algorithm,) = segment.SegmentationAlgorithmIdentificationSequence
+    assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == ("exact", "0" * 64)
+    assert written.ContentLabel == "RESEARCH USE"
+    assert "Research use" in written.ContentDescription
+    scans = {file.SOPInstanceUID: file for file in map(pydicom.dcmread, (tmp_path / "in").rglob("*.dcm"))}
+    assert {one.ReferencedSOPInstanceUID for one in written.SourceImageSequence} == set(scans)
+    for frame in written.PerFrameFunctionalGroupsSequence:
+        (reference,) = frame.DerivationImageSequence[0].SourceImageSequence
+        scan = scans[reference.ReferencedSOPInstanceUID]
+        assert reference.ReferencedSOPClassUID == scan.SOPClassUID
+        if "ReferencedFrameNumber" in reference:
+            scan = scan.PerFrameFunctionalGroupsSequence[reference.ReferencedFrameNumber - 1].PlanePositionSequence[0]
+        assert scan.ImagePositionPatient == frame.PlanePositionSequence[0].ImagePositionPatient
+    if shutil.which("dciodvfy"):
+        assert _errors(path) == []
+    assert "carry the patient's identity" in answer.words
+
+
+def test_only_a_seg_knows_the_patient(tmp_path: Path) -> None:
+    _, path = _seg(tmp_path, pages=True, overlays=True)
+    assert b"Doe" in path.read_bytes()
+    others = [file for file in (tmp_path / "out").rglob("*") if file.is_file() and file != path]
+    assert {file.parent.name for file in others} >= {"out", ".cases", "masks", "pages", "overlays"}
+    for file in others:
+        assert not [secret for secret in SECRETS if secret in file.read_bytes()], file
+
+
+def test_regions_are_segments_that_overlap(tmp_path: Path) -> None:
+    SOURCES["classic"](tmp_path / "in", HEAD)
+    (source,) = discovery.discover([str(tmp_path / "in")]).sources
+    volume = source.read()
+    assert isinstance(volume, Volume)
+    labels = np.zeros(volume.values.shape, np.uint8)
+    labels[10:20, 10:20, 5:9], labels[12:16, 12:16, 6:8] = 2, 4
+    regions = Regions.of_labels({"oedema": 2, "enhancing": 4}).choose({"whole": [2, 4], "enhancing": 4, "vessels": 2})
+    path = tmp_path / "seg.dcm"
+    dicom_seg.write(path, source, volume, labels, regions.members, Algorithm("a, b", "1" * 64, {"components": "0"}))
+    written = pydicom.dcmread(path)
+    types = {
+        one.SegmentLabel: one.SegmentedPropertyTypeCodeSequence[0].CodeMeaning for one in written.SegmentSequence
+    }
+    assert types == {"whole": "Neoplasm", "enhancing": "Enhancing Lesion", "vessels": "Tissue"}
+    import highdicom
+
+    found = highdicom.seg.segread(path).get_volume(combine_segments=False).array.sum((0, 1, 2))
+    assert dict(zip(types, found.tolist(), strict=True)) == {
+        name: int(np.isin(labels, values).sum()) for name, values in regions.members.items()
+    }
+    if shutil.which("dciodvfy"):
+        assert _errors(path) == []
+
+
+def test_no_tumour_is_a_seg_of_empty_frames(tmp_path: Path) -> None:
+    healthy = Head(np.minimum(HEAD.values, 100), HEAD.affine)
+    _, path = _seg(tmp_path, head=healthy)
+    written = pydicom.dcmread(path)
+    assert written.NumberOfFrames == HEAD.values.shape[2]
+    assert not written.pixel_array.any()
+
+
+def test_what_gets_no_seg_is_said(tmp_path: Path) -> None:
+    nifti()(tmp_path / "nifti", HEAD)
+    refused = ask(Given("nifti", settings={"dicom_seg": True}, output="out"), tmp_path)
+    error = next(line for line in refused.words.splitlines() if line.startswith("error: "))
+    assert "1 of 1 cases are no DICOM series (" in error
+    assert error.endswith("masks are written as NIfTI")
+    assert not (tmp_path / "out").exists()
+    classifier = Exact("classification")
+    SOURCES["classic"](tmp_path / "in", HEAD)
+    words = ask(Given("in", settings={"dicom_seg": True}, output="out"), tmp_path, classifier).words
+    assert "dicom_seg=True: run=exact makes no masks" in words
+    dicom(**{**PERSON, "FrameOfReferenceUID": None, "PatientID": "4711"})(tmp_path / "nowhere", HEAD)
+    for path in (tmp_path / "nowhere").iterdir():
+        file = pydicom.dcmread(path)
+        assert "FrameOfReferenceUID" not in file
+    answer = ask(Given("nowhere", settings={"dicom_seg": True}, output="out"), tmp_path)
+    (row,) = answer.cases.to_dict("records")
+    assert row["reason"] == "no DICOM SEG: the series does not name its FrameOfReferenceUID; leave out dicom_seg=true"
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.suffix in {".dcm", ".gz"}]
+
+
+def test_a_seg_is_added_to_finished_cases(tmp_path: Path) -> None:
+    SOURCES["classic"](tmp_path / "in", HEAD)
+    first = ask(Given("in", output="out"), tmp_path)
+    assert not (tmp_path / "out" / "seg").exists()
+    again = ask(Given("in", settings={"dicom_seg": True}, output="out"), tmp_path)
+    assert len(list((tmp_path / "out" / "seg").glob("*.dcm"))) == 1
+    pd.testing.assert_frame_equal(first.good, again.good)
+
+
+def _given(path: Path, mask: NDArray[np.bool_], head: Head = HEAD, axes: str = "RAS") -> None:
+    path.parent.mkdir(exist_ok=True)
+    turned = Head(mask.astype(np.float32), head.affine).turned(axes)
+    nibabel.save(nibabel.Nifti1Image(turned.values.astype(np.uint8), turned.space), path)  # type: ignore[no-untyped-call]
+
+
+def test_given_masks_are_scored(tmp_path: Path) -> None:
+    _, path = _seg(tmp_path)
+    more = HEAD.lesion.copy()
+    more[30:33, 20:24, 5] = True  # a second lesion, which ours misses
+    more[13:15] = False
+    _given(tmp_path / "theirs" / f"{path.stem}_mask.nii.gz", more, axes="PIR")
+    given = {"theirs": more, str(path): HEAD.lesion, "theirs/" + f"{path.stem}_mask.nii.gz": more}
+    voxel = abs(np.linalg.det(HEAD.space[:3, :3])) / 1000
+    for name, mask in given.items():
+        (row,) = ask(Given("in", settings={"masks": name}, output="out"), tmp_path).good.to_dict("records")
+        both = (mask & HEAD.lesion).sum()
+        assert float(row["masks_dice"]) == pytest.approx(2 * both / (mask.sum() + HEAD.lesion.sum()))
+        assert float(row["masks_ml"]) == pytest.approx(mask.sum() * voxel)
+        assert float(row["masks_difference_ml"]) == pytest.approx((int(HEAD.lesion.sum()) - int(mask.sum())) * voxel)
+        lesions = 1 if mask is HEAD.lesion else 2
+        counts = [row[f"masks_{key}"] for key in ("lesions", "lesions_hit", "false_components")]
+        assert counts == [str(lesions), "1", "0"]
+
+
+def test_a_corrected_mask_is_scored_anew(tmp_path: Path) -> None:
+    SOURCES["classic"](tmp_path / "in", HEAD)
+    settings = {"masks": "mask.nii.gz"}
+    dice = []
+    for mask in (HEAD.lesion, HEAD.lesion & (np.arange(20) > 11)):
+        _given(tmp_path / "mask.nii.gz", mask)
+        dice += ask(Given("in", settings=settings, output="out"), tmp_path).good["masks_dice"].tolist()
+    assert float(dice[0]) == 1
+    assert float(dice[1]) < 0.9
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("other grid", "masks: other.nii.gz: lies on another grid than the scan"),
+        ("no seg", "masks: 000.dcm: a DICOM file, but no segmentation (SEG)"),
+        ("nobody's", "masks=theirs: nobody.nii.gz: no case is called so; cases are dicom-"),
+        ("twice", "are both masks of dicom-"),
+        ("nothing", "masks=empty: holds no mask as NIfTI or DICOM SEG"),
+        ("nowhere", "masks=typo: no such file or folder"),
+    ],
+)
+def test_masks_that_do_not_fit_are_named(name: str, words: str, tmp_path: Path) -> None:
+    SOURCES["classic"](tmp_path / "in", HEAD)
+    (case,) = discovery.discover([str(tmp_path / "in")]).sources
+    given = {"other grid": "other.nii.gz", "no seg": "in/000.dcm", "nothing": "empty", "nowhere": "typo"}
+    (tmp_path / "empty").mkdir()
+    _given(tmp_path / "other.nii.gz", HEAD.lesion, HEAD.nodding(0.1))
+    if name == "nobody's":
+        _given(tmp_path / "theirs" / "nobody.nii.gz", HEAD.lesion)
+    if name == "twice":
+        for ending in ("", "_seg"):
+            _given(tmp_path / "theirs" / f"{case.case}{ending}.nii.gz", HEAD.lesion)
+    answer = ask(Given("in", settings={"masks": given.get(name, "theirs")}, output="out"), tmp_path)
+    assert words in answer.words
+    assert answer.good.empty
+
+
+def test_a_seg_of_another_tool_may_lack_empty_frames_and_run_otherwise(tmp_path: Path) -> None:
+    import highdicom
+
+    SOURCES["classic"](tmp_path / "in", HEAD)
+    (source,) = discovery.discover([str(tmp_path / "in")]).sources
+    scan = source.read()
+    assert isinstance(scan, Volume)
+    files = sorted(map(pydicom.dcmread, source.paths), key=lambda file: -file.ImagePositionPatient[2])
+    mask = np.stack([file.pixel_array > 170 for file in files])
+    description = highdicom.seg.SegmentDescription(
+        1, "lesion", pydicom.sr.codedict.codes.SCT.Tissue, pydicom.sr.codedict.codes.SCT.Tissue, "MANUAL"
+    )
+    for file in files:
+        file.StudyID = file.get("StudyID", "")
+    made = highdicom.seg.Segmentation(
+        files, mask.astype(np.float32) * 0.7, "FRACTIONAL", [description], highdicom.UID(), 1, highdicom.UID(), 1,
+        "maker", "model", "1", "1",
+    )  # fmt: skip
+    made.save_as(tmp_path / "theirs.dcm")
+    assert made.NumberOfFrames < len(files)
+    np.testing.assert_array_equal(given_masks.read(tmp_path / "theirs.dcm", scan) > 0, scan.values > 170)
+
+
+def test_the_command_writes_a_seg(command: Command, segmenter: Path, tmp_path: Path) -> None:
+    SOURCES["classic"](tmp_path / "in", HEAD)
+    done = command("predict", f"run={segmenter}", "input=in", "dicom_seg=true", cwd=tmp_path)
+    (path,) = (tmp_path / "predictions" / "seg").glob("*.dcm")
+    (algorithm,) = pydicom.dcmread(path).SegmentSequence[0].SegmentationAlgorithmIdentificationSequence
+    assert algorithm.AlgorithmName == segmenter.name[:64]
+    assert len(algorithm.AlgorithmVersion) == 64
+    assert "predictions/seg: DICOM SEG files carry the patient's identity" in done.stdout
