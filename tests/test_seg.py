@@ -12,8 +12,8 @@ import pydicom
 import pytest
 from numpy.typing import NDArray
 from pydicom import uid
+from pydicom.sr.codedict import codes
 
-from brain_tumor.datasets.regions import Regions
 from brain_tumor.scans import dicom_seg, discovery, given_masks
 from brain_tumor.scans.dicom_seg import Algorithm
 from brain_tumor.scans.volumes import Volume
@@ -123,33 +123,36 @@ def test_regions_are_segments_that_overlap(tmp_path: Path) -> None:
     assert isinstance(volume, Volume)
     labels = np.zeros(volume.values.shape, np.uint8)
     labels[10:20, 10:20, 5:9], labels[12:16, 12:16, 6:8] = 2, 4
-    regions = Regions.of_labels({"oedema": 2, "enhancing": 4}).choose({"whole": [2, 4], "enhancing": 4, "vessels": 2})
+    regions = {"whole": (2, 4), "enhancing": (4,), "vessels": (2,)}
     path = tmp_path / "seg.dcm"
-    dicom_seg.write(path, source, volume, labels, regions.members, Algorithm("a, b", "1" * 64, {"components": "0"}))
+    dicom_seg.write(path, source, volume, labels, regions, Algorithm("a, b", "1" * 64, {"components": "0"}))
     written = pydicom.dcmread(path)
-    types = {
-        one.SegmentLabel: one.SegmentedPropertyTypeCodeSequence[0].CodeMeaning for one in written.SegmentSequence
-    }
+    types = {one.SegmentLabel: one.SegmentedPropertyTypeCodeSequence[0].CodeMeaning for one in written.SegmentSequence}
     assert types == {"whole": "Neoplasm", "enhancing": "Enhancing Lesion", "vessels": "Tissue"}
     import highdicom
 
     found = highdicom.seg.segread(path).get_volume(combine_segments=False).array.sum((0, 1, 2))
     assert dict(zip(types, found.tolist(), strict=True)) == {
-        name: int(np.isin(labels, values).sum()) for name, values in regions.members.items()
+        name: int(np.isin(labels, values).sum()) for name, values in regions.items()
     }
     if shutil.which("dciodvfy"):
         assert _errors(path) == []
 
 
 def test_no_tumour_is_a_seg_of_empty_frames(tmp_path: Path) -> None:
-    healthy = Head(np.minimum(HEAD.values, 100), HEAD.affine)
-    _, path = _seg(tmp_path, head=healthy)
+    SOURCES["classic"](tmp_path / "in", HEAD)
+    (source,) = discovery.discover([str(tmp_path / "in")]).sources
+    volume = source.read()
+    assert isinstance(volume, Volume)
+    path, empty = tmp_path / "seg.dcm", np.zeros(volume.values.shape, np.uint8)
+    dicom_seg.write(path, source, volume, empty, {"tumour": (1,)}, Algorithm("a", "1" * 64, {}))
     written = pydicom.dcmread(path)
     assert written.NumberOfFrames == HEAD.values.shape[2]
     assert not written.pixel_array.any()
 
 
 def test_what_gets_no_seg_is_said(tmp_path: Path) -> None:
+    (tmp_path / "nifti").mkdir()
     nifti()(tmp_path / "nifti", HEAD)
     refused = ask(Given("nifti", settings={"dicom_seg": True}, output="out"), tmp_path)
     error = next(line for line in refused.words.splitlines() if line.startswith("error: "))
@@ -160,10 +163,8 @@ def test_what_gets_no_seg_is_said(tmp_path: Path) -> None:
     SOURCES["classic"](tmp_path / "in", HEAD)
     words = ask(Given("in", settings={"dicom_seg": True}, output="out"), tmp_path, classifier).words
     assert "dicom_seg=True: run=exact makes no masks" in words
-    dicom(**{**PERSON, "FrameOfReferenceUID": None, "PatientID": "4711"})(tmp_path / "nowhere", HEAD)
-    for path in (tmp_path / "nowhere").iterdir():
-        file = pydicom.dcmread(path)
-        assert "FrameOfReferenceUID" not in file
+    without = {name: value for name, value in PERSON.items() if name != "FrameOfReferenceUID"}
+    dicom(**without)(tmp_path / "nowhere", HEAD)
     answer = ask(Given("nowhere", settings={"dicom_seg": True}, output="out"), tmp_path)
     (row,) = answer.cases.to_dict("records")
     assert row["reason"] == "no DICOM SEG: the series does not name its FrameOfReferenceUID; leave out dicom_seg=true"
@@ -189,9 +190,10 @@ def test_given_masks_are_scored(tmp_path: Path) -> None:
     _, path = _seg(tmp_path)
     more = HEAD.lesion.copy()
     more[30:33, 20:24, 5] = True  # a second lesion, which ours misses
-    more[13:15] = False
+    more[:13] = False
     _given(tmp_path / "theirs" / f"{path.stem}_mask.nii.gz", more, axes="PIR")
-    given = {"theirs": more, str(path): HEAD.lesion, "theirs/" + f"{path.stem}_mask.nii.gz": more}
+    shutil.copy(path, tmp_path / "mine.dcm")
+    given = {"theirs": more, "mine.dcm": HEAD.lesion, "theirs/" + f"{path.stem}_mask.nii.gz": more}
     voxel = abs(np.linalg.det(HEAD.space[:3, :3])) / 1000
     for name, mask in given.items():
         (row,) = ask(Given("in", settings={"masks": name}, output="out"), tmp_path).good.to_dict("records")
@@ -224,12 +226,14 @@ def test_a_corrected_mask_is_scored_anew(tmp_path: Path) -> None:
         ("twice", "are both masks of dicom-"),
         ("nothing", "masks=empty: holds no mask as NIfTI or DICOM SEG"),
         ("nowhere", "masks=typo: no such file or folder"),
+        ("ours", "masks=out/masks: lies in output_dir=out, where our masks are written"),
     ],
 )
 def test_masks_that_do_not_fit_are_named(name: str, words: str, tmp_path: Path) -> None:
     SOURCES["classic"](tmp_path / "in", HEAD)
     (case,) = discovery.discover([str(tmp_path / "in")]).sources
     given = {"other grid": "other.nii.gz", "no seg": "in/000.dcm", "nothing": "empty", "nowhere": "typo"}
+    given["ours"] = "out/masks"
     (tmp_path / "empty").mkdir()
     _given(tmp_path / "other.nii.gz", HEAD.lesion, HEAD.nodding(0.1))
     if name == "nobody's":
@@ -251,9 +255,7 @@ def test_a_seg_of_another_tool_may_lack_empty_frames_and_run_otherwise(tmp_path:
     assert isinstance(scan, Volume)
     files = sorted(map(pydicom.dcmread, source.paths), key=lambda file: -file.ImagePositionPatient[2])
     mask = np.stack([file.pixel_array > 170 for file in files])
-    description = highdicom.seg.SegmentDescription(
-        1, "lesion", pydicom.sr.codedict.codes.SCT.Tissue, pydicom.sr.codedict.codes.SCT.Tissue, "MANUAL"
-    )
+    description = highdicom.seg.SegmentDescription(1, "lesion", codes.SCT.Tissue, codes.SCT.Tissue, "MANUAL")
     for file in files:
         file.StudyID = file.get("StudyID", "")
     made = highdicom.seg.Segmentation(

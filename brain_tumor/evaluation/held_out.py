@@ -47,7 +47,8 @@ def open_masks(run: Trained, root: str | None, cache_dir: str) -> SliceDataModul
     Raises:
         ValueError: it cannot be opened.
     """
-    data = run.data(cache_dir=cache_dir, **({"root": root} if root else {}))
+    moved: dict[str, Any] = {"root": root} if root else {}
+    data = run.data(cache_dir=cache_dir, **moved)
     data.prepare_data()
     data.setup()
     return data

@@ -48,6 +48,8 @@ class Extras:
         if asked["dicom_seg"]:
             dicom_seg.require()
             _refuse_others(cases)
+        if asked["masks"]:
+            _refuse_own(str(asked["masks"]), Path(config["output_dir"]))
         names = [case.name for case in cases]
         masks = given_masks.find(str(asked["masks"]), names) if asked["masks"] else {}
         intervals = Intervals.read(Path(str(asked["intervals"]))) if asked["intervals"] else None
@@ -131,6 +133,19 @@ class Extras:
 
 
 NONE = Extras()
+
+
+def _refuse_own(masks: str, output_dir: Path) -> None:
+    """Refuse masks in the output folder, which would be written over before anybody has compared them.
+
+    Raises:
+        ValueError: they lie there.
+    """
+    if Path(masks).expanduser().resolve().is_relative_to(output_dir.resolve()):
+        raise ValueError(
+            f"masks={masks}: lies in output_dir={output_dir}, where our masks are written; copy it to another folder, or "
+            "give another output_dir"
+        )
 
 
 def _refuse_others(cases: Sequence[Case]) -> None:

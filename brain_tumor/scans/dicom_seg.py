@@ -129,7 +129,8 @@ def _images(source: Source, volume: Volume) -> "tuple[list[Dataset], dict[str, O
         lacks = f"does not name its {' and '.join(missing)}" if missing else "has no place in space"
         raise ValueError(f"no DICOM SEG: the series {lacks}; leave out dicom_seg=true")
     order = dicom.in_order([image for _, image, _ in headers])
-    images, origins = [], {}
+    images: list[Dataset] = []
+    origins: dict[str, Origin] = {}
     for place, (file, image, frame) in enumerate(headers[row] for row in order):
         uid = f"2.25.{place + 1}"  # of this slice, until `_refer` puts the file's in its place
         origins[uid] = (str(file.SOPClassUID), str(file.SOPInstanceUID), frame)
