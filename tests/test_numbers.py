@@ -204,7 +204,7 @@ def test_the_command_makes_a_table(command: Command, folds: list[Trained], tmp_p
 def test_intervals_of_diameters_cover_as_often_as_they_say(
     folds: list[Trained], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Prints what docs/predict.md says, with the LGG data at BRAIN_TUMOR_LGG (pytest -s shows it)."""
+    """Prints what docs/scans.md says, with the LGG data at BRAIN_TUMOR_LGG (pytest -s shows it)."""
     root = os.environ.get("BRAIN_TUMOR_LGG") or pytest.skip("BRAIN_TUMOR_LGG names no data")
     data = held_out.open_masks(folds[0], root, str(tmp_path_factory.mktemp("cache")))
     table = held_out.table_of(folds, held_out.measure(folds, data), 0.9)

@@ -183,7 +183,19 @@ def _compose(name: str, *overrides: str) -> DictConfig:
 
 @pytest.mark.parametrize(
     "name",
-    ["train", "evaluate", "predict", "export", "export_dataset", "page", "verify", "benchmark", "score", "report"],
+    [
+        "train",
+        "evaluate",
+        "predict",
+        "export",
+        "export_dataset",
+        "page",
+        "verify",
+        "intervals",
+        "benchmark",
+        "score",
+        "report",
+    ],
 )
 def test_each_verb_takes_the_keys_of_its_configuration_alone(name: str) -> None:
     own = sorted(map(str, _compose(name)))

@@ -143,8 +143,8 @@ def _refuse_own(masks: str, output_dir: Path) -> None:
     """
     if Path(masks).expanduser().resolve().is_relative_to(output_dir.resolve()):
         raise ValueError(
-            f"masks={masks}: lies in output_dir={output_dir}, where our masks are written; copy it to another folder, or "
-            "give another output_dir"
+            f"masks={masks}: lies in output_dir={output_dir}, where our masks are written; copy it to another "
+            "folder, or give another output_dir"
         )
 
 
