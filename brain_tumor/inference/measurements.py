@@ -1,6 +1,7 @@
-"""Measure a case's masks: the tumour's diameters, its components, its side of the head, the share of slices with it."""
+"""Measure a case's masks: the tumour's diameters, its components, and its side of the head."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,35 +11,34 @@ from brain_tumor.metrics import diameters
 from brain_tumor.scans import midline, nifti_space
 from brain_tumor.scans.cases import Slices
 
-if TYPE_CHECKING:
-    from brain_tumor.inference.prediction import Prediction
-
 _UNKNOWN = "unknown"
 
 
-def measure(case: Slices, prediction: "Prediction") -> dict[str, Any]:
+def measure(
+    case: Slices, masks: NDArray[np.uint8], regions: Mapping[str, Sequence[int]], numbers: Sequence[int]
+) -> dict[str, Any]:
     """Measure the masks of a case.
 
+    Args:
+        case: its slices.
+        masks: uint8 (n, H, W) of labels.
+        regions: the labels of each region, by its name.
+        numbers: of the n slices.
+
     Returns:
-        `flagged_share` of the slices that show a tumour, where a class means one; with masks also `diameter_mm`, the
-        longest diameter in a slice, `across_mm`, the longest one perpendicular to it (both `_px` in pixels where
-        millimetres are not known), and `diameter_slice`, that slice's number (None for no tumour), for each of several
-        regions with its name in brackets, too; `components`, 6-connected; and `side_approximate` of the midline:
-        "left", "right" (the patient's), "both", "unknown", or "" for no tumour.
+        `diameter_mm`, the longest diameter in a slice, `across_mm`, the longest one perpendicular to it (both `_px` in
+        pixels where millimetres are not known), and `diameter_slice`, that slice's number (None for no tumour), for
+        each of several regions with its name in brackets, too; `components`, 6-connected; and `side_approximate` of
+        the midline: "left", "right" (the patient's), "both", "unknown", or "" for no tumour.
     """
-    if prediction.positive is None:
-        return {}
-    flagged = {"flagged_share": len(prediction.tumours) / len(prediction.table)}
-    if prediction.masks is None:
-        return flagged
-    tumour = prediction.masks > 0
-    values = _diameters(case, prediction, tumour, "")
-    for name, labels in prediction.regions.items() if len(prediction.regions) > 1 else ():
-        values |= _diameters(case, prediction, np.isin(prediction.masks, labels), f"({name})")
-    return values | {"components": ndimage.label(tumour)[1], "side_approximate": side(case, tumour), **flagged}
+    tumour = masks > 0
+    values = _diameters(case, tumour, numbers, "")
+    for name, labels in regions.items() if len(regions) > 1 else ():
+        values |= _diameters(case, np.isin(masks, labels), numbers, f"({name})")
+    return values | {"components": ndimage.label(tumour)[1], "side_approximate": side(case, tumour)}
 
 
-def _diameters(case: Slices, prediction: "Prediction", masks: NDArray[np.bool_], suffix: str) -> dict[str, Any]:
+def _diameters(case: Slices, masks: NDArray[np.bool_], numbers: Sequence[int], suffix: str) -> dict[str, Any]:
     steps = _steps(case)
     unit = "px" if steps is None else "mm"
     found = diameters.measure(masks, np.eye(2) if steps is None else steps)
@@ -46,7 +46,7 @@ def _diameters(case: Slices, prediction: "Prediction", masks: NDArray[np.bool_],
     return {
         f"diameter_{unit}{suffix}": longest,
         f"across_{unit}{suffix}": across,
-        f"diameter_slice{suffix}": None if found is None else int(prediction.table["slice"].iloc[found.place]),
+        f"diameter_slice{suffix}": None if found is None else int(numbers[found.place]),
     }
 
 
