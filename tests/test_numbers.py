@@ -45,8 +45,9 @@ def _nifti(folder: Path, head: Head = HEAD, **options: Any) -> None:
 
 
 def _row(folder: Path, run: Exact | None = None, **settings: Any) -> dict[str, Any]:
-    (row,) = ask(Given("in", settings=settings, output="out"), folder, run).good.to_dict("records")
-    return row
+    answer = ask(Given("in", settings=settings, output="out"), folder, run)
+    assert len(answer.good) == 1, answer.brief
+    return {str(name): value for name, value in answer.good.iloc[0].items()}
 
 
 def _two_lesions() -> Head:

@@ -95,9 +95,9 @@ def summarise(case: Slices, prediction: Prediction) -> dict[str, Any]:
     Returns:
         `slices`; `p_max` and `p_mean` of the positive class; without one, or with more than two classes, the most
         probable `class`, the mean `p(<class>)` over the slices, and `slices_by_class`, the number of slices in which
-        each class is the most probable one; with a segmenter `volume_ml` and what
-        `measurements.measure` returns; of a positive class `flagged_share`, the share of slices that show it; with a
-        detector `detector_p_max`, `emptied_slices`, and the volume of their masks (`emptied_ml` or `emptied_px`); with a run of types `type` and
+        each class is the most probable one; with a segmenter `volume_ml` and what `measurements.measure` returns; of a
+        positive class `flagged_share`, the share of slices that show it; with a detector `detector_p_max`,
+        `emptied_slices`, and the volume of their masks (`emptied_ml` or `emptied_px`); with a run of types `type` and
         `type p(<class>)`, the mean over the slices with a tumour.
     """
     summary: dict[str, Any] = {"slices": len(prediction.table)}
