@@ -6,6 +6,7 @@ python -m brain_tumor.predict run=model.onnx input=scan.nii.gz
 python -m brain_tumor.predict 'run=outputs/*fold*of5*' input=scan.nii.gz
 python -m brain_tumor.predict run=outputs/SEGMENTER detector=outputs/CLASSIFIER input=folder output_dir=predictions
 python -m brain_tumor.predict run=outputs/SEGMENTER study=folder
+python -m brain_tumor.predict run=outputs/SEGMENTER study=folder dicom_seg=true intervals=intervals.json
 python -m brain_tumor.predict run=outputs/SEGMENTER types=outputs/TYPES sequences.flair=f.nii sequences.t1ce=c.nii
 python -m brain_tumor.predict run=outputs/NAME 'sequences.flair=in/*_flair.nii' 'sequences.t1ce=in/*_t1ce.nii'
 """
@@ -54,6 +55,7 @@ def predict(config: dict[str, Any]) -> int:
 
 def _predict(config: dict[str, Any], study_folder: Path | None) -> int:
     from brain_tumor.inference import opening, pipeline, two_stage
+    from brain_tumor.inference.extras import Extras
     from brain_tumor.inference.output_folder import Predictions
     from brain_tumor.inference.predictor import Predictor
     from brain_tumor.scans import cases as cases_
@@ -82,14 +84,17 @@ def _predict(config: dict[str, Any], study_folder: Path | None) -> int:
     if remark := _unused(config["threshold"], predictor):
         print(remark, file=sys.stderr)
     preset = predictor.preset(config["preset"])
-    written = Predictions(Path(config["output_dir"]), {**predictor.identity, "preset": preset})
+    more = Extras.of(config, predictor, cases)
+    written = Predictions(Path(config["output_dir"]), {**predictor.identity, "preset": preset, **more.identity})
     started = time.perf_counter()
-    pipeline.run(predictor, todo, written, preset, config["overlays"], config["pages"])
+    pipeline.run(predictor, todo, written, preset, config["overlays"], config["pages"], more=more)
     seconds = time.perf_counter() - started
-    facts = {**predictor.describe(), "seconds": seconds, "passed over": others, "skipped": skipped}
+    facts = {**predictor.describe(), "seconds": seconds, "passed over": others, "skipped": skipped, **more.facts}
     failed = written.finish([case.name for case in cases], facts)
     print(written.overview(predictor.run.positive))
     _report(skipped, failed)
+    for line in more.remarks(written.folder, todo):
+        print(line)
     print(f"predictions: {written.folder}")
     return len(failed)
 

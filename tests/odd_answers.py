@@ -37,7 +37,7 @@ class Exact:
         seen: the pictures that it was shown, (n, H, W) a batch; a volume is one.
     """
 
-    name, kind, sequences, skull, crop, size, batch = "exact", "folder", (), None, None, _SIZE, 64
+    name, dataset, sequences, skull, crop, size, batch = "exact", "folder", (), None, None, _SIZE, 64
     threshold, threshold_origin, intensities = 0.5, "default", "file"
     neighbours, neighbour_mm, components, scaling, plane, regions = 0, None, 0.0, None, "axial", BINARY
 
@@ -110,6 +110,7 @@ def ask(given: Given, folder: Path, run: Exact | None = None) -> Answer:
         config |= {"study": given.study, "sequences": {**config["sequences"], **given.sequences}}
     else:
         config |= {"sequences": given.sequences} if given.sequences else {"input": given.input}
+    config |= given.settings
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.chdir(folder))
         stack.enter_context(warnings.catch_warnings(action="ignore"))  # of odd files, as the command has it

@@ -30,7 +30,7 @@ BESIDE = {
     "cluster": {*FLOORS, "train", "search"},  # Hydra finds the search's sweeper among the cluster's plugins
 }
 ROOMS = {room: set(FLOORS[:place]) for place, room in enumerate(FLOORS)} | BESIDE
-COMMANDS = {"__init__", "train", "evaluate", "predict", "export", "export_dataset", "verify"}
+COMMANDS = {"__init__", "train", "evaluate", "predict", "export", "export_dataset", "verify", "intervals"}
 # Who knows Hydra, beside the commands: who reads the configuration, the launcher, and what runs in its jobs.
 HYDRA = {"config", "cluster", "search"}
 # Who under the commands may know Lightning.
@@ -183,7 +183,19 @@ def _compose(name: str, *overrides: str) -> DictConfig:
 
 @pytest.mark.parametrize(
     "name",
-    ["train", "evaluate", "predict", "export", "export_dataset", "page", "verify", "benchmark", "score", "report"],
+    [
+        "train",
+        "evaluate",
+        "predict",
+        "export",
+        "export_dataset",
+        "page",
+        "verify",
+        "intervals",
+        "benchmark",
+        "score",
+        "report",
+    ],
 )
 def test_each_verb_takes_the_keys_of_its_configuration_alone(name: str) -> None:
     own = sorted(map(str, _compose(name)))

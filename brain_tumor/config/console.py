@@ -14,18 +14,10 @@ from pathlib import Path
 _MODULES = {
     name: f"brain_tumor.{name}"
     for name in (
-        "train",
-        "evaluate",
-        "predict",
-        "report",
-        "export",
-        "export_dataset",
-        "verify",
-        "benchmark",
-        "page",
-        "models",
+        "train", "evaluate", "predict", "report", "export", "export_dataset", "verify", "intervals", "benchmark",
+        "page", "models",
     )
-} | {"score": "brain_tumor.cluster.score"}
+} | {"score": "brain_tumor.cluster.score"}  # fmt: skip
 _USAGE = """brain-tumor COMMAND [key=value ...]     what each command takes: brain-tumor COMMAND --help
 
 {commands}

@@ -13,6 +13,7 @@ from brain_tumor.io import atomic
 from brain_tumor.metrics import plots
 from brain_tumor.scans import nifti, volumes
 from brain_tumor.scans.cases import Case, Slices
+from brain_tumor.scans.discovery import Source
 from brain_tumor.scans.images import as_rgb
 
 _SHOWN = 12  # slices in an overlay
@@ -34,11 +35,16 @@ def write_masks(folder: Path, case: Case, slices: Slices, masks: NDArray[np.uint
                 Image.fromarray(mask).save(temporary)
         return paths
     path = folder / f"{case.name}.nii.gz"
-    source = next((case.sources[name] for name in ("", "flair", "t1ce", *case.sources) if name in case.sources), None)
+    source = grid_source(case)
     original = source.paths[0] if source is not None and source.kind == "nifti" else None
     volume = slices.volume
     nifti.write_mask(path, slices.grid.volume(masks), volume.affine, original, volume.measured)
     return [path]
+
+
+def grid_source(case: Case) -> Source | None:
+    """Return the scan whose grid a case's masks have; None for a case without files."""
+    return next((case.sources[name] for name in ("", "flair", "t1ce", *case.sources) if name in case.sources), None)
 
 
 def write_overlay(path: Path, slices: Slices, prediction: Prediction) -> None:

@@ -20,6 +20,14 @@ _NUMBERS = {
     "detector_p_max": "largest probability by the detector",
     "emptied_slices": "slices whose mask the detector emptied", "emptied_ml": "emptied millilitres",
     "emptied_px": "emptied pixels", "type": "type",
+    "diameter_mm": "longest diameter in a slice, mm", "diameter_px": "longest diameter in a slice, pixels",
+    "across_mm": "longest diameter across it, mm", "across_px": "longest diameter across it, pixels",
+    "diameter_slice": "their slice", "components": "components",
+    "side_approximate": "side of the midline (approximate)", "flagged_share": "share of slices with {positive}",
+    "intervals": "intervals", "masks_dice": "Dice with the given mask", "masks_ml": "the given mask in millilitres",
+    "masks_difference_ml": "ours less the given, millilitres", "masks_px": "the given mask in pixels",
+    "masks_difference_px": "ours less the given, pixels", "masks_lesions": "the given mask's components",
+    "masks_lesions_hit": "of these touched by ours", "masks_false_components": "components of ours that touch none",
 }  # fmt: skip
 
 
@@ -67,8 +75,15 @@ def _numbers(row: Mapping[str, Any], positive: str | None) -> list[tuple[str, st
         **{key: key for key in row if key.startswith("type p(")},
         **{key: title.replace("{positive}", str(positive)) for key, title in _NUMBERS.items()},
     }
-    facts = {titles[key]: value for key, value in row.items() if key in titles}
-    return [(name, f"{value:.3g}" if isinstance(value, float) else str(value)) for name, value in facts.items()]
+    return [(titles[key], _shown(value, row, key)) for key, value in row.items() if key in titles]
+
+
+def _shown(value: Any, row: Mapping[str, Any], key: str) -> str:
+    """Return a number of the table, with its interval where it has one."""
+    if not isinstance(value, float):
+        return "" if value is None else str(value)
+    low, high = row.get(f"{key}_low"), row.get(f"{key}_high")
+    return f"{value:.3g}" if low is None or high is None else f"{value:.3g} ({low:.3g} to {high:.3g})"
 
 
 def _title(line: Mapping[Any, Any], positive: str | None) -> str:

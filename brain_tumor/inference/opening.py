@@ -25,12 +25,10 @@ def open_run(names: str | Sequence[str], trusted: Sequence[str] = ()) -> Run:
     Raises:
         ValueError: there is no run, one is damaged, or several cannot predict together.
     """
-    patterns = [names] if isinstance(names, str) else names
-    # Each once: two patterns may match the same run, which would then count twice.
-    found = {path.resolve(): (path, name) for pattern in patterns for path, name in _found(pattern)}
+    found = _found(names)
     if not found:
         raise ValueError(f"run={names}: no run is named")
-    runs = [_open(path, name, trusted) for path, name in found.values()]
+    runs = [_open(path, name, trusted) for path, name in found]
     return runs[0] if len(runs) == 1 else Ensemble(runs)
 
 
@@ -64,7 +62,19 @@ def introduction(runs: Mapping[str, Run]) -> str:
     return "\n".join(f"{key}={model.name}: trained on {model.data}; {model.expected}" for key, model in known)
 
 
-def _found(name: str) -> list[tuple[Path, str]]:
+def paths(names: str | Sequence[str]) -> list[Path]:
+    """Return the paths that names, or patterns of them, stand for."""
+    return [path for path, _ in _found(names)]
+
+
+def _found(names: str | Sequence[str]) -> list[tuple[Path, str]]:
+    """Return the paths that names, or patterns of them, stand for, and the names of models among them."""
+    patterns = [names] if isinstance(names, str) else names
+    # Each once: two patterns may match the same run, which would then count twice.
+    return list({path.resolve(): (path, name) for pattern in patterns for path, name in _match(pattern)}.values())
+
+
+def _match(name: str) -> list[tuple[Path, str]]:
     """Return the path of that name, or the paths that match a pattern, or a model's file and its name.
 
     Raises:

@@ -6,6 +6,7 @@ predict.json   the models and settings
 masks/         one mask per case
 overlays/      one picture per case
 pages/         one page per case, on request
+seg/           one DICOM SEG per case, on request; it names the patient, as the scan does
 .cases/        the finished cases; a later call skips them
 """
 
@@ -20,14 +21,22 @@ from brain_tumor.io import tables, walk
 
 _SHOWN = {
     "case": "case", "slices": "slices", "p_max": "largest p({positive})", "detector_p_max": "the detector's",
-    "class": "class", "slices_by_class": "by slice", "volume_ml": "{positive} in ml", "type": "type",
+    "class": "class", "slices_by_class": "by slice", "volume_ml": "{positive} in ml", "diameter_mm": "longest in mm",
+    "side_approximate": "side, about", "masks_dice": "Dice with masks", "type": "type",
     "warnings": "note"
 }  # fmt: skip
-_FORMS = {"p_max": "{:.3f}", "detector_p_max": "{:.3f}", "volume_ml": "{:.1f}"}
-_FILES = ("masks/{}.nii.gz", "masks/{}_mask.png", "overlays/{}.png", "pages/{}.html")  # of a case
+_FORMS = {
+    "p_max": "{:.3f}", "detector_p_max": "{:.3f}", "volume_ml": "{:.1f}", "diameter_mm": "{:.1f}",
+    "masks_dice": "{:.3f}",
+}  # fmt: skip
+_FILES = ("masks/{}.nii.gz", "masks/{}_mask.png", "overlays/{}.png", "pages/{}.html", "seg/{}.dcm")  # of a case
 _LAST = ["status", "reason"]
-_WHOLE = ["slices", "emptied_slices", "emptied_px"]  # integers, which failed cases lack
-_FORMAT = 3  # of the files in .cases/
+# Integers, which failed cases lack.
+_WHOLE = (
+    "slices", "emptied_slices", "emptied_px", "diameter_slice", "components", "masks_lesions", "masks_lesions_hit",
+    "masks_false_components",
+)  # fmt: skip
+_FORMAT = 4  # of the files in .cases/
 _NOTICE = "Research software, not a medical device: nothing here may guide the care of a person."
 
 
@@ -115,7 +124,7 @@ class Predictions:
             columns = [*(name for name in table if name not in _LAST), *_LAST]
             tables.write_csv(self.folder / "slices.csv", table[columns])
             summary = pd.DataFrame(rows)
-            whole = {name: "Int64" for name in _WHOLE if name in summary}
+            whole = {name: "Int64" for name in summary if str(name).partition("(")[0] in _WHOLE}
             tables.write_csv(self.folder / "cases.csv", summary.astype(whole))
         failed = [row for row in rows if row["status"] != "ok"]
         counts = {"cases": len(cases), "finished": len(rows), "failed": len(failed)}

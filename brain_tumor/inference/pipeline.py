@@ -6,10 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tqdm import tqdm
 
-from brain_tumor.inference import case_files
+from brain_tumor.inference import case_files, extras
+from brain_tumor.inference.extras import Extras
 from brain_tumor.inference.output_folder import Predictions
 from brain_tumor.inference.prediction import Prediction, summarise
 from brain_tumor.inference.predictor import Predictor
+from brain_tumor.io import names
 from brain_tumor.io.prefetch import prefetch
 from brain_tumor.scans.cases import Case, Slices
 
@@ -40,6 +42,7 @@ def run(
     preset: str,
     overlays: bool,
     pages: bool = False,
+    more: Extras = extras.NONE,
 ) -> None:
     """Predict cases, and write each as soon as it is finished; cases that are finished already are skipped.
 
@@ -52,16 +55,17 @@ def run(
         preset: how a volume's intensities are scaled.
         overlays: whether each case gets a picture.
         pages: whether each case gets a page.
+        more: what else is asked for.
     """
     segments = predictor.run.task == "segmentation"
 
     def pictures(case: Case) -> dict[str, str]:
         # A single picture without a mask would only be copied.
         folders = {"overlays": overlays and (segments or not case.is_picture), "pages": pages}
-        return {name: _SUFFIXES[name] for name, wanted in folders.items() if wanted}
+        return {name: _SUFFIXES[name] for name, wanted in folders.items() if wanted} | more.files
 
     # Taken before anything is read, so that the next call predicts again what changes from now on.
-    stamps = {case.name: case.stamp() for case in cases}
+    stamps = {case.name: more.stamp(case) for case in cases}
     todo = [case for case in cases if not written.done(case.name, stamps[case.name], pictures(case))]
 
     def read(batch: Sequence[Case]) -> list[tuple[Case, Slices | str]]:
@@ -74,25 +78,33 @@ def run(
     with ThreadPoolExecutor(2) as pool, tqdm(total=len(todo), desc="predicting", disable=None) as bar:
         for batch in prefetch(pool, predict, prefetch(pool, read, _batches(todo, predictor.batch))):
             for case, result in batch:
-                _write(written, case, stamps[case.name], result, pictures(case))
+                _write(written, case, stamps[case.name], result, pictures(case), more)
             bar.update(len(batch))
 
 
-def _write(written: Predictions, case: Case, stamp: str, result: _Result, pictures: Mapping[str, str]) -> None:
+def _write(
+    written: Predictions, case: Case, stamp: str, result: _Result, pictures: Mapping[str, str], more: Extras
+) -> None:
     """Write a case's prediction, or why there is none."""
     if isinstance(result, str):
         written.fail(case.name, stamp, result, case.origin)
         return
     slices, prediction = result
     warnings = "; ".join([*slices.warnings, *prediction.doubts])
-    row = {**summarise(slices, prediction), "source": case.origin, "warnings": warnings}
-    files = []
+    numbers = summarise(slices, prediction)
+    try:
+        numbers |= more.row(case, slices, prediction, numbers)
+        files = more.write(written.home, case, slices, prediction)
+    except (ValueError, OSError) as error:
+        written.fail(case.name, stamp, names.printable(str(error)), case.origin)
+        return
+    row = {**numbers, "source": case.origin, "warnings": warnings}
     if prediction.masks is not None:
         try:
             files += case_files.write_masks(written.home("masks"), case, slices, prediction.masks)
         except Exception:
             # The mask takes its header from the scan, which may be gone. Any other error is not the scan's fault.
-            if case.stamp() == stamp:
+            if more.stamp(case) == stamp:
                 raise
             written.fail(case.name, stamp, "has changed, or gone, while it was looked at", case.origin)
             return

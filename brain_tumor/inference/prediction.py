@@ -1,6 +1,6 @@
 """The prediction of a case, by slice and as a summary."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from brain_tumor.inference import measurements
 from brain_tumor.io.tables import columns
 from brain_tumor.scans.cases import Slices
 
@@ -32,6 +33,7 @@ class Prediction:
         positive: the one that means a tumour; None if the data does not say.
         threshold: the positive class's probability from which a slice counts as one with a tumour, without a segmenter.
         doubts: reasons not to trust the prediction, one per line.
+        regions: the labels of the masks that each region is made of, by its name; {} without a segmenter.
     """
 
     table: pd.DataFrame
@@ -40,6 +42,7 @@ class Prediction:
     positive: str | None
     threshold: float
     doubts: list[str] = field(default_factory=list)
+    regions: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     @property
     def chances(self) -> pd.DataFrame:
@@ -92,7 +95,8 @@ def summarise(case: Slices, prediction: Prediction) -> dict[str, Any]:
     Returns:
         `slices`; `p_max` and `p_mean` of the positive class; without one, or with more than two classes, the most
         probable `class`, the mean `p(<class>)` over the slices, and `slices_by_class`, the number of slices in which
-        each class is the most probable one; with a segmenter `volume_ml`; with a detector `detector_p_max`,
+        each class is the most probable one; with a segmenter `volume_ml` and what `measurements.measure` returns; of a
+        positive class `flagged_share`, the share of slices that show it; with a detector `detector_p_max`,
         `emptied_slices`, and the volume of their masks (`emptied_ml` or `emptied_px`); with a run of types `type` and
         `type p(<class>)`, the mean over the slices with a tumour.
     """
@@ -106,6 +110,9 @@ def summarise(case: Slices, prediction: Prediction) -> dict[str, Any]:
         size, unit = amount(case, float((prediction.masks > 0).sum()))
         summary |= {"volume_ml": size} if unit == "ml" else {}
         summary |= _regions(case, prediction)
+        summary |= measurements.measure(case, prediction.masks, prediction.regions, prediction.table["slice"].tolist())
+    if prediction.positive is not None:
+        summary["flagged_share"] = len(prediction.tumours) / len(prediction.table)
     if prediction.detected is not None:
         size, unit = amount(case, float(prediction.table[BEFORE].iloc[prediction.emptied].sum()))
         summary |= {"detector_p_max": prediction.detected.max(), "emptied_slices": len(prediction.emptied)}

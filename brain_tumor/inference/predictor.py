@@ -188,7 +188,8 @@ class Predictor:
             for name, members in self.run.regions.members.items() if len(self.run.regions.names) > 1 else ():
                 values[f"area_px({name})"] = np.isin(masks, members).sum((1, 2))
         table = pd.DataFrame(values)
-        prediction = Prediction(table, masks, self.run.classes, self.run.positive, self.threshold, lines)
+        regions = {} if masks is None else self.run.regions.members
+        prediction = Prediction(table, masks, self.run.classes, self.run.positive, self.threshold, lines, regions)
         prediction.doubts += doubts.overruled(case, prediction)
         return prediction
 

@@ -23,7 +23,12 @@ _NEEDED = {
     "t1ce": "T1 after contrast is needed: a run sees it alone.",
 }
 _TITLES = {"t1": "T1, before contrast", "flair": "FLAIR", "t1ce": "T1, after contrast"}
-_VOLUMES = {"volume_ml": "volume of the mask", "emptied_ml": "volume of masks that the detector emptied"}
+_NUMBERS = {
+    "volume_ml": "volume of the mask: {:.1f} ml", "emptied_ml": "volume of masks that the detector emptied: {:.1f} ml",
+    "diameter_mm": "longest diameter in a slice: {:.1f} mm", "across_mm": "across it: {:.1f} mm",
+    "diameter_px": "longest diameter in a slice: {:.1f} pixels", "across_px": "across it: {:.1f} pixels",
+    "side_approximate": "side of the midline, approximately: {}",
+}  # fmt: skip
 _NOTICE = """
 <style>
   #notice {position: fixed; left: 0; right: 0; bottom: 0; z-index: 1000; padding: .45rem 1rem; text-align: center;
@@ -152,8 +157,8 @@ def _show_summary(answer: Answer) -> None:
     st.metric("verdict", title)
     st.text(detail)
     for name, value in summarise(answer.slices, answer.prediction).items():
-        if name in _VOLUMES:
-            st.text(f"{_VOLUMES[name]}: {value:.1f} ml")
+        if name in _NUMBERS and value != "":
+            st.text(_NUMBERS[name].format(value))
     for remark in answer.remarks:
         st.warning(remark.replace("$", "\\$"))
     st.caption("Download")

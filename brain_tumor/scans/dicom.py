@@ -197,3 +197,14 @@ def _without_places(decoded: "Images") -> Volume:
     # Rows run to the back and columns to the left, as in an axial slice on a screen.
     affine = np.diag([-1.0, -1.0, 1.0, 1.0])
     return Volume(np.transpose(values, (1, 0, 2)), affine, doubts, even=False, measured=False)
+
+
+def in_order(images: "Sequence[Dataset]") -> list[int]:
+    """Return the numbers of a volume's images by their positions in space, one for each place, as in `read`."""
+    along_rows, along_columns = _axes(images[0])
+    along = np.array([numbers(image, "ImagePositionPatient") for image in images]) @ np.cross(along_rows, along_columns)
+    chosen: list[int] = []
+    for row in np.argsort(along, kind="stable").tolist():
+        if not chosen or along[row] - along[chosen[-1]] >= _SAME:
+            chosen.append(row)
+    return chosen

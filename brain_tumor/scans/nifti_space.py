@@ -1,5 +1,6 @@
 """Read and write where a NIfTI volume lies in space: units, qform and sform, and whether these agree."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ _MILLIMETRES = {1: 1000.0, 2: 1.0, 3: 0.001}  # by the codes of metre, millimetr
 _MOST_APART = 1.0  # millimetres: if qform and sform put a corner further apart, there is a warning
 _SIZES = 0.01  # share by which sizes of voxels may differ
 _SPACINGS = (0.1, 20.0)  # millimetres; no scan of a head has smaller or larger voxels
+_NOWHERE = "does not say how it lies in space"
+_OPPOSITE = "its qform and its sform say opposite of left and right"
 _SCANNER = 1  # the code of a qform or sform in the scanner's coordinates
 
 
@@ -40,7 +43,7 @@ def _form_doubts(header: Any, shape: tuple[int, ...], unit: float) -> list[str]:
     qform, sform = int(header["qform_code"]), int(header["sform_code"])
     if not qform and not sform:
         return [
-            "does not say how it lies in space (qform_code and sform_code are 0): slices may be turned, left and right "
+            f"{_NOWHERE} (qform_code and sform_code are 0): slices may be turned, left and right "
             "exchanged, positions mean nothing"
         ]
     if not qform or not sform:
@@ -49,13 +52,18 @@ def _form_doubts(header: Any, shape: tuple[int, ...], unit: float) -> list[str]:
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         return []
     if np.linalg.det(first[:3, :3]) * np.linalg.det(second[:3, :3]) < 0:
-        return ["its qform and its sform say opposite of left and right; the sform is used"]
+        return [f"{_OPPOSITE}; the sform is used"]
     corners = np.array([[i, j, k, 1] for i in (0, shape[0] - 1) for j in (0, shape[1] - 1) for k in (0, shape[2] - 1)])
     apart = float(np.linalg.norm(corners @ (first - second).T, axis=1).max())
     # Two codes name two spaces, such as the scanner's and an atlas', where places differ by design.
     if apart > _MOST_APART and (qform == sform or _turned(first, second)):
         return [f"its qform and its sform put voxels up to {apart:.0f} mm apart; the sform is used"]
     return []
+
+
+def doubts_sides(warnings: Sequence[str]) -> bool:
+    """Return whether warnings about a volume say that left and right may be exchanged."""
+    return any(text in warning for warning in warnings for text in (_NOWHERE, _OPPOSITE))
 
 
 def _turned(first: NDArray[np.float64], second: NDArray[np.float64]) -> bool:

@@ -108,7 +108,7 @@ class _Counting:
 @pytest.mark.slow
 @pytest.mark.skipif("BRAIN_TUMOR_LGG" not in os.environ, reason="set BRAIN_TUMOR_LGG to the real data's folder")
 def test_the_real_data(tmp_path: Path) -> None:
-    """Prints the shares that docs/predict.md tells, of fold 1 of 5 (pytest -s shows them)."""
+    """Prints the shares that docs/scans.md tells, of fold 1 of 5 (pytest -s shows them)."""
     settings: dict[str, Any] = {"transforms": Transforms(), "cache_dir": str(tmp_path), "folds": 5, "fold": 1}
     data = data_of(Lgg, root=os.environ["BRAIN_TUMOR_LGG"], **settings)
     data.prepare_data()
