@@ -52,23 +52,28 @@ def predict(config: dict[str, Any]) -> int:
 
 
 def _predict(config: dict[str, Any], study_folder: Path | None) -> int:
-    from brain_tumor.inference import opening, pipeline, two_stage
+    from brain_tumor.inference import opening, own_grids, pipeline, two_stage
     from brain_tumor.inference.output_folder import Predictions
     from brain_tumor.inference.predictor import Predictor
     from brain_tumor.scans import cases as cases_
-    from brain_tumor.scans import sequences, volumes
+    from brain_tumor.scans import registration, sequences, study, volumes
 
     quiet.quieten_readers()
     volumes.refuse_preset(config["preset"])
+    registration.refuse(config["register"])
     runs = opening.open_runs(config)
     refuse = two_stage.refuse_unlike if config["input"] else two_stage.refuse_unknown
     refuse(runs)
     needed = sequences.needed(run.sequences for run in runs.values())
     known = sequences.shown([run.sequences for run in runs.values()])
+    mask_grids = own_grids.requested(config["mask_grids"], runs["run"].task, _sequences(config, known))
+    shown = (*known, *mask_grids)
     if study_folder is None:
-        found = cases_.find(config["input"], config["sequences"], needed, config["patient_pattern"], known)
+        found = cases_.find(config["input"], config["sequences"], needed, config["patient_pattern"], shown)
     else:
-        found = _of_study(config, study_folder, needed, known if "flair" in needed else needed)
+        grids = study.SEQUENCES if own_grids.ALL in mask_grids else mask_grids
+        wanted = dict.fromkeys((*(known if "flair" in needed else needed), *grids))
+        found = _of_study(config, study_folder, needed, tuple(wanted))
     cases, others, left_out = found
     skipped = {str(path): reason for path, reason in left_out.items()}
     todo = pipeline.part(cases, config["part"])
@@ -76,9 +81,10 @@ def _predict(config: dict[str, Any], study_folder: Path | None) -> int:
     if remark := _unused(config["threshold"], predictor):
         print(remark, file=sys.stderr)
     preset = predictor.preset(config["preset"])
-    written = Predictions(Path(config["output_dir"]), {**predictor.identity, "preset": preset})
+    settings = {**predictor.identity, "preset": preset, "register": config["register"], "mask_grids": mask_grids}
+    written = Predictions(Path(config["output_dir"]), settings)
     started = time.perf_counter()
-    pipeline.run(predictor, todo, written, preset, config["overlays"], config["pages"])
+    pipeline.run(predictor, todo, written, preset, config["overlays"], config["pages"], config["register"], mask_grids)
     seconds = time.perf_counter() - started
     facts = {**predictor.describe(), "seconds": seconds, "passed over": others, "skipped": skipped}
     failed = written.finish([case.name for case in cases], facts)
@@ -86,6 +92,15 @@ def _predict(config: dict[str, Any], study_folder: Path | None) -> int:
     _report(skipped, failed)
     print(f"predictions: {written.folder}")
     return len(failed)
+
+
+def _sequences(config: dict[str, Any], known: Sequence[str]) -> tuple[str, ...]:
+    """Return the sequences that the cases may have; () where their scans are not named."""
+    from brain_tumor.scans import study
+
+    if config["study"]:
+        return tuple(dict.fromkeys((*study.SEQUENCES, *known)))
+    return () if config["input"] else tuple(name for name, pattern in config["sequences"].items() if pattern)
 
 
 def _of_study(config: dict[str, Any], folder: Path, needed: Sequence[str], wanted: Sequence[str]) -> "CaseList":

@@ -133,6 +133,7 @@ class Given:
         head: the right answer, where that is not the head that was handed over.
         output: the folder to write to.
         study: as of `predict`, instead of an input; `sequences` are then chosen by hand.
+        settings: others of `predict`.
     """
 
     input: str | list[str] = "."
@@ -140,6 +141,7 @@ class Given:
     head: Head | None = None
     output: str = "../out"
     study: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 Write = Callable[[Path, Head], Given | None]

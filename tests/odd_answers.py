@@ -110,6 +110,7 @@ def ask(given: Given, folder: Path, run: Exact | None = None) -> Answer:
         config |= {"study": given.study, "sequences": {**config["sequences"], **given.sequences}}
     else:
         config |= {"sequences": given.sequences} if given.sequences else {"input": given.input}
+    config |= given.settings
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.chdir(folder))
         stack.enter_context(warnings.catch_warnings(action="ignore"))  # of odd files, as the command has it
@@ -122,7 +123,7 @@ def ask(given: Given, folder: Path, run: Exact | None = None) -> Answer:
             print(f"error: {errors.one_line(error)}")
     cases, slices = (_table(output / name) for name in ("cases.csv", "slices.csv"))
     words = [printed.getvalue(), *(cases[name].str.cat(sep="\n") for name in ("warnings", "reason"))]
-    seen = np.concatenate([np.empty((0, _SIZE, _SIZE)), *run.seen])
+    seen = np.concatenate([np.empty((0, run.size, run.size)), *run.seen])
     return Answer(cases, slices, output, seen, "\n".join(words))
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tqdm import tqdm
 
-from brain_tumor.inference import case_files
+from brain_tumor.inference import case_files, own_grids
 from brain_tumor.inference.output_folder import Predictions
 from brain_tumor.inference.prediction import Prediction, summarise
 from brain_tumor.inference.predictor import Predictor
@@ -40,6 +40,8 @@ def run(
     preset: str,
     overlays: bool,
     pages: bool = False,
+    register: str = "none",
+    mask_grids: Sequence[str] = (),
 ) -> None:
     """Predict cases, and write each as soon as it is finished; cases that are finished already are skipped.
 
@@ -52,6 +54,8 @@ def run(
         preset: how a volume's intensities are scaled.
         overlays: whether each case gets a picture.
         pages: whether each case gets a page.
+        register: how the sequences of a case are brought onto one grid, one of `registration.WAYS`.
+        mask_grids: sequences on whose own grids masks are written, too.
     """
     segments = predictor.run.task == "segmentation"
 
@@ -65,7 +69,7 @@ def run(
     todo = [case for case in cases if not written.done(case.name, stamps[case.name], pictures(case))]
 
     def read(batch: Sequence[Case]) -> list[tuple[Case, Slices | str]]:
-        return [(case, predictor.read(case, preset)) for case in batch]
+        return [(case, predictor.read(case, preset, register)) for case in batch]
 
     def predict(batch: Sequence[tuple[Case, Slices | str]]) -> list[tuple[Case, _Result]]:
         predictions = iter(predictor.predict([slices for _, slices in batch if not isinstance(slices, str)]))
@@ -74,22 +78,31 @@ def run(
     with ThreadPoolExecutor(2) as pool, tqdm(total=len(todo), desc="predicting", disable=None) as bar:
         for batch in prefetch(pool, predict, prefetch(pool, read, _batches(todo, predictor.batch))):
             for case, result in batch:
-                _write(written, case, stamps[case.name], result, pictures(case))
+                _write(written, case, stamps[case.name], result, pictures(case), mask_grids)
             bar.update(len(batch))
 
 
-def _write(written: Predictions, case: Case, stamp: str, result: _Result, pictures: Mapping[str, str]) -> None:
+def _write(
+    written: Predictions,
+    case: Case,
+    stamp: str,
+    result: _Result,
+    pictures: Mapping[str, str],
+    mask_grids: Sequence[str],
+) -> None:
     """Write a case's prediction, or why there is none."""
     if isinstance(result, str):
         written.fail(case.name, stamp, result, case.origin)
         return
     slices, prediction = result
-    warnings = "; ".join([*slices.warnings, *prediction.doubts])
-    row = {**summarise(slices, prediction), "source": case.origin, "warnings": warnings}
-    files = []
+    warnings = "; ".join([*slices.warnings, *prediction.doubts, *own_grids.missing(case, mask_grids)])
+    row = {**summarise(slices, prediction), **own_grids.figures(slices), "source": case.origin, "warnings": warnings}
+    files = own_grids.write_transforms(written.home, case, slices)
     if prediction.masks is not None:
         try:
             files += case_files.write_masks(written.home("masks"), case, slices, prediction.masks)
+            if slices.placements:
+                files += own_grids.write_masks(written.home, case, slices, prediction.masks, mask_grids)
         except Exception:
             # The mask takes its header from the scan, which may be gone. Any other error is not the scan's fault.
             if case.stamp() == stamp:
