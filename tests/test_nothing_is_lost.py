@@ -57,7 +57,7 @@ def whole(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     defaults: dict[str, Any] = {
         "run": "told", "input": None, "detector": None, "types": None, "threshold": None, "preset": "maximum",
         "overlays": False, "pages": False, "part": None, "output_dir": "out", "trusted": [], "sequences": {},
-        "patient_pattern": None, "study": None,
+        "patient_pattern": None, "study": None, "register": "none", "mask_grids": None,
     }  # fmt: skip
 
     def run(told: Told, **settings: Any) -> int:

@@ -11,9 +11,10 @@ from brain_tumor.scans.registration import BINS, LPS, Matrix, transform
 if TYPE_CHECKING:
     from SimpleITK import Euler3DTransform, Image
 
-LEAST_AGREEMENT = 0.75  # of edges; docs/predict.md says how it was chosen
+LEAST_AGREEMENT = 0.78  # of edges; docs/predict.md says how it was chosen
 LEAST_COVERED = 0.9  # share of the head
 _EDGE = 3.0  # mm: how wide edges are blurred before they are compared
+_STRONG = 90  # percentile: stronger edges count as this one, since fluid is bright in one sequence and dark in another
 _HEAD = 0.1  # of the 99th percentile: a voxel with more belongs to the head
 
 
@@ -24,7 +25,7 @@ class Quality:
     Attributes:
         before: mutual information in nats where the headers put the sequences.
         after: mutual information after the registration.
-        agreement: the correlation of the strengths of their edges, -1 to 1.
+        agreement: the correlation of the strengths of their edges, -1 to 1 (see `_STRONG`).
         covered: share of the other's head that the sequence shows, 0 to 1.
         moved: by how many millimetres the head's voxels moved, the largest of them.
     """
@@ -63,10 +64,15 @@ def measure(moving: "Image", fixed: "Image", matrix: Matrix) -> Quality:
     edges = [SimpleITK.GradientMagnitudeRecursiveGaussian(image, _EDGE) for image in (fixed, moving)]
     own, other = SimpleITK.GetArrayFromImage(edges[0]), _on(edges[1], fixed, found)
     inside = np.isfinite(other)
-    varied = inside.any() and np.ptp(own[inside]) > 0 and np.ptp(other[inside]) > 0
-    agreement = np.corrcoef(own[inside], other[inside])[0, 1] if varied else np.nan
+    agreement = _correlation(own[inside], other[inside]) if inside.any() else np.nan
     before, after = (_information(shown, _on(moving, fixed, way)) for way in (SimpleITK.Euler3DTransform(), found))
-    return Quality(before, after, float(agreement), float(inside[head].mean()), _moved(fixed, head, matrix))
+    return Quality(before, after, agreement, float(inside[head].mean()), _moved(fixed, head, matrix))
+
+
+def _correlation(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
+    """Return the correlation of strengths of edges, -1 to 1; NaN where one of them is the same everywhere."""
+    first, second = (edges.clip(max=np.percentile(edges, _STRONG)) for edges in (first, second))
+    return float(np.corrcoef(first, second)[0, 1]) if np.ptp(first) > 0 and np.ptp(second) > 0 else np.nan
 
 
 def _on(moving: "Image", fixed: "Image", found: "Euler3DTransform") -> NDArray[np.float32]:
