@@ -5,6 +5,7 @@ python -m brain_tumor.predict run=model.onnx input=scan.nii.gz
 python -m brain_tumor.predict 'run=outputs/*fold*of5*' input=scan.nii.gz
 python -m brain_tumor.predict run=outputs/SEGMENTER detector=outputs/CLASSIFIER input=folder output_dir=predictions
 python -m brain_tumor.predict run=outputs/SEGMENTER study=folder
+python -m brain_tumor.predict run=outputs/SEGMENTER study=folder register=rigid mask_grids=all
 python -m brain_tumor.predict run=outputs/SEGMENTER types=outputs/TYPES sequences.flair=f.nii sequences.t1ce=c.nii
 python -m brain_tumor.predict run=outputs/NAME 'sequences.flair=in/*_flair.nii' 'sequences.t1ce=in/*_t1ce.nii'
 """
