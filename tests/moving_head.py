@@ -26,7 +26,7 @@ _INTENSITIES = {
 SEQUENCES = tuple(_INTENSITIES)
 
 
-def motion(degrees: Sequence[float], shift: Sequence[float]) -> Array:
+def motion(degrees: Sequence[float] | Array, shift: Sequence[float] | Array) -> Array:
     """Return a turn around x, y and z through a point near the neck, and a shift: (4, 4), in millimetres."""
     made = np.eye(4)
     for axis, angle in enumerate(np.radians(degrees)):

@@ -97,7 +97,7 @@ def _write(
     slices, prediction = result
     warnings = "; ".join([*slices.warnings, *prediction.doubts, *own_grids.missing(case, mask_grids)])
     row = {**summarise(slices, prediction), **own_grids.figures(slices), "source": case.origin, "warnings": warnings}
-    files = own_grids.write_transforms(written.home, case, slices)
+    files = []
     if prediction.masks is not None:
         try:
             files += case_files.write_masks(written.home("masks"), case, slices, prediction.masks)
@@ -109,6 +109,7 @@ def _write(
                 raise
             written.fail(case.name, stamp, "has changed, or gone, while it was looked at", case.origin)
             return
+    files += own_grids.write_transforms(written.home, case, slices)
     if "overlays" in pictures:
         files.append(written.home("overlays") / f"{case.name}.png")
         case_files.write_overlay(files[-1], slices, prediction)

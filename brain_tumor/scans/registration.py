@@ -102,9 +102,9 @@ def rigid(moving: "Sequence[Image]", fixed: "Sequence[Image]") -> Matrix:
     try:
         with _one_thread():
             found = _starts(fixed[0], moving[0])
-            for (millimetres, last), *images in zip(_LEVELS, fixed, moving, strict=True):
-                results = [result for start in found if (result := _improved(start, *images, millimetres / 2, last))]
-                found = [min(results, key=lambda result: result[0])[1]]
+            for (millimetres, last), still, moved in zip(_LEVELS, fixed, moving, strict=True):
+                results = [_improved(start, still, moved, millimetres / 2, last) for start in found]
+                found = [min(filter(None, results), key=lambda result: result[0])[1]]
     except (RuntimeError, ValueError) as error:  # SimpleITK's, or no result at all
         raise ValueError("cannot be registered: no pose is found in which the two show the same") from error
     return _matrix(found[0])
