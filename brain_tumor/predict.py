@@ -7,6 +7,7 @@ python -m brain_tumor.predict 'run=outputs/*fold*of5*' input=scan.nii.gz
 python -m brain_tumor.predict run=outputs/SEGMENTER detector=outputs/CLASSIFIER input=folder output_dir=predictions
 python -m brain_tumor.predict run=outputs/SEGMENTER study=folder
 python -m brain_tumor.predict run=outputs/SEGMENTER study=folder dicom_seg=true intervals=intervals.json
+python -m brain_tumor.predict run=outputs/SEGMENTER study=folder register=rigid mask_grids=all
 python -m brain_tumor.predict run=outputs/SEGMENTER types=outputs/TYPES sequences.flair=f.nii sequences.t1ce=c.nii
 python -m brain_tumor.predict run=outputs/NAME 'sequences.flair=in/*_flair.nii' 'sequences.t1ce=in/*_t1ce.nii'
 """
@@ -54,15 +55,16 @@ def predict(config: dict[str, Any]) -> int:
 
 
 def _predict(config: dict[str, Any], study_folder: Path | None) -> int:
-    from brain_tumor.inference import opening, pipeline, two_stage
+    from brain_tumor.inference import opening, own_grids, pipeline, two_stage
     from brain_tumor.inference.extras import Extras
     from brain_tumor.inference.output_folder import Predictions
     from brain_tumor.inference.predictor import Predictor
     from brain_tumor.scans import cases as cases_
-    from brain_tumor.scans import sequences, volumes
+    from brain_tumor.scans import registration, sequences, study, volumes
 
     quiet.quieten_readers()
     volumes.refuse_preset(config["preset"])
+    registration.refuse(config["register"])
     if not config["run"]:
         config = opening.with_default_chain(config)
         print(f"no run= is given: {opening.chain(config)}, which come along")
@@ -73,10 +75,14 @@ def _predict(config: dict[str, Any], study_folder: Path | None) -> int:
     refuse(runs)
     needed = sequences.needed(run.sequences for run in runs.values())
     known = sequences.shown([run.sequences for run in runs.values()])
+    mask_grids = own_grids.requested(config["mask_grids"], runs["run"].task, _sequences(config, known))
+    shown = (*known, *mask_grids)
     if study_folder is None:
-        found = cases_.find(config["input"], config["sequences"], needed, config["patient_pattern"], known)
+        found = cases_.find(config["input"], config["sequences"], needed, config["patient_pattern"], shown)
     else:
-        found = _of_study(config, study_folder, needed, known if "flair" in needed else needed)
+        grids = study.SEQUENCES if own_grids.ALL in mask_grids else mask_grids
+        wanted = dict.fromkeys((*(known if "flair" in needed else needed), *grids))
+        found = _of_study(config, study_folder, needed, tuple(wanted))
     cases, others, left_out = found
     skipped = {str(path): reason for path, reason in left_out.items()}
     todo = pipeline.part(cases, config["part"])
@@ -84,10 +90,11 @@ def _predict(config: dict[str, Any], study_folder: Path | None) -> int:
     if remark := _unused(config["threshold"], predictor):
         print(remark, file=sys.stderr)
     preset = predictor.preset(config["preset"])
-    more = Extras.of(config, predictor, cases)
-    written = Predictions(Path(config["output_dir"]), {**predictor.identity, "preset": preset, **more.identity})
+    more = Extras.of(config, predictor, cases, mask_grids)
+    settings = {**predictor.identity, "preset": preset, "register": config["register"], **more.identity}
+    written = Predictions(Path(config["output_dir"]), settings)
     started = time.perf_counter()
-    pipeline.run(predictor, todo, written, preset, config["overlays"], config["pages"], more=more)
+    pipeline.run(predictor, todo, written, preset, config["overlays"], config["pages"], config["register"], more)
     seconds = time.perf_counter() - started
     facts = {**predictor.describe(), "seconds": seconds, "passed over": others, "skipped": skipped, **more.facts}
     failed = written.finish([case.name for case in cases], facts)
@@ -97,6 +104,15 @@ def _predict(config: dict[str, Any], study_folder: Path | None) -> int:
         print(line)
     print(f"predictions: {written.folder}")
     return len(failed)
+
+
+def _sequences(config: dict[str, Any], known: Sequence[str]) -> tuple[str, ...]:
+    """Return the sequences that the cases may have; () where their scans are not named."""
+    from brain_tumor.scans import study
+
+    if config["study"]:
+        return tuple(dict.fromkeys((*study.SEQUENCES, *known)))
+    return () if config["input"] else tuple(name for name, pattern in config["sequences"].items() if pattern)
 
 
 def _of_study(config: dict[str, Any], folder: Path, needed: Sequence[str], wanted: Sequence[str]) -> "CaseList":

@@ -123,7 +123,7 @@ def ask(given: Given, folder: Path, run: Exact | None = None) -> Answer:
             print(f"error: {errors.one_line(error)}")
     cases, slices = (_table(output / name) for name in ("cases.csv", "slices.csv"))
     words = [printed.getvalue(), *(cases[name].str.cat(sep="\n") for name in ("warnings", "reason"))]
-    seen = np.concatenate([np.empty((0, _SIZE, _SIZE)), *run.seen])
+    seen = np.concatenate([np.empty((0, run.size, run.size)), *run.seen])
     return Answer(cases, slices, output, seen, "\n".join(words))
 
 

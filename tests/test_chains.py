@@ -24,7 +24,8 @@ from tests.test_predict import write_nifti
 
 _DEFAULTS: dict[str, Any] = {
     "input": None, "patient_pattern": None, "detector": None, "types": None, "threshold": 0.5, "preset": "maximum",
-    "study": None, "overlays": False, "pages": False, "part": None, "output_dir": "predictions", "trusted": [],
+    "study": None, "register": "none", "mask_grids": None, "overlays": False, "pages": False, "part": None,
+    "output_dir": "predictions", "trusted": [],
 }  # fmt: skip
 CLASSES = ["glioma", "meningioma", "pituitary tumour"]
 

@@ -58,7 +58,7 @@ def whole(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
         "run": "told", "input": None, "detector": None, "types": None, "threshold": None, "preset": "maximum",
         "keep_from": None,
         "overlays": False, "pages": False, "part": None, "output_dir": "out", "trusted": [], "sequences": {},
-        "patient_pattern": None, "study": None,
+        "patient_pattern": None, "study": None, "register": "none", "mask_grids": None,
     }  # fmt: skip
 
     def run(told: Told, **settings: Any) -> int:

@@ -365,3 +365,23 @@ def test_files_that_nobody_wrote_for_this() -> None:
     assert not isinstance(anatomical, str)
     assert anatomical.grid is not None
     assert anatomical.grid.shape == (33, 41, 25)
+
+
+@pytest.mark.filterwarnings("ignore")  # of what is odd about these files
+def test_dicom_that_other_makers_wrote() -> None:
+    """Siemens' mosaics, Philips' enhanced files and private scales, and names in many scripts; highdicom has none."""
+    folders = [Path(nibabel.__file__).parent / "nicom" / "tests" / "data"]
+    folders += [Path(pydicom.__file__).parent / "data" / "charset_files"]
+    found = cases.find([str(folder) for folder in folders], {}).cases
+    read = {path.name: one for case in found for one in [cases.try_read(case, "maximum", True)] for path in case.paths}
+    images = {name: one for name, one in read.items() if not isinstance(one, str)}
+    assert {name: one.images.shape for name, one in images.items()} == {
+        "philips_mprage.dcm.gz": (256, 256, 176, 3), "decimal_rescale.dcm": (1, 96, 128, 3)
+    }  # fmt: skip
+    assert "shows a part of complex values, not magnitudes" in images["decimal_rescale.dcm"].warnings
+    for name, said in {
+        "0.dcm": "is a mosaic", "siemens_dwi_1000.dcm.gz": "is a mosaic", "csa_slice_norm.dcm": "is a mosaic",
+        "slicethickness_empty_string.dcm": "is a projection", "chrSQEncoding.dcm": "without its image",
+        "chrJapMulti.dcm": "is an X-ray", "chrArab.dcm": "is of another modality (OT)",
+    }.items():  # fmt: skip
+        assert said in str(read[name]), (name, read[name])

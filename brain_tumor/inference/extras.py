@@ -27,15 +27,19 @@ class Extras:
         algorithm: what SEG files say of the model; None for no such files.
         masks: a person's or another tool's masks, by the case's name.
         intervals: the table of intervals; None for none.
+        mask_grids: sequences on whose own grids masks are written, too (see `own_grids.requested`).
     """
 
     algorithm: Algorithm | None = None
     masks: Mapping[str, Path] = field(default_factory=dict)
     intervals: Intervals | None = None
+    mask_grids: Sequence[str] = ()
 
     @classmethod
-    def of(cls, config: Mapping[str, Any], predictor: Predictor, cases: Sequence[Case]) -> "Extras":
-        """Take what a command's keys `dicom_seg`, `masks` and `intervals` ask for.
+    def of(
+        cls, config: Mapping[str, Any], predictor: Predictor, cases: Sequence[Case], mask_grids: Sequence[str]
+    ) -> "Extras":
+        """Take what a command's keys `dicom_seg`, `masks` and `intervals` ask for, and its checked `mask_grids`.
 
         Raises:
             ValueError: the runs make no masks, a case is no DICOM series, or a file does not fit.
@@ -55,12 +59,13 @@ class Extras:
         intervals = Intervals.read(Path(str(asked["intervals"]))) if asked["intervals"] else None
         if intervals is not None:
             intervals.refuse_misfit(predictor.run, predictor.detector)
-        return cls(_algorithm(predictor) if asked["dicom_seg"] else None, masks, intervals)
+        return cls(_algorithm(predictor) if asked["dicom_seg"] else None, masks, intervals, mask_grids)
 
     @property
     def identity(self) -> dict[str, Any]:
         """What the numbers of a case depend on, beside the runs."""
-        return {"intervals": NOT_MEASURED if self.intervals is None else self.intervals.digest}
+        measured = NOT_MEASURED if self.intervals is None else self.intervals.digest
+        return {"intervals": measured, "mask_grids": list(self.mask_grids)}
 
     @property
     def facts(self) -> dict[str, Any]:

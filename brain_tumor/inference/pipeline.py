@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tqdm import tqdm
 
-from brain_tumor.inference import case_files, extras
+from brain_tumor.inference import case_files, extras, own_grids
 from brain_tumor.inference.extras import Extras
 from brain_tumor.inference.output_folder import Predictions
 from brain_tumor.inference.prediction import Prediction, summarise
@@ -42,6 +42,7 @@ def run(
     preset: str,
     overlays: bool,
     pages: bool = False,
+    register: str = "none",
     more: Extras = extras.NONE,
 ) -> None:
     """Predict cases, and write each as soon as it is finished; cases that are finished already are skipped.
@@ -55,6 +56,7 @@ def run(
         preset: how a volume's intensities are scaled.
         overlays: whether each case gets a picture.
         pages: whether each case gets a page.
+        register: how the sequences of a case are brought onto one grid, one of `registration.WAYS`.
         more: what else is asked for.
     """
     segments = predictor.run.task == "segmentation"
@@ -69,7 +71,7 @@ def run(
     todo = [case for case in cases if not written.done(case.name, stamps[case.name], pictures(case))]
 
     def read(batch: Sequence[Case]) -> list[tuple[Case, Slices | str]]:
-        return [(case, predictor.read(case, preset)) for case in batch]
+        return [(case, predictor.read(case, preset, register)) for case in batch]
 
     def predict(batch: Sequence[tuple[Case, Slices | str]]) -> list[tuple[Case, _Result]]:
         predictions = iter(predictor.predict([slices for _, slices in batch if not isinstance(slices, str)]))
@@ -90,8 +92,8 @@ def _write(
         written.fail(case.name, stamp, result, case.origin)
         return
     slices, prediction = result
-    warnings = "; ".join([*slices.warnings, *prediction.doubts])
-    numbers = summarise(slices, prediction)
+    warnings = "; ".join([*slices.warnings, *prediction.doubts, *own_grids.missing(case, more.mask_grids)])
+    numbers = {**summarise(slices, prediction), **own_grids.figures(slices)}
     try:
         numbers |= more.row(case, slices, prediction, numbers)
         files = more.write(written.home, case, slices, prediction)
@@ -102,12 +104,15 @@ def _write(
     if prediction.masks is not None:
         try:
             files += case_files.write_masks(written.home("masks"), case, slices, prediction.masks)
+            if slices.placements:
+                files += own_grids.write_masks(written.home, case, slices, prediction.masks, more.mask_grids)
         except Exception:
             # The mask takes its header from the scan, which may be gone. Any other error is not the scan's fault.
             if more.stamp(case) == stamp:
                 raise
             written.fail(case.name, stamp, "has changed, or gone, while it was looked at", case.origin)
             return
+    files += own_grids.write_transforms(written.home, case, slices)
     if "overlays" in pictures:
         files.append(written.home("overlays") / f"{case.name}.png")
         case_files.write_overlay(files[-1], slices, prediction)

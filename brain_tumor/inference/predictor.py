@@ -90,18 +90,19 @@ class Predictor:
             return self.run.scaling
         return "percentile" if all(run.intensities == "volume" for run in self.runs.values()) else given
 
-    def read(self, case: Case, preset: str) -> Slices | str:
+    def read(self, case: Case, preset: str, register: str = "none") -> Slices | str:
         """Read a case into slices, or return why it cannot be read.
 
         Args:
             case: the case.
             preset: how a volume's intensities are scaled (see `preset`).
+            register: how sequences are brought onto one grid, one of `registration.WAYS`.
         """
         runs, preset = self.runs.values(), self.preset(preset)
         # With known sequences, an unnamed volume stands in for different ones.
         mixed = any(run.sequences for run in runs)
         seen = sequences.shown([run.sequences for run in runs])
-        slices = cases.try_read(case, preset, mixed, seen, self.run.plane)
+        slices = cases.try_read(case, preset, mixed, seen, self.run.plane, register)
         if isinstance(slices, str):
             return slices
         try:

@@ -13,7 +13,7 @@ from brain_tumor.page import answers, uploads, views
 from brain_tumor.page.answers import Answer
 from brain_tumor.page.uploads import Limits
 from brain_tumor.page.views import View
-from brain_tumor.scans import volumes
+from brain_tumor.scans import registration, volumes
 from brain_tumor.scans.cases import SEQUENCES, Case
 from brain_tumor.scans.sequences import needed, shown
 
@@ -119,12 +119,14 @@ def _answer_uploads(predictor: Predictor, sequences: bool, limits: Limits) -> An
         st.info(" ".join(_NEEDED[name] if seen == SEQUENCES else f"{name} is needed." for name in missing))
         return None
     preset = st.selectbox("Scale a volume's intensities by its", volumes.PRESETS)
-    key = (preset, *(file.file_id for files in uploaded.values() for file in files))
+    register = "rigid" if sequences and st.toggle("Register the sequences to each other") else "none"
+    registration.refuse(register)
+    key = (preset, register, *(file.file_id for files in uploaded.values() for file in files))
     if state.get("names_of") != key:
         with uploads.opened(uploaded, limits) as cases:
             state["names"], state["names_of"] = list(cases), key
     chosen = st.selectbox("Case", state["names"]) if len(state["names"]) > 1 else state["names"][0]
-    return _cached((*key, chosen), lambda: _answer_upload(predictor, uploaded, limits, chosen, preset))
+    return _cached((*key, chosen), lambda: _answer_upload(predictor, uploaded, limits, chosen, preset, register))
 
 
 def _cached(key: tuple[Any, ...], make: Any) -> Answer:
@@ -143,9 +145,11 @@ def _answer_phantom(predictor: Predictor, number: int) -> Answer:
     return answers.answer(predictor, Case("phantom", {}), answers.phantom_slices(number))
 
 
-def _answer_upload(predictor: Predictor, uploaded: Any, limits: Limits, chosen: str, preset: str) -> Answer:
+def _answer_upload(
+    predictor: Predictor, uploaded: Any, limits: Limits, chosen: str, preset: str, register: str
+) -> Answer:
     with uploads.opened(uploaded, limits) as cases:
-        read = predictor.read(cases[chosen], preset)
+        read = predictor.read(cases[chosen], preset, register)
         if isinstance(read, str):
             raise ValueError(f"{chosen}: {read}")
         return answers.answer(predictor, cases[chosen], read)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_tumor.io import names
-from brain_tumor.scans import discovery, grids, intensities, numbering, volumes
+from brain_tumor.scans import alignment, discovery, grids, intensities, numbering, volumes
 from brain_tumor.scans import sequences as sequences_
+from brain_tumor.scans.alignment import Placement
 from brain_tumor.scans.discovery import Source
 from brain_tumor.scans.numbering import NamePattern
 from brain_tumor.scans.volumes import Grid, Volume
@@ -90,6 +91,7 @@ class Slices:
         grid: how the slices lie in the volume; None for a picture.
         warnings: what a user should know about them.
         numbers: int64 (n,) the slices' numbers, which may have gaps; None for 0, 1, 2, ...
+        placements: where the other sequences lie on their own grids.
     """
 
     images: NDArray[np.uint8]
@@ -99,6 +101,7 @@ class Slices:
     grid: Grid | None = None
     warnings: list[str] = field(default_factory=list)
     numbers: NDArray[np.int64] | None = None
+    placements: Mapping[str, Placement] = field(default_factory=dict)
 
     @property
     def spacing(self) -> float:
@@ -176,7 +179,14 @@ def find(
     return CaseList(cases, discovered.ignored, discovered.skipped)
 
 
-def read(case: Case, preset: str, mixed: bool, sequences: tuple[str, ...] = SEQUENCES, plane: str = "axial") -> Slices:
+def read(
+    case: Case,
+    preset: str,
+    mixed: bool,
+    sequences: tuple[str, ...] = SEQUENCES,
+    plane: str = "axial",
+    register: str = "none",
+) -> Slices:
     """Read a case into slices.
 
     Args:
@@ -184,8 +194,9 @@ def read(case: Case, preset: str, mixed: bool, sequences: tuple[str, ...] = SEQU
         preset: how intensities are scaled (see `volumes.to_bytes`).
         mixed: whether to warn that an unnamed volume stands in all channels, because the model's channels show
             different sequences.
-        sequences: those to read (see `sequences.shown`).
+        sequences: those to show (see `sequences.shown`); of others only the placement is read.
         plane: of the slices, one of `volumes.PLANES`.
+        register: one of `registration.WAYS`.
 
     Raises:
         ValueError: a file cannot be read, or the sequences are not on one grid.
@@ -198,48 +209,30 @@ def read(case: Case, preset: str, mixed: bool, sequences: tuple[str, ...] = SEQU
         doubtful = mixed and len(sequences) > 1
         notes = [f"one sequence of unknown kind stands in all {_COUNTS[len(sequences)]} channels"] * doubtful
         return _slices({"": content}, ("",) * len(sequences), preset, notes, plane)
-    by_sequence = _on_one_grid(case)
-    if sequences != SEQUENCES:
-        return _slices(by_sequence, sequences, preset, [], plane)
-    if "flair" not in by_sequence:  # then all runs predict from T1ce alone
-        return _slices(by_sequence, ("t1ce",) * 3, preset, [], plane)
-    missing = [name for name in SEQUENCES if name not in by_sequence]
-    notes = [f"{name} is missing and replaced by flair, as in the LGG data" for name in missing]
-    channels = tuple(name if name in by_sequence else "flair" for name in SEQUENCES)
-    return _slices(by_sequence, channels, preset, notes, plane)
+    aligned = alignment.read(case.sources, register)
+    by_sequence = {name: volume for name, volume in aligned.volumes.items() if name in sequences}
+    channels, notes = sequences_.channels(by_sequence, sequences)
+    slices = _slices(by_sequence, channels, preset, [*notes, *aligned.doubts], plane)
+    return replace(slices, placements=aligned.placements)
 
 
 def try_read(
-    case: Case, preset: str, mixed: bool, sequences: tuple[str, ...] = SEQUENCES, plane: str = "axial"
+    case: Case,
+    preset: str,
+    mixed: bool,
+    sequences: tuple[str, ...] = SEQUENCES,
+    plane: str = "axial",
+    register: str = "none",
 ) -> Slices | str:
     """Read a case into slices (see `read`), or return why it cannot be read."""
     try:
-        return read(case, preset, mixed, sequences, plane)
+        return read(case, preset, mixed, sequences, plane, register)
     except (MemoryError, RecursionError):
         raise  # a fault of the machine or of this program, not of the file
     except Exception as error:
         # Files come from anywhere, and decoders raise any error: one bad file must not end a long prediction.
         text = names.printable(" ".join(str(error).split()))[:300]
         return text if isinstance(error, ValueError) else f"cannot be read ({type(error).__name__}: {text})"
-
-
-def _on_one_grid(case: Case) -> dict[str, Volume]:
-    """Read a case's sequences and give their axes one order and direction.
-
-    Raises:
-        ValueError: one cannot be read, is a picture, or lies on another grid.
-    """
-    by_sequence = {}
-    for name, source in case.sources.items():
-        try:
-            volume = source.read()
-        except ValueError as error:
-            label = f" ({source.label})" if source.paths and source.label not in str(error) else ""
-            raise ValueError(f"sequences.{name}{label}: {error}") from error
-        if isinstance(volume, np.ndarray):
-            raise ValueError(f"sequences.{name}: a picture, not a volume")
-        by_sequence[name] = volume
-    return grids.align(by_sequence, next(name for name in ("flair", "t1ce", *by_sequence) if name in by_sequence))
 
 
 def _slices(

@@ -1,6 +1,5 @@
 """Bring volumes onto one grid where only the order or the direction of their axes differs; refuse thin slices."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -37,24 +36,6 @@ def onto(volume: Volume, main: Volume) -> Volume | None:
     if not _same(affine, values.shape, main):
         return None
     return replace(volume, values=np.ascontiguousarray(values), affine=affine)
-
-
-def align(by_sequence: Mapping[str, Volume], main: str) -> dict[str, Volume]:
-    """Bring the sequences of a patient onto the grid of one of them (see `onto`).
-
-    Raises:
-        ValueError: one lies on another grid.
-    """
-    aligned = {
-        name: volume if name == main else onto(volume, by_sequence[main]) for name, volume in by_sequence.items()
-    }
-    for name, volume in by_sequence.items():
-        if aligned[name] is None:
-            condition = "" if volume.measured and by_sequence[main].measured else ", as far as is known"
-            raise ValueError(
-                f"sequences.{name}: lies on another grid than {main}{condition}; register and resample it first"
-            )
-    return {name: volume for name, volume in aligned.items() if volume is not None}
 
 
 def _same(affine: NDArray[np.float64], shape: tuple[int, ...], main: Volume) -> bool:

@@ -40,7 +40,7 @@ def lift(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], str]:
         return values, ""
     if float(values.max()) - float(values.min()) > _WIDEST:
         values = values / np.float32(4)
-    background = _background(values)
+    background = find_background(values)
     head = values.ravel() if background is None else values[values != background]
     if (background or 0) >= 0 and (head < 0).sum() <= _FEW * head.size:
         return values.clip(min=0), f"{count:,} of {values.size:,} voxels are negative; they are taken for 0"
@@ -112,7 +112,7 @@ def _is_centred(values: NDArray[np.float32]) -> bool:
     return abs(float(values.mean(dtype=np.float64))) <= _CENTRED * float(values.std(dtype=np.float64))
 
 
-def _background(values: NDArray[np.float32]) -> float | None:
+def find_background(values: NDArray[np.float32]) -> float | None:
     """Return the value that a fifth of the outermost voxels or more share; None where there is none."""
     faces = [np.take(values, (0, -1), axis).ravel() for axis in range(values.ndim) if values.shape[axis] > 2]
     if not faces:

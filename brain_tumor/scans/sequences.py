@@ -40,6 +40,22 @@ def needed(runs: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(name for name in ("flair", "t1ce") if name in wanted)
 
 
+def channels(present: Iterable[str], seen: tuple[str, ...]) -> tuple[tuple[str, ...], list[str]]:
+    """Return the sequence that each channel shows a run, and notes on those that FLAIR replaces.
+
+    Args:
+        present: the patient's sequences.
+        seen: what the run sees.
+    """
+    present = set(present)
+    if seen != NAMES:
+        return seen, []
+    if "flair" not in present:  # then all runs predict from T1ce alone
+        return ("t1ce",) * 3, []
+    notes = [f"{name} is missing and replaced by flair, as in the LGG data" for name in NAMES if name not in present]
+    return tuple(name if name in present else "flair" for name in NAMES), notes
+
+
 def find(patterns: Mapping[str, str], needed: Sequence[str]) -> dict[str, dict[str, Source]]:
     """Find the sequences of each patient.
 
