@@ -28,7 +28,7 @@ SMALL = ["data.cases=6", "data.size=32", "data.batch_size=16", "trainer.max_epoc
 _FOLD = ["data.folds=3", "data.fold=0"]
 # A U-Net of three regions in phantom volumes of four sequences; add data.fold.
 VOLUMES = [
-    "data=phantom3d", "data.cases=4", "data.shape=[32,32,16]", "data.size=32", "data.folds=2", "model=resunet18",
+    "data=phantom3d", "data.cases=5", "data.shape=[32,32,16]", "data.size=32", "data.folds=2", "model=resunet18",
     "model.weights=none", "trainer.max_epochs=2", "data.batch_size=16", "optimizer=adamw", "data.intensities=volume",
     "trainer.precision=32-true",
 ]  # fmt: skip

@@ -148,7 +148,7 @@ def test_two_runs_started_together_share_nothing_and_agree(start: Start, tmp_pat
 def test_a_killed_run_goes_on_to_the_same_numbers(command: Command, start: Start, tmp_path: Path) -> None:
     # It climbs the loss, so the first epoch is the best: a resumed run must know that later ones are not.
     arguments = [*SMALL, "trainer.max_epochs=4", "data.val_fraction=0.2", "+optimizer.maximize=true"]
-    arguments.append("average_weights=0.9")  # from the third epoch on
+    arguments += ["average_weights=0.9", "+trainer.limit_train_batches=4"]  # averaged from the third epoch on
     unbroken = tmp_path / run_folder(command("train", *arguments, "output_dir=unbroken", cwd=tmp_path).stdout)
 
     start("train", *arguments, cwd=tmp_path).kill_when(lambda: list(tmp_path.glob(LAST)))

@@ -13,7 +13,7 @@ from tensorboard.plugins.hparams.backend_context import Context
 from brain_tumor.inference import trained
 from tests.conftest import LAST, SMALL, Command, Start, run_folder
 
-TOY = ["--config-dir=mine", "model=area", *SMALL[:3], "trainer.max_epochs=6"]
+TOY = ["--config-dir=mine", "model=area", *SMALL[:3], "trainer.max_epochs=4"]
 
 
 @pytest.fixture

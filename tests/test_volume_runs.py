@@ -40,7 +40,7 @@ def run(volume_segmenter: Path, place: Path) -> Path:
 @pytest.fixture(scope="module")
 def volumes(cache_dir: Path) -> Path:
     """The volumes that it has been trained on."""
-    dataset = Phantom3d(cases=4, shape=SHAPE, cache_dir=str(cache_dir))
+    dataset = Phantom3d(cases=5, shape=SHAPE, cache_dir=str(cache_dir))
     dataset.listing()
     assert dataset.root is not None
     return dataset.root
@@ -78,7 +78,7 @@ def test_held_out_volumes_get_masks_of_labels_on_their_own_grid(
 ) -> None:
     """By the run and by its exported file, whose masks agree; and the test's path is predict's."""
     exported = command("export", f"run={run}", "to=model.onnx", cwd=place).stdout
-    assert re.search(r"predict in float32, 32 slices \| .* \| none \|", exported)
+    assert re.search(r"predict in float32, (32|48) slices \| .* \| none \|", exported)
     inputs = [
         f"sequences.{name}={volumes}/images{{}}/*_{number:04d}.nii.gz"
         for number, name in enumerate(["t1", "t1ce", "t2", "flair"])
@@ -147,9 +147,10 @@ def test_a_sweep_over_folds_is_reported_by_region(run: Path, place: Path, comman
         totals = together.groupby("case")[[f"{count}({region})" for count in ("tp", "fp", "fn")]].sum()
         tp, fp, fn = totals.to_numpy().T
         there, dice = tp + fn > 0, 2 * tp / np.maximum(2 * tp + fp + fn, 1)
-        assert found.loc[region, ["patients", "patients_with_it"]].tolist() == [4, there.sum()]
+        assert found.loc[region, ["patients", "patients_with_it"]].tolist() == [5, there.sum()]
         assert found.loc[region, "dice"] == pytest.approx(dice[there].mean())
         assert found.loc[region, "dice_brats"] == pytest.approx(np.where(there, dice, fp == 0).mean())
+    assert found.loc["enhancing", "patients_with_it"] == 4
     page = (tmp_path / "report.html").read_text()
     assert f"{found.loc['core', 'dice']:.1%}" in page
     assert "Dice as BraTS counts" in page
@@ -202,7 +203,8 @@ def test_slices_in_nnunets_layout_train_to_the_same_scores(command: Command, pha
     )
     tables = [pd.read_csv(folder / "predictions.csv", keep_default_na=False) for folder in (first, second)]
     assert (tables[0]["path"] != tables[1]["path"]).all()
-    pd.testing.assert_frame_equal(*(table.drop(columns="path") for table in tables), check_exact=True)
+    assert (tables[0]["slice"] - 1 == tables[1]["slice"]).all()  # the files' names count from 1
+    pd.testing.assert_frame_equal(*(table.drop(columns=["path", "slice"]) for table in tables), check_exact=True)
     assert tables[0]["predicted_area"].sum() > 0
     for part in ("history", "test", "baselines", "threshold"):
         assert record.read(first)[part] == record.read(second)[part]  # type: ignore[literal-required]

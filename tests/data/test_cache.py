@@ -118,8 +118,8 @@ def test_a_bad_file_leaves_nothing_behind(root: Path, tmp_path: Path) -> None:
 
 
 def test_processes_that_start_together_decode_once(root: Path, tmp_path: Path) -> None:
-    context = get_context("forkserver")  # which loads this module once for all
-    context.set_forkserver_preload([__name__])
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["tests.conftest"])  # the libraries, once for all
     with ProcessPoolExecutor(4, mp_context=context) as pool:
         keys = {slice_.key for slice_ in pool.map(_load, [root] * 4, [tmp_path] * 4)}
     assert len(keys) == 1

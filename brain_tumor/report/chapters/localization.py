@@ -177,5 +177,5 @@ def _dice_against_area(pools: Sequence[Pool]) -> Figure:
         patients = segmentation.patients(table, segmentation.terciles(table["area"].to_numpy()))
         axes.scatter(patients["area"], patients["dice"], s=14, alpha=0.7, label=title)
     axes.set(xscale="log", xlabel="the tumour's pixels over all slices", ylabel="Dice per volume", ylim=(-0.02, 1.02))
-    axes.legend(fontsize="small", loc="lower right")
+    figure.legend(fontsize="small", loc="outside upper center")  # over no point
     return figure
