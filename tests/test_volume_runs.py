@@ -130,7 +130,7 @@ def test_a_killed_training_goes_on_to_the_same_numbers(
     folder = tmp_path / run_folder(resumed)
     assert (folder / "predictions.csv").read_text() == (run / "predictions.csv").read_text()
     for part in ("id", "history", "test", "threshold", "split"):
-        assert record.read(folder)[part] == record.read(run)[part]  # type: ignore[literal-required]
+        assert record.read(folder)[part] == record.read(run)[part]
 
 
 def test_a_sweep_over_folds_is_reported_by_region(run: Path, place: Path, command: Command, tmp_path: Path) -> None:
@@ -201,13 +201,14 @@ def test_slices_in_nnunets_layout_train_to_the_same_scores(command: Command, pha
         tmp_path / run_folder(command("train", *data, *short, cwd=tmp_path).stdout)
         for data in (slices, ["data=nnunet", "data.root=raw/Dataset501_LGG", *folds])
     )
-    tables = [pd.read_csv(folder / "predictions.csv", keep_default_na=False) for folder in (first, second)]
-    assert (tables[0]["path"] != tables[1]["path"]).all()
-    assert (tables[0]["slice"] - 1 == tables[1]["slice"]).all()  # the files' names count from 1
-    pd.testing.assert_frame_equal(*(table.drop(columns=["path", "slice"]) for table in tables), check_exact=True)
-    assert tables[0]["predicted_area"].sum() > 0
+    tested, again = (pd.read_csv(own / "predictions.csv", keep_default_na=False) for own in (first, second))
+    assert (tested["path"] != again["path"]).all()
+    assert (tested["slice"] - 1 == again["slice"]).all()  # the files' names count from 1
+    names = ["path", "slice"]
+    pd.testing.assert_frame_equal(tested.drop(columns=names), again.drop(columns=names), check_exact=True)
+    assert tested["predicted_area"].sum() > 0
     for part in ("history", "test", "baselines", "threshold"):
-        assert record.read(first)[part] == record.read(second)[part]  # type: ignore[literal-required]
+        assert record.read(first)[part] == record.read(second)[part]
 
 
 def test_published_layouts_are_found_by_patterns(tmp_path: Path) -> None:
