@@ -19,16 +19,27 @@ from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.data.transforms import Transforms
 from brain_tumor.datasets import phantom
 from brain_tumor.datasets.base import DataSet
-from tests.warm import Interpreter
+from tests.warm import Interpreter, Running
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # A ResNet on small images for a moment: what every training in the tests shares.
 SMALL = ["data.cases=6", "data.size=32", "data.batch_size=16", "trainer.max_epochs=2", "model.weights=none"]
 
+_FOLD = ["data.folds=3", "data.fold=0"]
+# A U-Net of three regions in phantom volumes of four sequences; add data.fold.
+VOLUMES = [
+    "data=phantom3d", "data.cases=5", "data.shape=[32,32,16]", "data.size=32", "data.folds=2", "model=resunet18",
+    "model.weights=none", "trainer.max_epochs=2", "data.batch_size=16", "optimizer=adamw", "data.intensities=volume",
+    "trainer.precision=32-true",
+]  # fmt: skip
+# What every run has from the end of its first epoch on, from the folder it was started in.
+LAST = "outputs/*/checkpoints/last.ckpt"
+
 # Two tests at a time; more threads than cores would slow each other down several times.
 torch.set_num_threads(1)
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
+Start = Callable[..., Running]
 
 
 @pytest.fixture(scope="session")
@@ -46,19 +57,30 @@ def phantoms(cache_dir: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def command(cache_dir: Path) -> Iterator[Command]:
-    """Run `python -m brain_tumor.<verb> ...` in a folder; float32 and one thread unless told otherwise."""
+def _interpreter(cache_dir: Path) -> Iterator[Interpreter]:
     interpreter = Interpreter(environment(cache_dir), ["-W", "error::DeprecationWarning:brain_tumor"])
+    yield interpreter
+    interpreter.close()
+
+
+@pytest.fixture(scope="session")
+def start(_interpreter: Interpreter) -> Start:
+    """Start `python -m brain_tumor.<verb> ...` in a folder, to be killed or waited for."""
+    return lambda verb, *arguments, cwd: _interpreter.start(f"brain_tumor.{verb}", arguments, cwd)
+
+
+@pytest.fixture(scope="session")
+def command(start: Start) -> Command:
+    """Run `python -m brain_tumor.<verb> ...` in a folder; float32 and one thread unless told otherwise."""
 
     def run(verb: str, *arguments: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-        finished = interpreter.run(f"brain_tumor.{verb}", arguments, cwd)
+        finished = start(verb, *arguments, cwd=cwd).wait()
         if check:
             assert finished.returncode == 0, finished.stdout + finished.stderr
             assert "Warning: " not in finished.stderr, finished.stderr  # our own is in capitals
         return finished
 
-    yield run
-    interpreter.close()
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +92,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def segmenter(command: Command, home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small finished segmenter's folder."""
-    small = ["data.cases=6", "data.size=64", "trainer.max_epochs=2", "model.weights=none"]
+    small = ["data.cases=6", "data.size=64", "trainer.max_epochs=2", "model.weights=none", *_FOLD]
     small += ["data.intensities=file", "transforms.strip=0"]  # a slice alone then says what it does in its volume
     return _once("segmenter", ["recipe=localization", *small], command, home, tmp_path_factory)
 
@@ -78,8 +100,14 @@ def segmenter(command: Command, home: Path, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture(scope="session")
 def detector(command: Command, home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small finished classifier's folder, of another size, tested on the segmenter's patients, frozen."""
-    small = [*SMALL, "data.val_fraction=0.3", "model.strategy=freeze"]
+    small = [*SMALL, "data.val_fraction=0.3", "model.strategy=freeze", *_FOLD]
     return _once("detector", small, command, home, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def volume_segmenter(command: Command, home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small finished segmenter's folder: three regions in volumes of four sequences, fold 0 of two."""
+    return _once("volume-segmenter", [*VOLUMES, "data.fold=0"], command, home, tmp_path_factory)
 
 
 def _once(
@@ -94,7 +122,7 @@ def _once(
         if not kept.exists():
             own = shared / f"{name}-training"
             own.mkdir(exist_ok=True)
-            output = command("train", *arguments, "data.folds=3", "data.fold=0", cwd=own).stdout
+            output = command("train", *arguments, cwd=own).stdout
             kept.parent.mkdir(exist_ok=True)
             own.rename(kept)
             (kept / "output.txt").write_text(output)

@@ -3,10 +3,8 @@
 import csv
 import json
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 from brain_tumor import predict
 from brain_tumor.config import cli
 from brain_tumor.runs import identity
-from tests.conftest import SMALL, Command, environment, run_folder, write_image
+from tests.conftest import LAST, SMALL, Command, Start, environment, run_folder, write_image
 
 REQUIRED = {"config", "data", "split", "weights", "baselines", "history", "test", "timing", "versions"}
 
@@ -139,35 +137,22 @@ def test_the_users_line_sweeps(command: Command, tmp_path: Path) -> None:
     assert {tag.partition("/")[0] for tag in events.Tags()["scalars"]} == {"train", "test", "final"}
 
 
-def test_two_runs_started_together_share_nothing_and_agree(cache_dir: Path, tmp_path: Path) -> None:
-    line = [sys.executable, "-m", "brain_tumor.train", *SMALL, "trainer.enable_progress_bar=false", "resume=false"]
-    runs = [
-        subprocess.Popen(line, cwd=tmp_path, env=environment(cache_dir), stdout=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    folders = [tmp_path / run_folder(run.communicate()[0]) for run in runs]
+def test_two_runs_started_together_share_nothing_and_agree(start: Start, tmp_path: Path) -> None:
+    runs = [start("train", *SMALL, "model=cnn", "resume=false", cwd=tmp_path) for _ in range(2)]
+    folders = [tmp_path / run_folder(run.wait().stdout) for run in runs]
     assert folders[0] != folders[1]
     assert _numbers(folders[0]) == _numbers(folders[1])
     assert (folders[0] / "predictions.csv").read_text() == (folders[1] / "predictions.csv").read_text()
 
 
-def test_a_killed_run_goes_on_to_the_same_numbers(command: Command, cache_dir: Path, tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_to_the_same_numbers(command: Command, start: Start, tmp_path: Path) -> None:
     # It climbs the loss, so the first epoch is the best: a resumed run must know that later ones are not.
-    arguments = [*SMALL, "data.size=96", "trainer.max_epochs=4", "data.val_fraction=0.2", "+optimizer.maximize=true"]
-    arguments.append("average_weights=0.9")  # from the third epoch on
+    arguments = [*SMALL, "trainer.max_epochs=4", "data.val_fraction=0.2", "+optimizer.maximize=true"]
+    arguments += ["average_weights=0.9", "+trainer.limit_train_batches=4"]  # averaged from the third epoch on
     unbroken = tmp_path / run_folder(command("train", *arguments, "output_dir=unbroken", cwd=tmp_path).stdout)
 
-    line = [sys.executable, "-m", "brain_tumor.train", *arguments]
-    process = subprocess.Popen(
-        line, cwd=tmp_path, env=environment(cache_dir), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    while not (saved := list(tmp_path.glob("outputs/*/checkpoints/last.ckpt"))):
-        assert process.poll() is None
-        time.sleep(0.01)
-    time.sleep(0.3)  # into the next epoch
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    folder = saved[0].parents[1]
+    start("train", *arguments, cwd=tmp_path).kill_when(lambda: list(tmp_path.glob(LAST)))
+    (folder,) = (path.parents[1] for path in tmp_path.glob(LAST))
     assert not (folder / "results.json").exists()
 
     resumed = command("train", *arguments, cwd=tmp_path)

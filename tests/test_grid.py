@@ -17,7 +17,7 @@ from hydra import compose, initialize_config_dir
 
 from brain_tumor.config import names, typed
 from brain_tumor.report import paper
-from tests.conftest import Command, environment
+from tests.conftest import LAST, Command, Start, environment
 
 # A row of the grid for a moment: everything that costs time made small.
 TINY = ["data.cases=6", "data.size=32", "trainer.max_epochs=1", "trainer.enable_progress_bar=false"]
@@ -249,15 +249,17 @@ def test_runs_started_together_make_the_cache_once(launcher: str, cache_dir: Pat
     assert len(list((tmp_path / "cache" / "features").glob("*.npy"))) == 1
 
 
-def test_a_run_under_way_is_left_alone(cache_dir: Path, tmp_path: Path) -> None:
-    first = _sweep(tmp_path, cache_dir, "paper=10", "model.weights=none", "trainer.max_epochs=500")
-    while not list((tmp_path / "outputs").glob("*/checkpoints/last.ckpt")):
-        assert first.poll() is None
-        time.sleep(0.05)
-    second = _sweep(tmp_path, cache_dir, "paper=10", "model.weights=none", "trainer.max_epochs=500")
-    output, _ = second.communicate()
-    first.send_signal(signal.SIGKILL)
-    first.communicate()
-    assert second.returncode == 0
-    assert "under way in another process" in output
+def test_a_run_under_way_is_left_alone(start: Start, tmp_path: Path) -> None:
+    line = ["--multirun", *TINY, "paper=10", "model.weights=none", "trainer.max_epochs=500"]
+    said: list[str] = []
+
+    def left_alone() -> bool:
+        if list(tmp_path.glob(LAST)):
+            second = start("train", *line, cwd=tmp_path).wait()
+            assert second.returncode == 0
+            said.append(second.stdout)
+        return bool(said)
+
+    start("train", *line, cwd=tmp_path).kill_when(left_alone)
+    assert "under way in another process" in said[0]
     assert len(list((tmp_path / "outputs").glob("*/.hydra"))) == 1

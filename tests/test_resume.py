@@ -1,20 +1,14 @@
 """A run goes on with what it began with, and is finished for the data that it was trained on; anything else is said."""
 
-import contextlib
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from brain_tumor.runs import run_folder
-from tests.conftest import Command, environment, write_image  # fmt: skip
+from tests.conftest import LAST, Command, Start, write_image
 from tests.conftest import run_folder as folder_of
 
-_MINE = ["data=folder", "data.root=mine", "data.size=32", "model.weights=none", "trainer.enable_progress_bar=false"]
+_MINE = ["data=folder", "data.root=mine", "data.size=32", "model=cnn", "trainer.enable_progress_bar=false"]
 
 
 def _add(home: Path, first: int, count: int) -> None:
@@ -22,22 +16,11 @@ def _add(home: Path, first: int, count: int) -> None:
         write_image(home / "mine" / ("yes" if number % 2 else "no") / f"{number:03d}.png", seed=number, size=(40, 40))
 
 
-def test_a_run_does_not_go_on_with_other_data(command: Command, tmp_path: Path, cache_dir: Path) -> None:
+def test_a_run_does_not_go_on_with_other_data(command: Command, start: Start, tmp_path: Path) -> None:
     """Slices that it was trained on would be tested, since the split is drawn anew."""
     _add(tmp_path, 0, 40)
     arguments = [*_MINE, "trainer.max_epochs=500"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "brain_tumor.train", *arguments],
-        cwd=tmp_path, env=environment(cache_dir), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        while not list(tmp_path.glob("outputs/*/checkpoints/last.ckpt")):
-            assert process.poll() is None
-            time.sleep(0.1)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+    start("train", *arguments, cwd=tmp_path).kill_when(lambda: list(tmp_path.glob(LAST)))
     _add(tmp_path, 40, 3)
     refused = command("train", *arguments, cwd=tmp_path, check=False)
     assert refused.returncode == 1

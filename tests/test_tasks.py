@@ -1,10 +1,6 @@
 """A second task is a network, a step, its scores and its pictures: everything else it has from the house."""
 
 import json
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,9 +11,9 @@ from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams.backend_context import Context
 
 from brain_tumor.inference import trained
-from tests.conftest import SMALL, Command, environment, run_folder
+from tests.conftest import LAST, SMALL, Command, Start, run_folder
 
-TOY = ["--config-dir=mine", "model=area", *SMALL[:3], "trainer.max_epochs=6", "data.size=64"]
+TOY = ["--config-dir=mine", "model=area", *SMALL[:3], "trainer.max_epochs=4"]
 
 
 @pytest.fixture
@@ -28,19 +24,12 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_second_task_trains_resumes_evaluates_and_is_reported(command: Command, cache_dir: Path, home: Path) -> None:
+def test_a_second_task_trains_resumes_evaluates_and_is_reported(command: Command, start: Start, home: Path) -> None:
     unbroken = home / run_folder(command("train", *TOY, "output_dir=unbroken", cwd=home).stdout)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "brain_tumor.train", *TOY], cwd=home, env=environment(cache_dir), stdout=subprocess.PIPE
-    )
-    while not (saved := list(home.glob("outputs/*/checkpoints/last.ckpt"))):
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    start("train", *TOY, cwd=home).kill_when(lambda: list(home.glob(LAST)))
+    (folder,) = (path.parents[1] for path in home.glob(LAST))
     resumed = command("train", *TOY, cwd=home)
     assert "goes on from its last checkpoint" in resumed.stdout
-    folder = saved[0].parents[1]
     found, expected = (json.loads((run / "results.json").read_text()) for run in (folder, unbroken))
     assert found["history"] == expected["history"]
     assert found["test"] == expected["test"]
@@ -56,7 +45,7 @@ def test_a_second_task_trains_resumes_evaluates_and_is_reported(command: Command
     with pytest.raises(ValueError, match="predict knows classifiers and segmenters; this run's task is area"):
         trained.open_run(folder, ["tests.toy"]).network()
 
-    classifier = command("train", *SMALL, "data.size=64", "model.strategy=freeze", cwd=home)
+    classifier = command("train", *SMALL, "trainer.max_epochs=1", "model=cnn", cwd=home)
     command("report", "outputs", cwd=home)
     lines = (home / "outputs" / "report" / "report.md").read_text().splitlines()
     listed = [line for line in lines if folder.name in line or Path(run_folder(classifier.stdout)).name in line]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,9 @@ from brain_tumor.datasets.nnunet import Nnunet
 from brain_tumor.datasets.phantom3d import REGIONS, Phantom3d, write_case
 from brain_tumor.io import run_lengths
 from brain_tumor.runs import record
-from tests.conftest import Command, data_of, run_folder
+from tests.conftest import LAST, VOLUMES, Command, Start, data_of, run_folder
 
 SHAPE = (32, 32, 16)
-SMALL = [
-    "data=phantom3d", "data.cases=4", "data.shape=[32,32,16]", "data.size=32", "data.folds=2", "model=resunet18",
-    "model.weights=none", "trainer.max_epochs=2", "data.batch_size=16", "optimizer=adamw", "data.intensities=volume",
-    "trainer.precision=32-true",
-]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -36,15 +32,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(command: Command, place: Path) -> Path:
+def run(volume_segmenter: Path, place: Path) -> Path:
     """A segmenter of three regions in four sequences."""
-    return place / run_folder(command("train", *SMALL, "data.fold=0", cwd=place).stdout)
+    return Path(shutil.copytree(volume_segmenter, place / "outputs" / volume_segmenter.name))
 
 
 @pytest.fixture(scope="module")
 def volumes(cache_dir: Path) -> Path:
     """The volumes that it has been trained on."""
-    dataset = Phantom3d(cases=4, shape=SHAPE, cache_dir=str(cache_dir))
+    dataset = Phantom3d(cases=5, shape=SHAPE, cache_dir=str(cache_dir))
     dataset.listing()
     assert dataset.root is not None
     return dataset.root
@@ -82,14 +78,14 @@ def test_held_out_volumes_get_masks_of_labels_on_their_own_grid(
 ) -> None:
     """By the run and by its exported file, whose masks agree; and the test's path is predict's."""
     exported = command("export", f"run={run}", "to=model.onnx", cwd=place).stdout
-    assert re.search(r"predict in float32, 32 slices \| .* \| none \|", exported)
+    assert re.search(r"predict in float32, (32|48) slices \| .* \| none \|", exported)
     inputs = [
         f"sequences.{name}={volumes}/images{{}}/*_{number:04d}.nii.gz"
         for number, name in enumerate(["t1", "t1ce", "t2", "flair"])
     ]
     held_out = [text.format("Ts") for text in inputs]
-    for name, source in (("run", run), ("file", "model.onnx")):
-        command("predict", f"run={source}", *held_out, f"output_dir={name}", "pages=true", cwd=place)
+    command("predict", f"run={run}", *held_out, "output_dir=run", "pages=true", cwd=place)
+    command("predict", "run=model.onnx", *held_out, "output_dir=file", cwd=place)
     for path in sorted((place / "run" / "masks").glob("*.nii.gz")):
         mask, other = (nibabel.load(place / of / "masks" / path.name) for of in ("run", "file"))
         scan = nibabel.load(volumes / "imagesTs" / path.name.replace(".nii", "_0000.nii"))
@@ -122,12 +118,47 @@ def test_evaluate_and_the_same_command_again(run: Path, place: Path, command: Co
     again = json.loads((run / "evaluations" / "1" / "results.json").read_text())["test"]
     for name in ("dice", "dice(core)", "dice_brats(enhancing)"):
         assert again[name] == pytest.approx(scores[name])
-    assert "finished before" in command("train", *SMALL, "data.fold=0", cwd=place).stdout
+
+
+def test_a_killed_training_goes_on_to_the_same_numbers(
+    run: Path, command: Command, start: Start, tmp_path: Path
+) -> None:
+    start("train", *VOLUMES, "data.fold=0", cwd=tmp_path).kill_when(lambda: list(tmp_path.glob(LAST)))
+    assert not list(tmp_path.glob("outputs/*/results.json"))
+    resumed = command("train", *VOLUMES, "data.fold=0", cwd=tmp_path).stdout
+    assert "goes on from its last checkpoint" in resumed
+    folder = tmp_path / run_folder(resumed)
+    assert (folder / "predictions.csv").read_text() == (run / "predictions.csv").read_text()
+    for part in ("id", "history", "test", "threshold", "split"):
+        assert record.read(folder)[part] == record.read(run)[part]
+
+
+def test_a_sweep_over_folds_is_reported_by_region(run: Path, place: Path, command: Command, tmp_path: Path) -> None:
+    swept = command("train", "--multirun", *VOLUMES, "data.fold=0,1", cwd=place).stdout
+    assert swept.count("finished before") == 1
+    folders = sorted((place / "outputs").glob("phantom3d-*"))
+    assert run in folders
+    command("report", "outputs", f"to={tmp_path}", cwd=place)
+    found = pd.read_csv(tmp_path / "regions.csv").set_index("region")
+    assert list(found.index) == ["whole", "core", "enhancing"]
+    assert set(found["split"]) == {"2 folds by patient"}
+    together = pd.concat([pd.read_csv(folder / "predictions.csv", keep_default_na=False) for folder in folders])
+    for region in found.index:
+        totals = together.groupby("case")[[f"{count}({region})" for count in ("tp", "fp", "fn")]].sum()
+        tp, fp, fn = totals.to_numpy().T
+        there, dice = tp + fn > 0, 2 * tp / np.maximum(2 * tp + fp + fn, 1)
+        assert found.loc[region, ["patients", "patients_with_it"]].tolist() == [5, there.sum()]
+        assert found.loc[region, "dice"] == pytest.approx(dice[there].mean())
+        assert found.loc[region, "dice_brats"] == pytest.approx(np.where(there, dice, fp == 0).mean())
+    assert found.loc["enhancing", "patients_with_it"] == 4
+    page = (tmp_path / "report.html").read_text()
+    assert f"{float(found['dice']['core']):.1%}" in page
+    assert "Dice as BraTS counts" in page
 
 
 def test_classifiers_see_all_channels(place: Path, command: Command) -> None:
     """A frozen one, whose features are kept, with neighbours; its heat maps are scored against the masks."""
-    settings = [text for text in SMALL if not text.startswith("model=")]
+    settings = [text for text in VOLUMES if not text.startswith("model=")]
     more = ["model=resnet18", "model.strategy=freeze", "data.neighbours=1", "data.fold=1"]
     folder = run_folder(command("train", *settings, *more, cwd=place).stdout)
     explained = command("evaluate", f"run={folder}", "explain=gradcam", cwd=place).stdout
@@ -157,6 +188,27 @@ def test_slices_written_in_nnunets_layout_are_the_same_data(phantoms: Path, tmp_
     with pytest.raises(ValueError, match="exists already"):
         nnunet_export.write(slices, tmp_path / "raw" / "Dataset501_LGG")
     assert len(list_slices(phantoms).table) == len(volumes.table)
+
+
+def test_slices_in_nnunets_layout_train_to_the_same_scores(command: Command, phantoms: Path, tmp_path: Path) -> None:
+    """By the commands that docs/volumes.md has, on slices as the LGG data has them."""
+    folds = ["data.folds=3", "data.fold=1"]
+    slices = ["data=lgg", f"data.root={phantoms}", *folds]
+    command("export_dataset", *slices, "to=raw/Dataset501_LGG", cwd=tmp_path)
+    model = ["model=resunet18", "model.weights=none", "data.size=32", "data.batch_size=16", "optimizer=adamw"]
+    short = [*model, "trainer.max_epochs=1", "+trainer.limit_train_batches=4"]
+    first, second = (
+        tmp_path / run_folder(command("train", *data, *short, cwd=tmp_path).stdout)
+        for data in (slices, ["data=nnunet", "data.root=raw/Dataset501_LGG", *folds])
+    )
+    tested, again = (pd.read_csv(own / "predictions.csv", keep_default_na=False) for own in (first, second))
+    assert (tested["path"] != again["path"]).all()
+    assert (tested["slice"] - 1 == again["slice"]).all()  # the files' names count from 1
+    names = ["path", "slice"]
+    pd.testing.assert_frame_equal(tested.drop(columns=names), again.drop(columns=names), check_exact=True)
+    assert tested["predicted_area"].sum() > 0
+    for part in ("history", "test", "baselines", "threshold"):
+        assert record.read(first)[part] == record.read(second)[part]
 
 
 def test_published_layouts_are_found_by_patterns(tmp_path: Path) -> None:

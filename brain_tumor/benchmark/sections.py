@@ -17,6 +17,7 @@ from brain_tumor.benchmark.exported import exported
 from brain_tumor.benchmark.loops import rate
 from brain_tumor.benchmark.measure import Row, alone, compare, interleave
 from brain_tumor.benchmark.plain import PlainLoop
+from brain_tumor.benchmark.volumes import volumes
 from brain_tumor.data.batches import Batch
 from brain_tumor.data.inputs import Inputs
 from brain_tumor.models.classifier import Classifier
@@ -107,5 +108,6 @@ SECTIONS: dict[str, Callable[[Bench], Iterable[Row]]] = {
     "loading": loading,
     "start": start,
     "neighbours": neighbours,
+    "volumes": volumes,  # needs the optional dependencies "scan"
     "exported": exported,  # needs the optional dependencies "onnx"
 }

@@ -152,21 +152,24 @@ def score(
         tp, fp, fn, legacy, count = (weights @ sums[name] for name in ("tp", "fp", "fn", "legacy", "n"))
         return means | {"dice_pooled": 2 * tp / (2 * tp + fp + fn), "dice_legacy": legacy / count}
 
-    patient_strata = (
-        None if strata is None else list(pd.Series(list(strata)).groupby(slices["case"].to_numpy()).first())
-    )
-    scores = bootstrap.intervals(measure, list(table["case"]), patient_strata)
+    scores = bootstrap.intervals(measure, list(table["case"]), _of_patients(slices, strata))
     if len(table) == 1:
         scores = {name: _alone(interval["value"]) for name, interval in scores.items()}
     lowest = table["dice"].min()
     return scores | {"dice_minimum": _alone(None if np.isnan(lowest) else float(lowest))}
 
 
-def score_region(slices: pd.DataFrame) -> dict[str, Interval]:
+def _of_patients(slices: pd.DataFrame, strata: Sequence[object] | None) -> list[object] | None:
+    """Return the label of each patient, in the order of their names, from one per slice; None for None."""
+    return None if strata is None else list(pd.Series(list(strata)).groupby(slices["case"].to_numpy()).first())
+
+
+def score_region(slices: pd.DataFrame, strata: Sequence[object] | None = None) -> dict[str, Interval]:
     """Average the Dice per volume of a region over patients, with intervals from a bootstrap over them.
 
     Args:
         slices: columns `tp`, `fp`, `fn` and `case`, one row per slice.
+        strata: see `score`.
 
     Returns:
         `dice`, the mean over the patients who have the region, as for whole tumours; and `dice_brats`, the mean over
@@ -181,7 +184,10 @@ def score_region(slices: pd.DataFrame) -> dict[str, Interval]:
         "dice_brats": torch.tensor(np.where(there, dice, np.where(fp > 0, 0.0, 1.0))),
     }
     names = [str(name) for name in totals.index]
-    scores = bootstrap.intervals(lambda weights: {name: _mean(v, weights) for name, v in values.items()}, names)
+    patient_strata = _of_patients(slices, strata)
+    scores = bootstrap.intervals(
+        lambda weights: {name: _mean(value, weights) for name, value in values.items()}, names, patient_strata
+    )
     if len(totals) == 1:
         scores = {name: _alone(interval["value"]) for name, interval in scores.items()}
     return scores

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from brain_tumor.datasets import phantom
+from brain_tumor.datasets import phantom, phantom3d
 from brain_tumor.inference import case_files, opening
 from brain_tumor.inference.prediction import Prediction, summarise
 from brain_tumor.inference.predictor import Predictor
-from brain_tumor.scans import cases
+from brain_tumor.scans import cases, sequences
 from brain_tumor.scans.cases import Case, Slices
 from brain_tumor.scans.volumes import Grid, Volume
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import altair
 
 _COLOURS = ["#4cc9f0", "#f0a04c"]
+_SEED = 2**20  # of phantoms
+_SHAPE = (96, 96, 32)  # of phantom volumes
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,28 @@ def answer(predictor: Predictor, case: Case, slices: Slices) -> Answer:
     return Answer(slices, prediction, heat, mask, remarks)
 
 
-def phantom_slices(number: int) -> Slices:
-    """Draw a phantom that is in no default training, on a grid as scans have."""
-    images = np.stack([image for image, _ in phantom.draw_case(2**20, number)])
+def answer_phantom(predictor: Predictor, number: int) -> Answer:
+    """Predict a phantom that is in no default training, on a grid as scans have.
+
+    Runs that see other sequences than the LGG data's are shown the volumes of `phantom3d`, read from files as a user's.
+
+    Raises:
+        ValueError: the runs see a sequence that is not drawn.
+    """
+    seen = sequences.shown([run.sequences for run in predictor.runs.values()])
+    if seen == cases.SEQUENCES:
+        return answer(predictor, Case("phantom", {}), _draw_slices(number))
+    if unknown := sorted(set(seen) - set(phantom3d.SEQUENCES)):
+        raise ValueError(f"No phantom has {', '.join(unknown)}, which the run sees; give files.")
+    with tempfile.TemporaryDirectory(prefix="brain_tumor-") as folder:
+        phantom3d.write_case(Path(folder), _SEED, _SHAPE, number, held_out=True)
+        paths = dict(zip(phantom3d.SEQUENCES, sorted(Path(folder).glob("imagesTs/*")), strict=True))
+        case = Case("phantom", {name: sequences.one_source(name, str(paths[name])) for name in seen})
+        return answer(predictor, case, cases.read(case, predictor.preset("maximum"), True, seen, predictor.run.plane))
+
+
+def _draw_slices(number: int) -> Slices:
+    images = np.stack([image for image, _ in phantom.draw_case(_SEED, number)])
     values = np.ascontiguousarray(images[..., 1].transpose(2, 1, 0)[::-1, ::-1]).astype(np.float32)
     volume = Volume(values, np.diag([0.9, 0.9, 5.0, 1.0]))
     grid = Grid.of(volume)

@@ -14,15 +14,16 @@ from brain_tumor.page.answers import Answer
 from brain_tumor.page.uploads import Limits
 from brain_tumor.page.views import View
 from brain_tumor.scans import registration, volumes
-from brain_tumor.scans.cases import SEQUENCES, Case
+from brain_tumor.scans.cases import SEQUENCES
 from brain_tumor.scans.sequences import needed, shown
 
-_SOURCES = ("Pictures or a scan", "Three sequences", "Phantom")
+_PICTURES, _PHANTOM = "Pictures or a scan", "Phantom"
 _NEEDED = {
     "flair": "FLAIR is needed; it stands in for others that are missing.",
     "t1ce": "T1 after contrast is needed: a run sees it alone.",
 }
 _TITLES = {"t1": "T1, before contrast", "flair": "FLAIR", "t1ce": "T1, after contrast"}
+_COUNTS = {2: "Two", 3: "Three", 4: "Four"}
 _NUMBERS = {
     "volume_ml": "volume of the mask: {:.1f} ml", "emptied_ml": "volume of masks that the detector emptied: {:.1f} ml",
     "diameter_mm": "longest diameter in a slice: {:.1f} mm", "across_mm": "across it: {:.1f} mm",
@@ -79,12 +80,14 @@ def _heading(predictor: Predictor) -> str:
 
 def _choose(predictor: Predictor, limits: Limits) -> Answer | None:
     """Show where a case can come from, and return the answer for the chosen case; None if there is none yet."""
-    source = st.radio("What to predict", _SOURCES, horizontal=True, label_visibility="collapsed")
+    count = len(shown([run.sequences for run in predictor.runs.values()]))
+    sources = (_PICTURES, f"{_COUNTS.get(count, count)} sequences" if count > 1 else "One sequence", _PHANTOM)
+    source = st.radio("What to predict", sources, horizontal=True, label_visibility="collapsed")
     try:
-        if source == "Phantom":
+        if source == _PHANTOM:
             number = int(st.number_input("Phantom, drawn by a program", 0, 999, 0))
-            return _cached(("phantom", number), lambda: _answer_phantom(predictor, number))
-        return _answer_uploads(predictor, source == "Three sequences", limits)
+            return _cached(("phantom", number), lambda: answers.answer_phantom(predictor, number))
+        return _answer_uploads(predictor, source != _PICTURES, limits)
     except ValueError as error:
         st.session_state.pop("answer", None)
         st.error(str(error).replace("$", "\\$"))
@@ -118,7 +121,8 @@ def _answer_uploads(predictor: Predictor, sequences: bool, limits: Limits) -> An
     elif missing := [name for name in needed(run.sequences for run in predictor.runs.values()) if name not in uploaded]:
         st.info(" ".join(_NEEDED[name] if seen == SEQUENCES else f"{name} is needed." for name in missing))
         return None
-    preset = st.selectbox("Scale a volume's intensities by its", volumes.PRESETS)
+    preset = predictor.preset("")  # none where the runs leave the choice to the user
+    preset = preset or str(st.selectbox("Scale a volume's intensities by its", volumes.PRESETS))
     register = "rigid" if sequences and st.toggle("Register the sequences to each other") else "none"
     registration.refuse(register)
     key = (preset, register, *(file.file_id for files in uploaded.values() for file in files))
@@ -141,10 +145,6 @@ def _cached(key: tuple[Any, ...], make: Any) -> Answer:
     return answer
 
 
-def _answer_phantom(predictor: Predictor, number: int) -> Answer:
-    return answers.answer(predictor, Case("phantom", {}), answers.phantom_slices(number))
-
-
 def _answer_upload(
     predictor: Predictor, uploaded: Any, limits: Limits, chosen: str, preset: str, register: str
 ) -> Answer:
@@ -161,8 +161,10 @@ def _show_summary(answer: Answer) -> None:
     st.metric("verdict", title)
     st.text(detail)
     for name, value in summarise(answer.slices, answer.prediction).items():
-        if name in _NUMBERS and value != "":
-            st.text(_NUMBERS[name].format(value))
+        kind, _, region = name.partition("(")
+        if kind in _NUMBERS and value != "":
+            of = f"{region[:-1]}, " if region else ""
+            st.text(f"{of}{_NUMBERS[kind].format(value)}".replace("$", "\\$"))
     for remark in answer.remarks:
         st.warning(remark.replace("$", "\\$"))
     st.caption("Download")

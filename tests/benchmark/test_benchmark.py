@@ -91,6 +91,20 @@ def test_every_section_measures(command: Command, tmp_path: Path) -> None:
         assert words in output
 
 
+@pytest.mark.slow
+def test_volumes_are_measured(command: Command, tmp_path: Path) -> None:
+    small = ["data=phantom3d", "data.cases=6", "data.shape=[32,32,16]", "data.batch_size=8"]
+    command("benchmark", "sections=[volumes]", *SMALL[1:], *small, cwd=tmp_path)
+    saved = json.loads((tmp_path / "outputs" / "benchmark" / "1" / "benchmark.json").read_text())
+    rows = {row["what"]: row for row in saved["rows"]}
+    assert rows["decoding a volume"]["note"] == "6 volumes, 96 slices of them"
+    assert rows["decoded files"]["ours"]["median"] >= 96 * 32 * 32 * 5 / 1e6
+    assert rows["loader alone, volumes"]["ratio"]["median"] > 20
+    assert 0.3 < rows["resunet18, a step on 4 channels over one on three"]["ours"]["median"] < 3
+    refused = command("benchmark", "sections=[volumes]", *SMALL, cwd=tmp_path, check=False)
+    assert "this data has no volumes; give data=phantom3d" in refused.stderr
+
+
 def test_a_section_that_is_not_there_is_refused(command: Command, tmp_path: Path) -> None:
     refused = command("benchmark", "sections=[speed]", cwd=tmp_path, check=False)
     assert refused.returncode == 1

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import SMALL, Command, environment, run_folder
+from tests.conftest import SMALL, Command, Start, environment, run_folder
 
 TWO = [
     *SMALL, "trainer.max_epochs=1", "trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu",
@@ -112,21 +112,11 @@ def test_torchrun_ends_in_one_line(cache_dir: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", pytest.param("name=mine", marks=pytest.mark.slow)])
-def test_equal_commands_in_the_same_second_train_once(name: str, cache_dir: Path, tmp_path: Path) -> None:
-    line = [sys.executable, "-m", "brain_tumor.train", *SMALL, "trainer.enable_progress_bar=false"]
-    started = [
-        subprocess.Popen(
-            arguments,
-            cwd=tmp_path,
-            env=environment(cache_dir),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for arguments in (line, [*line, *filter(None, [name])])
-    ]
-    printed = [process.communicate()[0] for process in started]
-    assert [process.returncode for process in started] == [0, 0]
+def test_equal_commands_in_the_same_second_train_once(name: str, start: Start, tmp_path: Path) -> None:
+    started = [start("train", *SMALL, "model=cnn", *filter(None, [own]), cwd=tmp_path) for own in ("", name)]
+    ended = [running.wait() for running in started]
+    assert [process.returncode for process in ended] == [0, 0]
+    printed = [process.stdout for process in ended]
     trained = [text for text in printed if "95 % interval" in text and "finished before" not in text]
     told = [text for text in printed if "under way in another process" in text or "finished before" in text]
     assert len(trained) == len(told) == 1

@@ -118,7 +118,9 @@ def test_a_bad_file_leaves_nothing_behind(root: Path, tmp_path: Path) -> None:
 
 
 def test_processes_that_start_together_decode_once(root: Path, tmp_path: Path) -> None:
-    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["tests.conftest"])  # the libraries, once for all
+    with ProcessPoolExecutor(4, mp_context=context) as pool:
         keys = {slice_.key for slice_ in pool.map(_load, [root] * 4, [tmp_path] * 4)}
     assert len(keys) == 1
     assert len(list((tmp_path / "slices").glob("*/images.npy"))) == 1

@@ -31,7 +31,7 @@ from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
 from streamlit.testing.v1 import AppTest
 
-from brain_tumor.datasets import phantom
+from brain_tumor.datasets import phantom, phantom3d
 from brain_tumor.inference.prediction import Prediction
 from brain_tumor.page import __main__ as page
 from brain_tumor.page import answers, app, uploads, views
@@ -201,6 +201,44 @@ def test_volumes_stand_on_their_grid(
     sent = [("a.nii.gz", _nifti(volumes[2]), ""), ("b.nii.gz", _nifti(volumes[2]), "")]
     found.file_uploader[2].set_value(sent).run()
     assert "t1ce: holds 2 scans; give one" in found.error[0].value
+
+
+@pytest.fixture(scope="module")
+def four(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The files of four sequences of a phantom."""
+    folder = tmp_path_factory.mktemp("four")
+    phantom3d.write_case(folder, 1, (40, 36, 16), 0, held_out=True)
+    return sorted((folder / "imagesTs").iterdir())
+
+
+def test_four_sequences_have_a_mask_of_labels(
+    volume_segmenter: Path, four: list[Path], opened: Callable[..., AppTest], temporary: Path
+) -> None:
+    found = opened(volume_segmenter)
+    assert found.radio[0].options == ["Pictures or a scan", "Four sequences", "Phantom"]
+    found.radio[0].set_value("Phantom").run()
+    assert not found.error
+    assert found.metric[0].value in {"tumour", "no tumour"}
+    said = [own.value.partition(":")[0] for own in found.text]
+    assert said[-4:] == ["volume of the mask", *(f"volume of the mask, {of}" for of in ("whole", "core", "enhancing"))]
+    assert found.session_state["answer"][1].slices.images.shape == (32, 96, 96, 4)
+
+    found.radio[0].set_value("Four sequences").run()
+    sent = [(path.name, path.read_bytes(), "") for path in four]
+    for place in range(3):
+        found.file_uploader[place].set_value(sent[place]).run()
+    assert found.info[0].value == "flair is needed."
+    found.file_uploader[3].set_value(sent[3]).run()
+    assert not found.error
+    assert not found.selectbox, "the run says how it is scaled"
+    name, content = found.session_state["answer"][1].mask
+    assert name == "mask.nii.gz"
+    mask: Any = nibabel.Nifti1Image.from_bytes(gzip.decompress(content))
+    scan: Any = nibabel.load(four[0])
+    np.testing.assert_array_equal(mask.affine, scan.affine)
+    assert mask.shape == scan.shape
+    assert set(np.unique(mask.dataobj)) <= {0, 1, 2, 3}
+    assert not list(temporary.glob(OURS))
 
 
 @pytest.fixture
@@ -434,6 +472,28 @@ def test_in_a_browser(
         assert not browser.find("[data-testid=stMetric]")
     assert browser.hosts() == {"127.0.0.1"}
     assert not list((tmp_path / "temporary").glob(OURS))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_four_sequences_in_a_browser(volume_segmenter: Path, four: list[Path], browse: Callable[..., Browser]) -> None:
+    browser = browse(volume_segmenter)
+    browser.wait("[data-testid=stRadio] label", "Phantom").click()
+    browser.wait("[data-testid=stText]", "volume of the mask, core")
+    browser.wait("[data-testid=stImage] img")
+    browser.wait("[data-testid=stRadio] label", "Four sequences").click()
+    browser.wait("[data-testid=stFileUploader]", "T1, after contrast")
+    for place, path in enumerate(four):
+        boxes = browser.driver.find_elements("css selector", "[data-testid=stFileUploader] input[type=file]")
+        boxes[place].send_keys(str(path))
+        browser.wait("[data-testid=stFileUploader]", path.name)
+    browser.wait("[data-testid=stText]", "volume of the mask, core")
+    mask: Any = nibabel.load(browser.download("mask (mask.nii.gz)"))
+    table = pd.read_csv(browser.download("table of slices"))
+    assert mask.shape == (40, 36, 16)
+    for name, labels in {"area_px": (1, 2, 3), "area_px(core)": (1, 3), "area_px(enhancing)": (3,)}.items():
+        assert np.isin(mask.dataobj, labels).sum() == table[name].sum()
+    assert browser.hosts() == {"127.0.0.1"}
 
 
 @pytest.mark.slow

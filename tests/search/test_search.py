@@ -2,10 +2,6 @@
 
 import json
 import shlex
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +10,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from brain_tumor.runs import objective
 from brain_tumor.search import space
-from tests.conftest import SMALL, Command, environment
+from tests.conftest import LAST, SMALL, Command, Start
 
 _SEARCH = [
     "--multirun", "--config-dir=mine", "hydra/sweeper=optuna", "model=area", *SMALL[:3], "data.split=patient",
@@ -37,22 +33,9 @@ def _trials(home: Path) -> list[dict[str, Any]]:
     return trials
 
 
-def _kill_in_a_trial(home: Path, cache_dir: Path, arguments: list[str]) -> None:
-    """Kill a search while it trains its first trial."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "brain_tumor.train", *arguments],
-        cwd=home, env=environment(cache_dir), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    while not list(home.glob("outputs/*/checkpoints/last.ckpt")):
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-
-
-def test_a_killed_search_goes_on_and_is_reported(command: Command, cache_dir: Path, home: Path) -> None:
+def test_a_killed_search_goes_on_and_is_reported(command: Command, start: Start, home: Path) -> None:
     arguments = [*_SEARCH, "data.val_fraction=0.3"]
-    _kill_in_a_trial(home, cache_dir, arguments)
+    start("train", *arguments, cwd=home).kill_when(lambda: list(home.glob(LAST)))  # in its first trial
     ended = command("train", *arguments, cwd=home)
     assert "not searched, since this configuration has none: model.dropout" in ended.stdout
     assert "goes on from its last checkpoint" in ended.stdout

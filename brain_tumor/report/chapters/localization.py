@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from brain_tumor.metrics import segmentation
 from brain_tumor.report.aggregates import Groups
 from brain_tumor.report.formatting import flat, interval, intervals
-from brain_tumor.report.page import Block, Heading, Picture, Table, Text
+from brain_tumor.report.page import Block, Heading, Line, Picture, Table, Text
 from brain_tumor.report.pooled import Pool, pool_folds
 from brain_tumor.report.runs import Run
 from brain_tumor.runs.summary import BASELINE_TITLES, split_title
@@ -55,6 +55,7 @@ def chapter(groups: Groups) -> list[Block]:
             },
         ),
     ]
+    blocks += _regions(groups.segmenters, pools)
     if pools:
         caption = "Dice per volume against the tumour's area, one point per patient of all folds."
         blocks.append(Picture.of("dice_area", caption, _dice_against_area(pools)))
@@ -63,6 +64,61 @@ def chapter(groups: Groups) -> list[Block]:
         caption += "truth in yellow and prediction in cyan."
         blocks += Picture.of_data(f"overlays_{run.record['id']}", caption, run.folder / "overlays.png")
     return blocks
+
+
+def _regions(runs: Sequence[Run], pools: Sequence[Pool]) -> list[Block]:
+    """Show the scores of each region of runs that have several; [] without such runs."""
+    lines = by_region(runs, pools)
+    if not lines:
+        return []
+    scores = intervals({"dice": "Dice per volume", "dice_brats": "Dice as BraTS counts"})
+    return [
+        Text(
+            "By region: Dice per volume is the mean over the patients who have the region. As BraTS counts, a patient "
+            "without it has 1 if nothing is predicted, and else 0. All other tables are of all regions together."
+        ),
+        Table.of(
+            "regions",
+            lines,
+            {
+                **{"model": "{model}", "split": "{split}", "region": "{region}"},
+                "patients, with it": "{patients}, {patients_with_it}",
+                **scores,
+            },
+        ),
+    ]
+
+
+def by_region(runs: Sequence[Run], pools: Sequence[Pool]) -> list[Line]:
+    """Return the scores of each region, of all folds together or of single runs; none of runs with a single region.
+
+    A line has `model`, `split`, `region`, `patients`, `patients_with_it`, and the scores of
+    `segmentation.score_region` with `low` and `high`.
+    """
+    lines: list[Line] = []
+    pooled = {run.record["id"] for pool in pools for seed in pool.runs.values() for run in seed}
+    for pool in pools:
+        for seed, table in pool.tables.items():
+            title = {"model": f"{pool.example.title}, seed {seed}", "split": f"{len(pool.folds)} folds by patient"}
+            lines += [title | line for line in _scored(pool.example, table, list(table["fold"]))]
+    for run in runs:
+        if run.record["id"] not in pooled:
+            title = {"model": f"{run.title}, seed {run.seed}", "split": split_title(run.record["split"])}
+            lines += [title | line for line in _scored(run, run.predictions(), None)]
+    return lines
+
+
+def _scored(run: Run, table: pd.DataFrame, strata: list[Any] | None) -> list[dict[str, Any]]:
+    """Return a line for each region of a table of predictions; [] if it has a single one."""
+    names = list((run.record["data"].get("mask_labels") or {}).get("regions", ()))
+    cases = table["case"] if (table["case"] != "").all() else table["path"]
+    lines = []
+    for name in names if len(names) > 1 else ():
+        counts = pd.DataFrame({count: table[f"{count}({name})"] for count in ("tp", "fp", "fn")}).assign(case=cases)
+        there = counts[counts["tp"] + counts["fn"] > 0]["case"].nunique()
+        known = {"region": name, "patients": cases.nunique(), "patients_with_it": there}
+        lines.append(known | flat(segmentation.score_region(counts, strata)))
+    return lines
 
 
 def numbers(runs: Sequence[Run], pools: Sequence[Pool]) -> pd.DataFrame:
@@ -121,5 +177,5 @@ def _dice_against_area(pools: Sequence[Pool]) -> Figure:
         patients = segmentation.patients(table, segmentation.terciles(table["area"].to_numpy()))
         axes.scatter(patients["area"], patients["dice"], s=14, alpha=0.7, label=title)
     axes.set(xscale="log", xlabel="the tumour's pixels over all slices", ylabel="Dice per volume", ylim=(-0.02, 1.02))
-    axes.legend(fontsize="small", loc="lower right")
+    figure.legend(fontsize="small", loc="outside upper center")  # over no point
     return figure
