@@ -61,12 +61,12 @@ def test_runs_of_resnets_keep_their_ids(arguments: list[str], run_id: str) -> No
 
 
 def test_networks_of_timm_train_export_and_predict(command: Command, tmp_path: Path) -> None:
-    given = ["model=timm", "model.backbone=test_vit4,test_efficientnet", "model.strategy=freeze"]
+    given = ["model=timm", "model.backbone=test_vit,test_efficientnet", "model.strategy=freeze"]
     command("train", "--multirun", *ONCE, *given, cwd=tmp_path)
     found = {path.parent.name: record.load(path) for path in tmp_path.glob("outputs/*/results.json")}
     means = {one["hyperparameters"]["backbone"]: one["config"]["transforms"]["mean"][0] for one in found.values()}
-    assert means == {"test_vit4": 0.5, "test_efficientnet": 0.485}
-    (run,) = (name for name in found if "test_vit4" in name)
+    assert means == {"test_vit": 0.5, "test_efficientnet": 0.485}
+    (run,) = (name for name in found if "test_vit" in name)
     _predict(command, tmp_path, f"outputs/{run}")
 
 
