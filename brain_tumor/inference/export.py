@@ -10,22 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_tumor.data.datamodule import SliceDataModule
-from brain_tumor.datasets.base import Listing
 from brain_tumor.inference import onnx_export, onnx_file, quantize, two_stage
 from brain_tumor.inference.fold_runs import Judged
 from brain_tumor.inference.onnx_file import FORMAT
 from brain_tumor.inference.onnx_run import OnnxRun
 from brain_tumor.inference.predictor import Predictor
 from brain_tumor.inference.trained import Trained
-from brain_tumor.io import tables
 from brain_tumor.metrics import calibration
 from brain_tumor.runs import card
-from brain_tumor.scans import cases as cases_
 from brain_tumor.scans import fitted
-from brain_tumor.scans.cases import Case, Slices
+from brain_tumor.scans.cases import Slices
 from brain_tumor.scans.images import fit_image
 
-_MOST = 64  # slices that file and `predict` are compared on
 NEAR = 0.02  # distance from the threshold at which rounding may change a verdict
 
 
@@ -177,89 +173,3 @@ def _sizes(pictures: Sequence[Slices], size: int) -> list[NDArray[np.uint8]]:
     height, width = whole.shape[1:3]
     cut = [whole[:, : max(1, 3 * height // 4)], whole[:, :, : max(1, width // 2)], whole[:, :size, :size]]
     return [whole, *cut, np.repeat(whole, 2, axis=2)]
-
-
-def pictures(inputs: str | Sequence[str]) -> list[Slices]:
-    """Read pictures to check a file on; volumes are left out, since a file does not scale intensities.
-
-    Raises:
-        ValueError: no picture can be read.
-    """
-    flat = [case for case in cases_.find(inputs, {}).cases if not _is_volume(case)]
-    read = [cases_.try_read(case, "maximum", mixed=False) for case in flat[:_MOST]]
-    good = [slices for slices in read if not isinstance(slices, str) and slices.volume is None]
-    if not good:
-        reason = next((text for text in read if isinstance(text, str)), "a volume cannot check it")
-        raise ValueError(f"input: give pictures to check the file on (PNG, JPEG, TIFF, BMP); {reason}")
-    return good
-
-
-def _is_volume(case: Case) -> bool:
-    return any(source.kind in {"nifti", "dicom"} and not source.problem for source in case.sources.values())
-
-
-def tested(run: Trained, root: str | None, cache_dir: str) -> list[Slices]:
-    """Read slices of a run's test part, evenly spread over it, to check a file on.
-
-    Args:
-        run: the run.
-        root: where its data is now; None if it has not moved.
-        cache_dir: where drawn data, such as phantoms, is drawn.
-
-    Raises:
-        ValueError: the files are gone.
-    """
-    remedy = "say where its data is by root=..., or give slices to check the file on by input=..."
-    data = _data(run, root, cache_dir, remedy)
-    split = tables.read_csv(run.folder / "split.csv")
-    paths = split["path"][split["part"] == "test"].to_list()
-    chosen = np.linspace(0, len(paths) - 1, min(_MOST, len(paths))).round().astype(int)
-    listing = data.dataset.listing()
-    if listing.stacks is not None:
-        return _of_volumes(listing, [paths[place] for place in chosen])
-    files = [listing.root / paths[place] for place in chosen]
-    if missing := [path for path in files if not path.is_file()]:
-        raise ValueError(f"run={run.folder}: {missing[0]} of its test part is gone; {remedy}")
-    return pictures([str(path) for path in files])
-
-
-def _of_volumes(listing: Listing, paths: Sequence[str]) -> list[Slices]:
-    """Read slices of volumes by their paths, one volume after the other."""
-    names = listing.table["path"].to_list()
-    found, start = [], 0
-    for stack in listing.stacks or []:
-        places = [place for place, name in enumerate(names[start : start + stack.count]) if name in paths]
-        contents = stack.read() if places else []
-        found += [Slices(contents[place].image[None]) for place in places]
-        start += stack.count
-    if not found:
-        raise ValueError("export: the slices of the run's test part are gone; give slices by input=...")
-    return found
-
-
-def data_of(run: Trained, root: str | None, cache_dir: str) -> SliceDataModule:
-    """Set up a run's data as in its training, to quantize a file with.
-
-    Args:
-        run: the run.
-        root: where its data is now; None if it has not moved.
-        cache_dir: of decoded and of drawn data.
-
-    Raises:
-        ValueError: the data is gone, or has changed.
-    """
-    data = _data(run, root, cache_dir, "say where its data is by root=...: int8 is calibrated on its training part")
-    data.prepare_data()
-    data.setup("test")
-    if not data.is_content(run.record["data"]["key"], run.size):
-        raise ValueError(f"run={run.folder}: its data has changed since the training; give the same files by root=...")
-    return data
-
-
-def _data(run: Trained, root: str | None, cache_dir: str, remedy: str) -> SliceDataModule:
-    moved: dict[str, Any] = {"root": root} if root else {}
-    data = run.data(cache_dir=cache_dir, **moved)
-    home = data.dataset.root
-    if home is not None and not home.is_dir() and not data.dataset.drawn:  # else the listing might download the data
-        raise ValueError(f"run={run.folder}: its data is not at {home}; {remedy}")
-    return data

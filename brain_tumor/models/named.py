@@ -16,8 +16,9 @@ from brain_tumor.io import download
 TABLE = Path(__file__).with_name("models.csv")
 FOLDER = Path(__file__).with_name("pretrained")
 FOLDERS, MIRROR, CACHE = "BRAIN_TUMOR_MODELS", "BRAIN_TUMOR_MIRROR", "BRAIN_TUMOR_CACHE"
-# What predicts where no run is given (see docs/pretrained.md): roles as in `predict`, and its key `keep_from`.
-CHAIN = {"run": "lgg-localizer", "detector": "lgg-detector", "keep_from": 0.95}
+# What predicts where no run is given (docs/pretrained.md): roles as in `predict`, and its key `keep_from`.
+# .935 is .99 before calibration (docs/recipe.md, "Whom to believe").
+CHAIN = {"run": "lgg-localizer", "detector": "lgg-detector", "keep_from": 0.935}
 TYPES = "cheng-types"  # also, where T1 after contrast is given
 
 
