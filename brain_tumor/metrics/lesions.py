@@ -1,15 +1,17 @@
 """Count lesions that masks of volumes find, and components of masks that are no lesion."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import ndimage
-from torch import Tensor
 
 from brain_tumor.metrics import bootstrap
 from brain_tumor.metrics.bootstrap import Interval
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Mask = NDArray[np.uint8]
 
@@ -41,9 +43,11 @@ def score(volumes: Iterable[tuple[str, Mask, Mask]]) -> dict[str, Interval]:
     counted = [(case, *count(predicted, truth)) for case, predicted, truth in volumes]
     if not counted:
         return {}
+    import torch  # late, since `predict` counts lesions without torch
+
     lesions, hit, false = torch.tensor([numbers for _, *numbers in counted], dtype=torch.float64).T
 
-    def measure(weights: Tensor) -> dict[str, Tensor]:
+    def measure(weights: "Tensor") -> "dict[str, Tensor]":
         return {
             "lesions_hit": weights @ hit / (weights @ lesions),
             "false_components": weights @ false / weights.sum(1),

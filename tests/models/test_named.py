@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,6 +23,8 @@ from brain_tumor.models import __main__ as command_
 from brain_tumor.models import named
 from tests.conftest import REPOSITORY
 from tests.test_predict import write_nifti
+
+EXTERNAL = REPOSITORY.parent / "shared" / "external"
 
 
 @pytest.fixture(scope="module")
@@ -185,3 +188,23 @@ def test_they_flag_what_no_patient_is(pictures: Any, tmp_path: Path) -> None:
     assert predict.predict(config) == 0
     (row,) = pd.read_csv(tmp_path / "out" / "cases.csv").to_dict("records")
     assert "slices are unlike what the run was trained on" in row["warnings"]
+
+
+@pytest.mark.skipif(not EXTERNAL.is_dir(), reason="the external patient is not here")
+def test_a_large_tumour_of_a_head_without_skull_is_not_missed(tmp_path: Path) -> None:
+    """What docs/pretrained.md says of a patient from elsewhere, by the default chain."""
+    named.models.cache_clear()
+    page = (REPOSITORY / "docs" / "pretrained.md").read_text()
+    truth = np.asarray(nibabel.load(EXTERNAL / "seg.nii.gz").dataobj) > 0  # type: ignore[attr-defined]
+    for title, given in (("three sequences", ("flair", "t1", "t1ce")), ("FLAIR alone", ("flair",))):
+        names: dict[str, Any] = {name: str(EXTERNAL / f"{name}.nii.gz") for name in given}
+        home = tmp_path / str(len(given))
+        sequences = dict.fromkeys(("t1", "flair", "t1ce", "t2")) | names
+        config = predict_settings(sequences=sequences, output_dir=str(home), overlays=False, types=None)
+        assert predict.predict(config) == 0
+        (file,) = (home / "masks").glob("*.nii.gz")
+        mask = np.asarray(nibabel.load(file).dataobj) > 0  # type: ignore[attr-defined]
+        dice = 2 * (mask & truth).sum() / (mask.sum() + truth.sum())
+        right = (mask.any((0, 1)) == truth.any((0, 1))).mean()
+        shown = f"{dice:.3f}".removeprefix("0"), f"{mask.sum() / 1000:.1f} of {truth.sum() / 1000:.1f} ml"
+        assert f"| {title} | {' | '.join(shown)} | {right:.1%}".replace("%", " % |") in page
