@@ -85,10 +85,10 @@ class Predictor:
         return {key: run for key, run in runs.items() if run is not None}
 
     def preset(self, given: str) -> str:
-        """Return how volumes are scaled: as those of the training, by percentiles if standardized, or as given."""
+        """Return how volumes are scaled: as the run's training, by percentiles if it standardizes, or as given."""
         if self.run.scaling is not None:
             return self.run.scaling
-        return "percentile" if all(run.intensities == "volume" for run in self.runs.values()) else given
+        return "percentile" if self.run.intensities == "volume" else given
 
     def read(self, case: Case, preset: str, register: str = "none") -> Slices | str:
         """Read a case into slices, or return why it cannot be read.
