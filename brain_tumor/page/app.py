@@ -22,7 +22,7 @@ _NEEDED = {
     "flair": "FLAIR is needed; it stands in for others that are missing.",
     "t1ce": "T1 after contrast is needed: a run sees it alone.",
 }
-_TITLES = {"t1": "T1, before contrast", "flair": "FLAIR", "t1ce": "T1, after contrast"}
+_TITLES = {"t1": "T1, before contrast", "flair": "FLAIR", "t1ce": "T1, after contrast", "t2": "T2"}
 _COUNTS = {2: "Two", 3: "Three", 4: "Four"}
 _NUMBERS = {
     "volume_ml": "volume of the mask: {:.1f} ml", "emptied_ml": "volume of masks that the detector emptied: {:.1f} ml",

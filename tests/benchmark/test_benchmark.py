@@ -93,7 +93,7 @@ def test_every_section_measures(command: Command, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_volumes_are_measured(command: Command, tmp_path: Path) -> None:
-    small = ["data=phantom3d", "data.cases=6", "data.shape=[32,32,16]", "data.batch_size=8"]
+    small = ["data=phantom3d", "data.cases=6", "data.shape=[32,32,16]", "data.batch_size=4"]
     command("benchmark", "sections=[volumes]", *SMALL[1:], *small, cwd=tmp_path)
     saved = json.loads((tmp_path / "outputs" / "benchmark" / "1" / "benchmark.json").read_text())
     rows = {row["what"]: row for row in saved["rows"]}

@@ -486,7 +486,7 @@ def test_four_sequences_in_a_browser(volume_segmenter: Path, four: list[Path], b
     for place, path in enumerate(four):
         boxes = browser.driver.find_elements("css selector", "[data-testid=stFileUploader] input[type=file]")
         boxes[place].send_keys(str(path))
-        browser.wait("[data-testid=stFileUploader]", path.name)
+        browser.wait("[data-testid=stFileUploader]", path.name[-10:])  # of which the page shows the ends
     browser.wait("[data-testid=stText]", "volume of the mask, core")
     mask: Any = nibabel.load(browser.download("mask (mask.nii.gz)"))
     table = pd.read_csv(browser.download("table of slices"))
