@@ -24,6 +24,7 @@ from tests.test_predict import write_nifti
 
 _DEFAULTS: dict[str, Any] = {
     "input": None, "patient_pattern": None, "detector": None, "types": None, "threshold": 0.5, "preset": "maximum",
+    "keep_from": None,
     "study": None, "register": "none", "mask_grids": None, "overlays": False, "pages": False, "part": None,
     "output_dir": "predictions", "trusted": [],
 }  # fmt: skip

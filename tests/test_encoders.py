@@ -52,7 +52,7 @@ def test_size_and_normalization_follow_the_network_unless_set(arguments: list[st
     ("arguments", "run_id"),
     [
         (["data=lgg", "data.root=/x", "paper='17'"], "fb69360e"),
-        (["recipe=localization"], "1e190127"),
+        (["recipe=localization", "data.intensities=file", "transforms.strip=0"], "1e190127"),
         (["model.backbone=resnext50_32x4d"], "ac9ffa42"),
     ],
 )

@@ -318,7 +318,7 @@ def test_a_file_in_int8_says_the_same_and_is_smaller(
     checked = export.export(run, tmp_path / "small.onnx", slices, "maximum", None, data)
     assert checked["int8"]["slices"] == len(data.rows["test"])
     assert re.search(
-        r"^\| int8 beside float32, \d+ slices of 2 volumes", (tmp_path / "small.md").read_text(), re.MULTILINE
+        r"^\| int8 beside float32, \d+ slices in volumes: 2,", (tmp_path / "small.md").read_text(), re.MULTILINE
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["small.md", "small.onnx"]
     small, exact = OnnxRun.open(tmp_path / "small.onnx"), OnnxRun.open(in_float32)

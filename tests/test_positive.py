@@ -50,7 +50,7 @@ def test_the_positive_class_is_meant_in_whichever_place(classes: list[str], tmp_
     bright = slices.images[:, 0, 0, 0] / 255
     np.testing.assert_allclose(found.table["p(Brain Tumor)"], bright)
     assert summarise(slices, found) == pytest.approx(
-        {"slices": 4, "p_max": bright.max(), "p_mean": bright.mean()}, abs=1e-9
+        {"slices": 4, "p_max": bright.max(), "p_mean": bright.mean(), "flagged_share": 0.5}, abs=1e-9
     )
     assert list(found.tumours) == [1, 2]
     heat = predictor.explain(slices)

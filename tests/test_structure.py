@@ -119,7 +119,6 @@ MEANT_OTHERWISE = {
     "data/inspection.py": {"folder", "cases"},  # a line that is printed: where the data is
     # Patients, as a title or a column, or a way to split.
     "config/names.py": {"cases"},
-    "page/answers.py": {"phantom"},  # a case that is drawn
     "data/split.py": {"cases"},
     "inference/output_folder.py": {"cases"},
     "runs/summary.py": {"cases"},

@@ -95,12 +95,17 @@ def _across(edges: Array, direction: Array) -> float:
     start, end = order[:, 0], order[:, 1]
     reach = end[:, 0] - start[:, 0]
     slack = _SAME * float(np.linalg.norm(direction))
-    longest = 0.0
-    for place in np.unique(turned[..., 0]):
-        met = (start[:, 0] <= place + slack) & (end[:, 0] >= place - slack)
-        share = ((place - start[met, 0]) / np.maximum(reach[met], slack)).clip(0, 1)
-        heights = start[met, 1] + share * (end[met, 1] - start[met, 1])
-        flat = reach[met] <= slack  # an edge that runs across itself: both of its ends count
-        both = np.concatenate([heights, start[met, 1][flat], end[met, 1][flat]])
-        longest = max(longest, float(both.max() - both.min()))
-    return longest
+    # An edge is short, so that it meets few of the places: only these pairs are compared.
+    places = np.unique(turned[..., 0])
+    first = np.searchsorted(places, start[:, 0] - slack, "left")
+    counts = np.searchsorted(places, end[:, 0] + slack, "right") - first
+    edge = np.repeat(np.arange(len(start)), counts)
+    met = np.arange(len(edge)) - np.repeat(counts.cumsum() - counts, counts) + first[edge]
+    share = ((places[met] - start[edge, 0]) / np.maximum(reach[edge], slack)).clip(0, 1)
+    heights = start[edge, 1] + share * (end[edge, 1] - start[edge, 1])
+    flat = reach[edge] <= slack  # an edge that runs across itself: both of its ends count
+    top, bottom = np.full(len(places), -np.inf), np.full(len(places), np.inf)
+    for where, values in ((met, heights), (met[flat], start[edge[flat], 1]), (met[flat], end[edge[flat], 1])):
+        np.maximum.at(top, where, values)
+        np.minimum.at(bottom, where, values)
+    return float((top - bottom).max(initial=0))
