@@ -85,10 +85,8 @@ class Predictor:
         return {key: run for key, run in runs.items() if run is not None}
 
     def preset(self, given: str) -> str:
-        """Return how volumes are scaled: as the run's training, by percentiles if it standardizes, or as given."""
-        if self.run.scaling is not None:
-            return self.run.scaling
-        return "percentile" if self.run.intensities == "volume" else given
+        """Return how volumes are scaled: as those of the training if it was on volumes, or as given."""
+        return given if self.run.scaling is None else self.run.scaling
 
     def read(self, case: Case, preset: str, register: str = "none") -> Slices | str:
         """Read a case into slices, or return why it cannot be read.
