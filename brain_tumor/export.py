@@ -45,16 +45,16 @@ def export(config: dict[str, Any]) -> str:
     volumes.refuse_preset(config["preset"])
     if config["precision"] not in PRECISIONS:
         raise ValueError(f"precision={config['precision']}: choose one of {', '.join(PRECISIONS)}")
-    from brain_tumor.inference import checked_on, export, fold_runs, trained
+    from brain_tumor.inference import check_slices, export, fold_runs, trained
     from brain_tumor.runs import card
 
     run = trained.open_run(Path(config["run"]), config["trusted"])
     if config["input"]:
-        pictures = checked_on.pictures(config["input"])
+        pictures = check_slices.pictures(config["input"])
     else:
-        pictures = checked_on.tested(run, config["root"], config["cache_dir"])
+        pictures = check_slices.tested(run, config["root"], config["cache_dir"])
     quantized_on = (
-        checked_on.data_of(run, config["root"], config["cache_dir"]) if config["precision"] == "int8" else None
+        check_slices.data_of(run, config["root"], config["cache_dir"]) if config["precision"] == "int8" else None
     )
     judged = fold_runs.judge(run, config["folds"], config["trusted"]) if config["folds"] else None
     checked = export.export(run, to, pictures, config["preset"], config["threshold"], quantized_on, judged)

@@ -55,7 +55,7 @@ def predict(config: dict[str, Any]) -> int:
 
 
 def _predict(config: dict[str, Any], study_folder: Path | None) -> int:
-    from brain_tumor.inference import opening, own_grids, pipeline, two_stage
+    from brain_tumor.inference import opening, other_grids, pipeline, two_stage
     from brain_tumor.inference.extras import Extras
     from brain_tumor.inference.output_folder import Predictions
     from brain_tumor.inference.predictor import Predictor
@@ -67,7 +67,7 @@ def _predict(config: dict[str, Any], study_folder: Path | None) -> int:
     registration.refuse(config["register"])
     if not config["run"]:
         config = opening.with_default_chain(config)
-        print(f"no run= is given: {opening.chain(config)}, which come along")
+        print(f"no run= is given; the pretrained models predict: {opening.chain(config)}")
     runs = opening.open_runs(config)
     if text := opening.introduction(runs):
         print(text)
@@ -75,12 +75,12 @@ def _predict(config: dict[str, Any], study_folder: Path | None) -> int:
     refuse(runs)
     needed = sequences.needed(run.sequences for run in runs.values())
     known = sequences.shown([run.sequences for run in runs.values()])
-    mask_grids = own_grids.requested(config["mask_grids"], runs["run"].task, _sequences(config, known))
+    mask_grids = other_grids.requested(config["mask_grids"], runs["run"].task, _sequences(config, known))
     shown = (*known, *mask_grids)
     if study_folder is None:
         found = cases_.find(config["input"], config["sequences"], needed, config["patient_pattern"], shown)
     else:
-        grids = study.SEQUENCES if own_grids.ALL in mask_grids else mask_grids
+        grids = study.SEQUENCES if other_grids.ALL in mask_grids else mask_grids
         wanted = dict.fromkeys((*(known if "flair" in needed else needed), *grids))
         found = _of_study(config, study_folder, needed, tuple(wanted))
     cases, others, left_out = found

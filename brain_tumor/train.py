@@ -25,7 +25,7 @@ from brain_tumor.training import job
 if TYPE_CHECKING:  # imported late at run time, so that --help and --cfg answer at once
     from brain_tumor.runs.record import Record
 
-typed.follow_networks(encoders.own_input)
+typed.follow_networks(encoders.pretrained_input)
 
 
 @hydra.main(config_path=typed.CONF, config_name="train", version_base="1.3")

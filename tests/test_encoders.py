@@ -20,7 +20,7 @@ ONCE = [*SMALL, "trainer.max_epochs=1", "logger=csv"]
 @pytest.fixture
 def following() -> Iterator[None]:
     """As in a training: data and transforms follow the network."""
-    typed.follow_networks(encoders.own_input)
+    typed.follow_networks(encoders.pretrained_input)
     yield
     typed.follow_networks(lambda _: {})
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from brain_tumor.datasets import phantom
-from brain_tumor.inference import checked_on, export, onnx_export, quantize, resampling, trained
+from brain_tumor.inference import check_slices, export, onnx_export, quantize, resampling, trained
 from brain_tumor.inference.onnx_run import OnnxRun
 from brain_tumor.inference.predictor import Predictor
 from brain_tumor.scans import images
@@ -70,7 +70,7 @@ def classifier(detector: Path, cache_dir: Path, tmp_path_factory: pytest.TempPat
     """The small frozen classifier's file."""
     to = tmp_path_factory.mktemp("classifier") / "model.onnx"
     run = trained.open_run(detector)
-    slices = checked_on.tested(run, None, str(cache_dir))
+    slices = check_slices.tested(run, None, str(cache_dir))
     checked = export.export(run, to, slices, "percentile", 0.4)
     assert checked["network"]["probabilities"] < 1e-5
     assert checked["exact"]["probabilities"] < 1e-5
@@ -104,7 +104,7 @@ def test_predict_needs_no_torch(
     assert finished.returncode == 0, finished.stderr
     found = pd.read_csv(tmp_path / "out" / "slices.csv", keep_default_na=False)
     predictor = Predictor(trained.open_run(segmenter), trained.open_run(detector), 0)
-    expected = predictor.predict(checked_on.pictures(str(tmp_path / "in")))
+    expected = predictor.predict(check_slices.pictures(str(tmp_path / "in")))
     table = pd.concat([own.table for own in expected], ignore_index=True)
     assert set(found) - {"case", "status", "reason"} == set(table)
     for name in ("p(tumour)", "detector p(tumour)"):
@@ -269,7 +269,7 @@ def test_a_file_that_says_something_else_gets_no_name(
     run = trained.open_run(detector)
     real = onnx_export.Whole.forward
     Image.fromarray(pictures[0]).save(tmp_path / "a.png")
-    slices = checked_on.pictures(str(tmp_path / "a.png"))
+    slices = check_slices.pictures(str(tmp_path / "a.png"))
     monkeypatch.setattr(onnx_export, "write", lambda _whole, path, _facts: shutil.copy(classifier, path))
     monkeypatch.setattr(onnx_export.Whole, "forward", lambda self, given: (real(self, given)[0].flip(1),))
     with pytest.raises(ValueError, match="differs from its network"):
@@ -283,13 +283,13 @@ def test_bad_orders_end_in_one_line(detector: Path, tmp_path: Path, command: Com
     assert finished.stderr.strip().splitlines()[-1].startswith("error: to=model.txt: name a file ending in .onnx")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="holds nothing to predict"):
-        checked_on.pictures(str(tmp_path / "empty"))
+        check_slices.pictures(str(tmp_path / "empty"))
     (tmp_path / "empty" / "a.png").write_text("none")
     with pytest.raises(ValueError, match="give pictures to check the file on"):
-        checked_on.pictures(str(tmp_path / "empty"))
+        check_slices.pictures(str(tmp_path / "empty"))
     write_nifti(tmp_path / "scan.nii.gz", np.ones((4, 8, 8), np.float32))
     with pytest.raises(ValueError, match="give pictures to check the file on") as error:
-        checked_on.pictures(str(tmp_path / "scan.nii.gz"))
+        check_slices.pictures(str(tmp_path / "scan.nii.gz"))
     assert str(error.value).endswith("(PNG, JPEG, TIFF, BMP); a volume cannot check it")
 
 
@@ -314,7 +314,7 @@ def test_a_file_in_int8_says_the_same_and_is_smaller(
 ) -> None:
     monkeypatch.setattr(quantize, "LEAST_DICE", 0.8)  # after two epochs most pixels lie near the threshold
     run = trained.open_run(segmenter)
-    slices, data = checked_on.tested(run, None, str(cache_dir)), checked_on.data_of(run, None, str(cache_dir))
+    slices, data = check_slices.tested(run, None, str(cache_dir)), check_slices.data_of(run, None, str(cache_dir))
     checked = export.export(run, tmp_path / "small.onnx", slices, "maximum", None, data)
     assert checked["int8"]["slices"] == len(data.rows["test"])
     assert re.search(
@@ -342,8 +342,8 @@ def test_a_file_in_int8_that_says_something_else_is_not_written(
     segmenter: Path, tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = trained.open_run(segmenter)
-    slices = checked_on.tested(run, None, str(cache_dir))
-    data = checked_on.data_of(run, None, str(cache_dir))
+    slices = check_slices.tested(run, None, str(cache_dir))
+    data = check_slices.data_of(run, None, str(cache_dir))
     served = quantize.volumes(data, "train")
     # Calibrated on black pictures, activations of real ones are cut off.
     black = [volume._replace(images=np.zeros_like(volume.images)) for volume in served]

@@ -414,6 +414,7 @@ def test_refuses_what_a_run_cannot_do(segmenter: Path, detector: Path, cache_dir
         (segmenter, {"explain": "gradcam"}, "explain=gradcam: is for classifiers; this run's task is segmentation"),
         (detector, {"explain": "shap"}, "explain=shap: choose gradcam"),
         (segmenter, {"detector": str(segmenter)}, "must be a classifier; this is a segmentation"),
+        (segmenter, {"detector": "lgg-detector"}, "give a run's folder, which lists the patients"),
         (detector, {"detector": str(detector)}, "goes before a segmenter; run=.* is a classification"),
         (detector, {"masks": True}, "is a classification, which has no masks to write"),
         (segmenter, {"threshold": 0.4}, "threshold=0.4: is the detector's; give detector=... as well"),

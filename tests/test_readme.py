@@ -37,7 +37,7 @@ def test_the_steps_of_a_recipe_are_the_records(tmp_path: Path) -> None:
         unpack(ROOT / "docs" / "results" / "recipe" / f"{archive}.tar.xz", tmp_path)
         tables = {block.name: block for block in compose(collect([tmp_path / folder])) if isinstance(block, Table)}
         shown += tables["steps"].shown[["whole", "median", "without skull", "score"]].to_numpy().tolist()
-    _check_rule(tables["chains"].shown)
+    _check_rule(tables["two_stage_folds"].shown)
     written = re.findall(r"^\| .*\| (\.\d{3}) \| (\.\d{3}) \| (\.\d{3}) \| (\.\d{3}) \|", RECIPE, re.MULTILINE)
     assert len(written) == 8
     assert {tuple(f"0{value}" for value in row) for row in written} <= {tuple(row) for row in shown}

@@ -1,6 +1,6 @@
 """Turn the configuration into plain values, check its keys and types, and make the objects that its groups name.
 
-Importing this module gives Hydra its resolver `own`: data and transforms follow what a network was pretrained on.
+Importing this module gives Hydra its resolver `pretrained`: data and transforms follow a network's pretraining.
 """
 
 from collections.abc import Callable, Mapping
@@ -116,20 +116,22 @@ def resolve(cfg: DictConfig, throw_on_missing: bool) -> dict[str, Any]:
     return {str(key): value for key, value in values.items()}
 
 
-def follow_networks(own_input: Callable[[str], Mapping[str, Any]]) -> None:
-    """Let `own` know what networks were pretrained on, as a command that builds them needs it.
+def follow_networks(pretrained_input: Callable[[str], Mapping[str, Any]]) -> None:
+    """Let `pretrained` know what networks were pretrained on, as a command that builds them needs it.
 
     Args:
-        own_input: returns `size`, `mean` and `std` of a network by its name; {} for one whose input is the paper's.
+        pretrained_input: returns `size`, `mean` and `std` of a network by its name; {} for the paper's input.
     """
-    OmegaConf.register_new_resolver("own", partial(_own, own_input), replace=True)
+    OmegaConf.register_new_resolver("pretrained", partial(_pretrained, pretrained_input), replace=True)
 
 
-def _own(own_input: Callable[[str], Mapping[str, Any]], fact: str, otherwise: Any, *, _root_: DictConfig) -> Any:
+def _pretrained(
+    pretrained_input: Callable[[str], Mapping[str, Any]], fact: str, otherwise: Any, *, _root_: DictConfig
+) -> Any:
     """Return a fact of the images that the configured network was pretrained on, or another value."""
     model = _root_.get("model") or {}
     name = model.get("backbone") or model.get("encoder")
-    return own_input(name).get(fact, otherwise) if isinstance(name, str) else otherwise
+    return pretrained_input(name).get(fact, otherwise) if isinstance(name, str) else otherwise
 
 
 follow_networks(lambda _: {})

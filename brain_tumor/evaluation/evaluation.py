@@ -15,7 +15,7 @@ from brain_tumor.evaluation.scored_data import doubts, open_data
 from brain_tumor.inference import trained, two_stage
 from brain_tumor.inference.trained import Trained
 from brain_tumor.metrics import calibration, classification, gating
-from brain_tumor.models import precision
+from brain_tumor.models import named, precision
 from brain_tumor.models.segmenter import require_share
 from brain_tumor.models.task import Task
 from brain_tumor.runs import summary
@@ -45,7 +45,7 @@ def evaluate(run: Trained, config: dict[str, Any]) -> Evaluation:
             the checkpoint is another model's, or the run cannot do what `config` requests.
     """
     quiet.quieten_lightning()
-    detector = trained.open_run(Path(config["detector"]), config["trusted"]) if config["detector"] else None
+    detector = _open_detector(config) if config["detector"] else None
     _refuse_misfit(run, detector, config)
     data, leaked = open_data(run, run, config)
     model = run.model(Path(config["checkpoint"]) if config["checkpoint"] else None)
@@ -78,6 +78,20 @@ def evaluate(run: Trained, config: dict[str, Any]) -> Evaluation:
         explained = explanation.explain(config["explain"], model, data, predictions)
         record["explanation"] = explained.record
     return Evaluation(record, predictions, data, explained)
+
+
+def _open_detector(config: dict[str, Any]) -> Trained:
+    """Open the detector.
+
+    Raises:
+        ValueError: it is a file or a model's name, which do not say whom it was trained on, or no finished run.
+    """
+    if str(config["detector"]) in named.models() or Path(config["detector"]).is_file():
+        raise ValueError(
+            f"detector={config['detector']}: give a run's folder, which lists the patients that it was trained on; "
+            "they must not be scored, and a file does not name them"
+        )
+    return trained.open_run(Path(config["detector"]), config["trusted"])
 
 
 def _settings(config: dict[str, Any]) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from brain_tumor.data.datamodule import SliceDataModule
 from brain_tumor.inference import onnx_export, onnx_file, quantize, two_stage
-from brain_tumor.inference.fold_runs import Judged
 from brain_tumor.inference.onnx_file import FORMAT
 from brain_tumor.inference.onnx_run import OnnxRun
 from brain_tumor.inference.predictor import Predictor
 from brain_tumor.inference.trained import Trained
 from brain_tumor.metrics import calibration
 from brain_tumor.runs import card
+from brain_tumor.runs.card import Judged
 from brain_tumor.scans import fitted
 from brain_tumor.scans.cases import Slices
 from brain_tumor.scans.images import fit_image

@@ -27,7 +27,7 @@ class Extras:
         algorithm: what SEG files say of the model; None for no such files.
         masks: a person's or another tool's masks, by the case's name.
         intervals: the table of intervals; None for none.
-        mask_grids: sequences on whose own grids masks are written, too (see `own_grids.requested`).
+        mask_grids: sequences on whose own grids masks are written, too (see `other_grids.requested`).
     """
 
     algorithm: Algorithm | None = None

@@ -5,7 +5,6 @@ its own comes from there: its temperature, its threshold, and how good to expect
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import pandas as pd
 import torch
@@ -16,27 +15,8 @@ from brain_tumor.inference.ensemble import Ensemble
 from brain_tumor.inference.trained import Trained
 from brain_tumor.io import tables
 from brain_tumor.metrics import calibration, classification, segmentation
-from brain_tumor.metrics.bootstrap import Interval
 from brain_tumor.runs import alike
-
-
-class Judged(NamedTuple):
-    """What the folds say of a model.
-
-    Attributes:
-        temperature: calibrates the pooled probabilities; 1 if it could not be fitted.
-        threshold: the calibrated probability of the positive class with the highest sum of sensitivity and specificity;
-            .5 without a positive class.
-        scores: of all patients together, with intervals over patients; a classifier's from calibrated probabilities.
-        patients, slices, folds: their numbers.
-    """
-
-    temperature: float
-    threshold: float
-    scores: dict[str, Interval]
-    patients: int
-    slices: int
-    folds: int
+from brain_tumor.runs.card import Judged
 
 
 def judge(run: Trained, names: str | Sequence[str], trusted: Sequence[str] = ()) -> Judged:

@@ -43,7 +43,7 @@ def open_runs(config: Mapping[str, Any]) -> dict[str, Run]:
 
 
 def with_default_chain(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a command's configuration with the models that come along, unless it names a run."""
+    """Return a command's configuration with the pretrained models, unless it names a run."""
     if config["run"]:
         return dict(config)
     chain = named.CHAIN if not config["detector"] else {"run": named.CHAIN["run"]}
@@ -57,7 +57,7 @@ def chain(config: Mapping[str, Any]) -> str:
 
 
 def introduction(runs: Mapping[str, Run]) -> str:
-    """Return what a reader of the answers has to know of models that come along, a line each; "" for other runs."""
+    """Return what a reader of the answers has to know of pretrained models, a line each; "" for other runs."""
     known = [(key, named.models()[run.name]) for key, run in runs.items() if run.name in named.models()]
     return "\n".join(f"{key}={model.name}: trained on {model.data}; {model.expected}" for key, model in known)
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tqdm import tqdm
 
-from brain_tumor.inference import case_files, extras, own_grids
+from brain_tumor.inference import case_files, extras, other_grids
 from brain_tumor.inference.extras import Extras
 from brain_tumor.inference.output_folder import Predictions
 from brain_tumor.inference.prediction import Prediction, summarise
@@ -92,8 +92,8 @@ def _write(
         written.fail(case.name, stamp, result, case.origin)
         return
     slices, prediction = result
-    warnings = "; ".join([*slices.warnings, *prediction.doubts, *own_grids.missing(case, more.mask_grids)])
-    numbers = {**summarise(slices, prediction), **own_grids.figures(slices)}
+    warnings = "; ".join([*slices.warnings, *prediction.doubts, *other_grids.missing(case, more.mask_grids)])
+    numbers = {**summarise(slices, prediction), **other_grids.figures(slices)}
     try:
         numbers |= more.row(case, slices, prediction, numbers)
         files = more.write(written.home, case, slices, prediction)
@@ -105,14 +105,14 @@ def _write(
         try:
             files += case_files.write_masks(written.home("masks"), case, slices, prediction.masks)
             if slices.placements:
-                files += own_grids.write_masks(written.home, case, slices, prediction.masks, more.mask_grids)
+                files += other_grids.write_masks(written.home, case, slices, prediction.masks, more.mask_grids)
         except Exception:
             # The mask takes its header from the scan, which may be gone. Any other error is not the scan's fault.
             if more.stamp(case) == stamp:
                 raise
             written.fail(case.name, stamp, "has changed, or gone, while it was looked at", case.origin)
             return
-    files += own_grids.write_transforms(written.home, case, slices)
+    files += other_grids.write_transforms(written.home, case, slices)
     if "overlays" in pictures:
         files.append(written.home("overlays") / f"{case.name}.png")
         case_files.write_overlay(files[-1], slices, prediction)

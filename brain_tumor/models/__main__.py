@@ -1,4 +1,4 @@
-"""List the models that come with the package, or print the card of one.
+"""List the pretrained models, or print the card of one.
 
 python -m brain_tumor.models
 python -m brain_tumor.models show lgg-localizer

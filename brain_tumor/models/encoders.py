@@ -56,7 +56,7 @@ def require_known(key: str, name: str) -> None:
     raise ValueError(f"{key}={name}: neither torchvision nor timm has such a network; {remedy}")
 
 
-def own_input(name: str) -> dict[str, Any]:
+def pretrained_input(name: str) -> dict[str, Any]:
     """Return what images one of timm's networks was pretrained on: `size` in pixels, `mean` and `std` per channel.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Models that come with the package, by name: where their files are, and what is known of them.
+"""Pretrained models by name: where their files are, and what is known of them.
 
 `models.csv` lists them. A file counts only with the SHA-256 that stands there.
 """

@@ -45,7 +45,7 @@ def _create(name: str, size: int) -> tuple[nn.Module, int]:
         with torch.no_grad(), stages.evaluated(network):
             features = network(torch.zeros(1, 3, size, size))
     except stages.MISFITS as error:
-        own = encoders.own_input(name)["size"]
+        own = encoders.pretrained_input(name)["size"]
         raise ValueError(
             f"data.size={size}: {name} takes no such images ({one_line(error)}); its own size is {own}"
         ) from error

@@ -7,8 +7,6 @@ import pandas as pd
 
 from brain_tumor.report.aggregates import Groups, one_data_set
 from brain_tumor.report.chapters import (
-    chains,
-    coins,
     comparisons,
     cost,
     curves,
@@ -22,6 +20,7 @@ from brain_tumor.report.chapters import (
     learning,
     localization,
     optimizers,
+    random_labels,
     searches,
     short,
     sites,
@@ -29,6 +28,7 @@ from brain_tumor.report.chapters import (
     table1,
     table2,
     two_stage,
+    two_stage_folds,
     types,
 )
 from brain_tumor.report.page import Block, Heading, Picture, Table, Text
@@ -56,12 +56,12 @@ def compose(collected: Collection, pictures: bool = True, known: Known = NOTHING
     blocks = _state(collected, [*groups.runs, *groups.apart, *groups.inner], len(others), bool(kinds or random))
     blocks += searches.chapter(collected.searches)
     blocks += steps.chapter(groups)
-    blocks += chains.chapter(groups)
+    blocks += two_stage_folds.chapter(groups)
     if groups.runs:
         chapters = (*(_PAPER if groups.cells else ()), *_OTHERS)
         blocks += [block for chapter in chapters for block in chapter.chapter(groups)]
     blocks += [block for chapter in _STUDIES for block in chapter.chapter(groups)]
-    blocks += coins.chapter(random)
+    blocks += random_labels.chapter(random)
     if (tumours := groups.tumours()) is not None:
         known = replace(known, areas=tumours.groupby("case")["area"].sum())
     blocks += types.chapter(kinds, known)

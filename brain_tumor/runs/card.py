@@ -1,7 +1,7 @@
 """Write a model card from a run's record: what the model was trained on, how good it is, and what it is not for."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,28 +20,27 @@ def licence(record: Record) -> str:
     return record["data"]["licence"] or _UNKNOWN
 
 
-class Folds(Protocol):
-    """What runs of folds say of a model (see `brain_tumor.inference.fold_runs`)."""
+class Judged(NamedTuple):
+    """What runs of folds say of a final model (see `brain_tumor.inference.fold_runs`).
 
-    @property
-    def scores(self) -> dict[str, Interval]:
-        """Of all patients together."""
+    Attributes:
+        temperature: calibrates the pooled probabilities; 1 if it could not be fitted.
+        threshold: the calibrated probability of the positive class with the highest sum of sensitivity and specificity;
+            .5 without a positive class.
+        scores: of all patients together, with intervals over patients; a classifier's from calibrated probabilities.
+        patients, slices, folds: their numbers.
+    """
 
-    @property
-    def patients(self) -> int:
-        """Their number."""
-
-    @property
-    def slices(self) -> int:
-        """The number of their slices."""
-
-    @property
-    def folds(self) -> int:
-        """The number of folds."""
+    temperature: float
+    threshold: float
+    scores: dict[str, Interval]
+    patients: int
+    slices: int
+    folds: int
 
 
 def write(
-    record: Record, facts: Mapping[str, Any], checked: Mapping[str, Any], name: str, judged: Folds | None = None
+    record: Record, facts: Mapping[str, Any], checked: Mapping[str, Any], name: str, judged: Judged | None = None
 ) -> str:
     """Return the model card of an ONNX file in Markdown.
 

@@ -17,7 +17,7 @@ import pytest
 
 from brain_tumor import predict
 from brain_tumor.datasets import phantom
-from brain_tumor.inference import checked_on, export, opening, trained
+from brain_tumor.inference import check_slices, export, opening, trained
 from brain_tumor.inference.onnx_run import OnnxRun
 from brain_tumor.models import __main__ as command_
 from brain_tumor.models import named
@@ -33,7 +33,7 @@ def files(segmenter: Path, detector: Path, cache_dir: Path, tmp_path_factory: py
     folder = tmp_path_factory.mktemp("files")
     for name, home in (("lgg-localizer", segmenter), ("lgg-detector", detector)):
         run = trained.open_run(home)
-        export.export(run, folder / f"{name}.onnx", checked_on.tested(run, None, str(cache_dir)), "maximum", None)
+        export.export(run, folder / f"{name}.onnx", check_slices.tested(run, None, str(cache_dir)), "maximum", None)
     return folder
 
 
@@ -136,7 +136,8 @@ def test_without_a_run_the_models_that_come_along_predict(
     config = predict_settings(input=str(listed / "scan.nii.gz"), output_dir=str(listed / "out"))
     assert predict.predict(config) == 0
     first, *lines = capsys.readouterr().out.splitlines()
-    assert first == "no run= is given: run=lgg-localizer detector=lgg-detector keep_from=0.935, which come along"
+    models = "run=lgg-localizer detector=lgg-detector keep_from=0.935"
+    assert first == f"no run= is given; the pretrained models predict: {models}"
     assert lines[0] == "run=lgg-localizer: trained on 40 phantoms; Dice .5 (.4 to .6)"
     assert "lgg-localizer  (x, t1, flair, t1ce" in command_.main([])
     assert command_.main(["show", "lgg-localizer"]).startswith("# lgg-localizer.onnx")

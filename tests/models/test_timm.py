@@ -36,9 +36,14 @@ def test_names_are_torchvisions_or_timms() -> None:
     assert sorted(encoders.RESNETS) == sorted(known)
     assert not encoders.is_timm("resnet18")
     assert encoders.is_timm("resnet18.a1_in1k")
-    assert encoders.own_input("resnet50") == encoders.own_input("nowhere") == encoders.own_input("cnn") == {}
-    assert encoders.own_input("vit_base_patch16_384") == {"size": 384, "mean": [0.5] * 3, "std": [0.5] * 3}
-    assert encoders.own_input("convnextv2_tiny.fcmae_ft_in22k_in1k_384")["size"] == 384
+    assert (
+        encoders.pretrained_input("resnet50")
+        == encoders.pretrained_input("nowhere")
+        == encoders.pretrained_input("cnn")
+        == {}
+    )
+    assert encoders.pretrained_input("vit_base_patch16_384") == {"size": 384, "mean": [0.5] * 3, "std": [0.5] * 3}
+    assert encoders.pretrained_input("convnextv2_tiny.fcmae_ft_in22k_in1k_384")["size"] == 384
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from brain_tumor.io import tables
 from brain_tumor.metrics import classification, crossed
 from brain_tumor.report import formatting, page
 from brain_tumor.report.aggregates import Groups
-from brain_tumor.report.chapters import coins, errors, gaps, learning, optimizers, sites
+from brain_tumor.report.chapters import errors, gaps, learning, optimizers, random_labels, sites
 from brain_tumor.report.compose import compose
 from brain_tumor.report.runs import Run, collect
 from brain_tumor.runs import identity
@@ -209,7 +209,7 @@ def test_random_labels_stand_by_themselves(home: Home) -> None:
     home.plain()
     home.run(_patients(0), [0], {"method": "site", "site": "A", "sites": {"A": 1, "B": 9}}, split="site", site="A")
     found = collect([home.path])
-    lines = _numbers(coins.chapter([run for run in found.runs if run.study == "random"])).set_index("split")
+    lines = _numbers(random_labels.chapter([run for run in found.runs if run.study == "random"])).set_index("split")
     assert list(lines.index) == ["by patient", "by slice"]
     assert list(lines["accuracy"]) == pytest.approx([1 - 16.5 / 36, 35 / 36])
     assert list(lines["draws"]) == [2, 2]

@@ -47,7 +47,7 @@ def chapter(groups: Groups) -> list[Block]:
             "at least that. A slice is right if it has a mask just where there is a tumour. Differences are paired by "
             "patient, with 95 % intervals of a bootstrap over patients."
         ),
-        Table.of("chains", lines, columns),
+        Table.of("two_stage_folds", lines, columns),
     ]
 
 

@@ -30,7 +30,7 @@ def chapter(runs: Sequence[Run]) -> list[Block]:
             ".5 is leakage. Means over draws of labels and seeds; intervals are from a bootstrap over patients."
         ),
         Table.of(
-            "coins",
+            "random_labels",
             lines,
             {
                 "data": "{data}",
@@ -44,7 +44,9 @@ def chapter(runs: Sequence[Run]) -> list[Block]:
                 "copying the nearest slice": number("copying", "{:.1%}"),
             },
         ),
-        Picture.of("coins", "Accuracy on random labels, with 95 % intervals; the line is chance.", _picture(lines)),
+        Picture.of(
+            "random_labels", "Accuracy on random labels, with 95 % intervals; the line is chance.", _picture(lines)
+        ),
     ]
 
 
