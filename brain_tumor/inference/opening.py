@@ -43,12 +43,13 @@ def open_runs(config: Mapping[str, Any]) -> dict[str, Run]:
 
 
 def with_default_chain(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a command's configuration with the pretrained models, unless it names a run."""
+    """Return a command's configuration with the pretrained models, unless it names a run; what it gives stays."""
     if config["run"]:
         return dict(config)
     chain = named.CHAIN if not config["detector"] else {"run": named.CHAIN["run"]}
-    contrast = config.get("sequences", {}).get("t1ce") and not config.get("types")
-    return {**config, **chain, **({"types": named.TYPES} if contrast else {})}
+    if config.get("sequences", {}).get("t1ce"):
+        chain = {**chain, "types": named.TYPES}
+    return {**config, **{key: value for key, value in chain.items() if config.get(key) is None}}
 
 
 def chain(config: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 from PIL import Image
 
+from brain_tumor.inference.opening import introduction
 from brain_tumor.inference.prediction import summarise
 from brain_tumor.inference.predictor import Predictor
 from brain_tumor.page import answers, uploads, views
@@ -55,7 +56,8 @@ def show(config: dict[str, Any]) -> None:
     st.html(_NOTICE)
     predictor = _predictor(json.dumps(config))
     st.subheader(_heading(predictor))
-    st.caption(f"{predictor.run.name}: {predictor.run.task}, trained on {predictor.run.dataset}".replace("$", "\\$"))
+    plain = f"{predictor.run.name}: {predictor.run.task}, trained on {predictor.run.dataset}"
+    st.caption((introduction(predictor.runs).replace("\n", "  \n") or plain).replace("$", "\\$"))
     left, right = st.columns([1, 2], gap="large")
     with left:
         answer = _choose(predictor, Limits.of(config))

@@ -143,6 +143,10 @@ def test_without_a_run_the_models_that_come_along_predict(
     assert command_.main(["show", "lgg-localizer"]).startswith("# lgg-localizer.onnx")
     config = {"run": None, "detector": None, "types": None, "sequences": {"t1ce": "c.nii.gz"}}
     assert opening.with_default_chain(config)["types"] == "cheng-types"
+    config |= {"keep_from": 0.5, "types": "mine"}
+    chosen = opening.with_default_chain(config)
+    assert (chosen["run"], chosen["keep_from"], chosen["types"]) == ("lgg-localizer", 0.5, "mine")
+    assert opening.with_default_chain(config | {"detector": "mine", "keep_from": None})["keep_from"] is None
 
 
 def predict_settings(**changes: Any) -> dict[str, Any]:
